@@ -1,0 +1,1 @@
+"""What stoker says to its workers and to its clients."""

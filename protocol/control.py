@@ -1,0 +1,267 @@
+"""The control protocol's messages: JSON-RPC 2.0, one object a line. Grammar and advice: protocol/README.md.
+
+Structs named *Params are what a method takes, *View what it answers with. Times are RFC 3339 in UTC, ages and
+durations are float seconds, sizes are bytes.
+"""
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+PROTOCOL_VERSION = 1
+
+# JSON-RPC's own codes; everything of stoker's is REFUSED with a stable word in data.code.
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+REFUSED = -32000
+
+
+class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class NoParams(Params, frozen=True):
+    pass
+
+
+class SubmitParams(Params, frozen=True):
+    queue: str
+    payload: Raw
+    priority: int = 0
+    run_at: str | None = None
+    delay_secs: float | None = None
+    timeout_secs: float | None = None
+    max_attempts: int | None = None
+    expires_in_secs: float | None = None
+    client: str | None = None
+    key: str | None = None
+    unique: str | None = None
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+class SubmitManyParams(Params, frozen=True):
+    jobs: list[SubmitParams]
+
+
+class GetParams(Params, frozen=True):
+    id: str | None = None
+    client: str | None = None
+    key: str | None = None
+
+
+class WaitParams(Params, frozen=True):
+    id: str | None = None
+    ids: list[str] | None = None
+    timeout_secs: float | None = None
+
+
+class ListParams(Params, frozen=True):
+    queue: str | None = None
+    state: str | list[str] | None = None
+    tag: str | None = None
+    client: str | None = None
+    limit: int = 50
+    cursor: str | None = None
+    full: bool = False
+
+
+class JobParams(Params, frozen=True):
+    """position, cancel, retry, delete."""
+
+    id: str
+
+
+class QueueParams(Params, frozen=True):
+    """pause, resume."""
+
+    queue: str
+
+
+class QueuesParams(Params, frozen=True):
+    queue: str | None = None
+
+
+class PoolsParams(Params, frozen=True):
+    """pools, workers; without `pool`: all."""
+
+    pool: str | None = None
+
+
+class SubmittedView(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    created: bool
+    state: str
+    same: bool | UnsetType = UNSET  # only where created is false
+
+
+class SubmittedManyView(msgspec.Struct, frozen=True, kw_only=True):
+    jobs: list[SubmittedView]
+
+
+class PingView(msgspec.Struct, frozen=True, kw_only=True):
+    version: str
+    protocol: int = PROTOCOL_VERSION
+
+
+class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an attempt failed. `retry` false: this failure was not to be repeated."""
+
+    cause: str
+    message: str
+    exit_code: int | None
+    signal: str | None
+    stderr: str | None
+    retry: bool
+    details: Raw | UnsetType = UNSET
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    attempt: int
+    started_at: str
+    finished_at: str
+    duration_secs: float
+    pid: int | None
+    error: ErrorView
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job is this object everywhere. A list leaves payload, result and attempts out unless asked for `full`."""
+
+    id: str
+    queue: str
+    state: str
+    payload: Raw | UnsetType
+    result: Raw | UnsetType | None
+    error: ErrorView | None
+    attempt: int
+    max_attempts: int
+    timeout_secs: float | None
+    priority: int
+    run_at: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    expires_at: str | None
+    progress: Raw | None
+    client: str | None
+    key: str | None
+    unique: str | None
+    name: str | None
+    tags: tuple[str, ...]
+    charged: int
+    crashes: int
+    interruptions: int
+    attempts: list[AttemptView] | UnsetType
+
+
+class JobsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `wait` with `ids`, in their order."""
+
+    jobs: list[JobView]
+
+
+class ListView(msgspec.Struct, frozen=True, kw_only=True):
+    jobs: list[JobView]
+    total: int
+    next: str | None  # a cursor; null: that was the last page
+
+
+class PositionView(msgspec.Struct, frozen=True, kw_only=True):
+    ahead: int
+    active: int
+
+
+class DeletedView(msgspec.Struct, frozen=True, kw_only=True):
+    deleted: bool = True
+
+
+class QueueView(msgspec.Struct, frozen=True, kw_only=True):
+    """`due` is the part of `pending` whose run_at has come; rates are per second over the last minute."""
+
+    queue: str
+    paused: bool
+    pending: int
+    due: int
+    running: int
+    done: int
+    failed: int
+    cancelled: int
+    expired: int
+    oldest_pending_secs: float | None
+    submit_rate: float
+    finish_rate: float
+    pools: list[str]  # that serve it; empty: nothing does
+
+
+class QueuesView(msgspec.Struct, frozen=True, kw_only=True):
+    queues: list[QueueView]
+
+
+class PoolView(msgspec.Struct, frozen=True, kw_only=True):
+    """`state`: starting, ready, degraded (`reason` says why), or stopping. `crashes`: children that died on their own
+    since the start; `spawned`: all children since the start."""
+
+    pool: str
+    state: str
+    reason: str | None
+    generation: int
+    size: int
+    idle: int
+    busy: int
+    spawned: int
+    crashes: int
+    jobs_done: int
+    queues: list[str]
+
+
+class PoolsView(msgspec.Struct, frozen=True, kw_only=True):
+    pools: list[PoolView]
+
+
+class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot. `state`: starting, idle, busy, ending, or waiting (for the respawn backoff)."""
+
+    pool: str
+    slot: int
+    pid: int | None
+    state: str
+    job: str | None
+    jobs_done: int  # by this child
+    rss: int | None  # bytes
+    age_secs: float | None
+
+
+class WorkersView(msgspec.Struct, frozen=True, kw_only=True):
+    workers: list[WorkerView]
+
+
+class StoreView(msgspec.Struct, frozen=True, kw_only=True):
+    """`state`: ok, or failing with the `reason`."""
+
+    url: str
+    state: str
+    reason: str | None
+    epoch: int
+
+
+class StatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """`state`: running, draining or drained. `unserved`: queues that have jobs or a configuration but no pool."""
+
+    version: str
+    pid: int
+    state: str
+    started_at: str
+    uptime_secs: float
+    config: str
+    connections: int
+    store: StoreView
+    pools: list[PoolView]
+    queues: list[QueueView]
+    unserved: list[str]
+
+
+class DrainView(msgspec.Struct, frozen=True, kw_only=True):
+    drained: bool = True

@@ -1,0 +1,1 @@
+"""stoker: warm worker processes fed from a durable queue."""

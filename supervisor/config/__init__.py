@@ -1,0 +1,1 @@
+"""TOML in, frozen structs out; every problem of a file at once."""

@@ -1,0 +1,1 @@
+"""The Unix socket server: one connection, one conversation."""

@@ -1,0 +1,90 @@
+"""Every error stoker raises on purpose. Foreign exceptions are translated where they enter, never passed on.
+
+A message is one sentence a stranger understands: what happened, where, what to do.
+"""
+
+from typing import ClassVar
+
+
+class StokerError(Exception):
+    """The root. `code` is a stable word that programs may test; the message is for people and may change."""
+
+    code: ClassVar[str] = "internal"
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0]) if self.args else self.code
+
+
+class Refused(StokerError):
+    """A request that is answered with a reason. `data` goes into the answer beside `code`."""
+
+    def __init__(self, message: str, **data: object) -> None:
+        super().__init__(message)
+        self.data = data
+
+
+class Invalid(Refused):
+    code = "invalid"
+
+
+class NotFound(Refused):
+    code = "not_found"
+
+
+class UnknownQueue(Refused):
+    code = "unknown_queue"
+
+
+class QueueFull(Refused):
+    code = "queue_full"
+
+
+class TooLarge(Refused):
+    code = "too_large"
+
+
+class Conflict(Refused):
+    code = "conflict"
+
+
+class Forbidden(Refused):
+    code = "forbidden"
+
+
+class TimedOut(Refused):
+    code = "timeout"
+
+
+class Gone(Refused):
+    code = "gone"
+
+
+class StoreUnavailable(Refused):
+    """The store cannot commit now (full disk, I/O error, lock). Nothing changed; the same call may succeed later."""
+
+    code = "store_unavailable"
+
+
+class StartError(StokerError):
+    """The daemon cannot start, and starting again unchanged will not help."""
+
+    code = "start"
+
+
+class ConfigError(StartError):
+    """A configuration with problems: all of them, each `(key path, what is wrong and what was expected)`."""
+
+    code = "config"
+
+    def __init__(self, source: str, problems: list[tuple[str, str]]) -> None:
+        self.source = source
+        self.problems = problems
+        lines = [f"{source}: {path}: {text}" if path else f"{source}: {text}" for path, text in problems]
+        super().__init__("\n".join(lines))
+
+
+class IllegalTransition(StokerError):
+    """A bug in stoker: a job was asked to do what its state does not allow."""
+
+    code = "illegal_transition"

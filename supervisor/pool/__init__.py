@@ -1,0 +1,1 @@
+"""Child processes, their slots and pools, and the feeder that brings them jobs."""

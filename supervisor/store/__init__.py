@@ -1,0 +1,1 @@
+"""Where jobs live: the port, its backends, and the group committer that drives them."""

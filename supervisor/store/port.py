@@ -1,0 +1,190 @@
+"""The port every store implements: domain verbs, synchronous, batch-shaped, called from one thread.
+
+A backend knows nothing of trio, pools or policies. Whatever is decided was decided in core; here it is recorded.
+Verbs that write run between `begin()` and `commit()`: the group committer opens one transaction, plays every waiting
+verb into it, and commits once. Reads see what the open transaction wrote.
+
+Errors: errors.StoreUnavailable for whatever a later try may cure (full disk, I/O error, lock), after which the
+transaction is rolled back; errors.StartError from `open` for what it may not (locked by another daemon, newer schema,
+not a database).
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import msgspec
+
+from supervisor.core.job import Claim, Job, NewJob, Outcome, Rank, Ready, State
+
+
+class Submitted(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one submitted job. `created` False: an earlier job (same client and key, or a live one of the same
+    queue and `unique`) answers, and `same` says whether queue and payload are equal."""
+
+    seq: int
+    id: str
+    created: bool
+    state: State
+    due: bool  # created, and ready to be claimed now
+    same: bool = True
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+    """What `recover` found: the new boot epoch, and how many running jobs went back or were given up."""
+
+    epoch: int
+    requeued: int
+    failed: int
+
+
+class Promoted(msgspec.Struct, frozen=True, kw_only=True):
+    """What one step of the clock did: queues with newly due rows, ids that expired, and the next instant of interest
+    (None: nothing waits for the clock; `<= now`: there is more to do, call again)."""
+
+    queues: tuple[str, ...]
+    expired: tuple[str, ...]
+    next_at: int | None
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of cancel, retry and delete: the state before, and whether this call changed it.
+
+    `before` None: no such job. `conflict` is the id of the job that holds the `unique` value a retry would need.
+    """
+
+    before: State | None
+    changed: bool
+    queue: str | None = None
+    conflict: str | None = None
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs a list shows; None or empty: all."""
+
+    queue: str | None = None
+    states: tuple[State, ...] = ()
+    tag: str | None = None
+    client: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Newest first. `next_seq` goes into the following call's `before`; None: that was the last page."""
+
+    jobs: tuple[Job, ...]
+    total: int
+    next_seq: int | None
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    ahead: int
+    active: int
+
+
+class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """One queue at a glance. `due` is the part of `pending` whose run_at has come."""
+
+    queue: str
+    pending: int
+    due: int
+    running: int
+    done: int
+    failed: int
+    cancelled: int
+    expired: int
+    oldest_pending_at: int | None  # run_at of the oldest due job
+    paused: bool
+
+
+class Reader(Protocol):
+    """Reads beside the writer: a consistent view of what is committed; each call short. Used from any one thread at
+    a time; `close` when done."""
+
+    def get(self, job_id: str) -> Job | None: ...
+
+    def list(self, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
+        """One page. Without `full`: no payload, result or attempts."""
+        ...
+
+    def position(self, job_id: str) -> Position | None: ...
+
+    def counts(self) -> tuple[QueueCounts, ...]:
+        """Every queue the store has a row of (jobs or a pause)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    """The one writer."""
+
+    def recover(self, now: int, *, max_interruptions: int) -> Recovered:
+        """Call once, before anything else: raises the boot epoch durably; every running row goes back to pending and
+        due with one interruption more, or, where that reaches `max_interruptions`, ends failed, `interrupted`."""
+        ...
+
+    def begin(self) -> None: ...
+
+    def commit(self) -> None:
+        """Durable when it returns."""
+        ...
+
+    def rollback(self) -> None: ...
+
+    def submit(self, jobs: Sequence[NewJob], now: int) -> list[Submitted]:
+        """Insert, in order. A job with client and key, or with `unique`, may be answered by an earlier one, also by
+        one earlier in the same call. `run_at <= now` is due at once."""
+        ...
+
+    def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
+        """Claims, then outcomes; an outcome's own claim may be in the same call (one write then serves both).
+
+        Each answer says whether the fence let it through: a claim needs the row pending with a lower attempt; an
+        outcome needs it running in this epoch with the same attempt. A failed attempt (`error` given) is added to
+        the job's attempts, of which the newest 20 are kept. A pending outcome without `run_at` is due at once.
+        """
+        ...
+
+    def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+        """Pending ones end cancelled; running and final ones are left as they are."""
+        ...
+
+    def retry(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+        """Failed, cancelled and expired ones: pending, due now; charged, crashes and interruptions zero, error and
+        result and finish cleared, expires_at cleared; the attempt number and the attempts stay."""
+        ...
+
+    def delete(self, job_ids: Sequence[str]) -> list[Changed]:
+        """Pending and final ones are removed with all that is theirs; running ones are left."""
+        ...
+
+    def pause(self, queue: str, paused: bool) -> None: ...
+
+    def promote(self, now: int, limit: int) -> Promoted:
+        """Up to `limit` pending rows whose run_at has come become due, and up to `limit` pending rows past their
+        expires_at end expired (paused queue or not)."""
+        ...
+
+    def ready(self, queue: str, *, after: Rank | None, limit: int, max_bytes: int) -> list[Ready]:
+        """Due pending rows in claim order, those behind `after` only, at most `limit`, and stopping once their
+        payloads pass `max_bytes` (but at least one row). Cost does not depend on backlog or history."""
+        ...
+
+    def get(self, job_ids: Sequence[str]) -> list[Job | None]:
+        """Whole jobs, as the open transaction (or else the last commit) sees them."""
+        ...
+
+    def find(self, client: str, key: str) -> str | None:
+        """The id of the job that holds this idempotency key."""
+        ...
+
+    def paused(self) -> Collection[str]: ...
+
+    def next_at(self) -> int | None:
+        """The earliest run_at or expires_at that the clock must act on."""
+        ...
+
+    def reader(self) -> Reader: ...
+
+    def close(self) -> None:
+        """A clean end: what the backend does to leave its files tidy."""
+        ...
