@@ -13,6 +13,7 @@ import msgspec
 from supervisor.errors import IllegalTransition
 
 MICROS = 1_000_000
+NULL = msgspec.Raw(b"null")  # for JSON that is not there: msgspec decodes no `Raw | None`
 
 
 class State(StrEnum):
@@ -89,7 +90,7 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     signal: str | None = None
     stderr: str | None = None
     retry: bool = True
-    details: msgspec.Raw | None = None
+    details: msgspec.Raw = NULL
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,10 @@ from typing import Protocol
 
 import msgspec
 
-from supervisor.core.job import Claim, Job, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+
+KEPT_ATTEMPTS = 20  # of one job, the newest
+PAGE_BYTES = 8 * 1024 * 1024  # of payloads and results in one page of a full list
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,8 +94,14 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     failed: int
     cancelled: int
     expired: int
-    oldest_pending_at: int | None  # run_at of the oldest due job
+    oldest_pending_at: int | None  # run_at of the oldest due job (judged by the first few of each priority)
     paused: bool
+
+
+def interrupted(times: int) -> JobError:
+    """The error of a job that `recover` gives up."""
+    message = f"the daemon ended {times} times while this job ran; it is not started again unless you retry it"
+    return JobError(cause=Cause.INTERRUPTED, message=message, retry=False)
 
 
 class Reader(Protocol):
@@ -102,10 +111,16 @@ class Reader(Protocol):
     def get(self, job_id: str) -> Job | None: ...
 
     def list(self, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
-        """One page. Without `full`: no payload, result or attempts."""
+        """One page; `before` is a place and not a count, so jobs that are added meanwhile shift nothing.
+
+        Without `full`: no payload, result or attempts. With it a page may hold fewer than `limit` jobs: it ends where
+        payloads and results would pass PAGE_BYTES (but holds at least one job).
+        """
         ...
 
-    def position(self, job_id: str) -> Position | None: ...
+    def position(self, job_id: str) -> Position | None:
+        """A pending job that is not due yet stands behind all due ones, in the order in which they become due."""
+        ...
 
     def counts(self) -> tuple[QueueCounts, ...]:
         """Every queue the store has a row of (jobs or a pause)."""
@@ -128,7 +143,18 @@ class Store(Protocol):
         """Durable when it returns."""
         ...
 
-    def rollback(self) -> None: ...
+    def rollback(self) -> None:
+        """Without an open transaction: nothing."""
+        ...
+
+    def tidy(self) -> None:
+        """Housekeeping that no caller should have to wait for: call it after a commit, when its answers are on their
+        way. It never raises, and what it leaves undone is caught up on later."""
+        ...
+
+    def touch(self, now: int) -> None:
+        """Write something small: while commits fail, this is how a later one finds out whether they work again."""
+        ...
 
     def submit(self, jobs: Sequence[NewJob], now: int) -> list[Submitted]:
         """Insert, in order. A job with client and key, or with `unique`, may be answered by an earlier one, also by
@@ -140,7 +166,9 @@ class Store(Protocol):
 
         Each answer says whether the fence let it through: a claim needs the row pending with a lower attempt; an
         outcome needs it running in this epoch with the same attempt. A failed attempt (`error` given) is added to
-        the job's attempts, of which the newest 20 are kept. A pending outcome without `run_at` is due at once.
+        the job's attempts, of which the newest 20 are kept. A pending outcome without `run_at`, or with one that is
+        not after its `finished_at`, is due at once. The job's error, result and progress become the outcome's; its
+        finish is set by a final outcome only.
         """
         ...
 

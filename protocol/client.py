@@ -1,0 +1,310 @@
+"""A client for stoker's control socket: this one file, the standard library alone. Copy it where you need it.
+
+    with Client() as stoker:
+        job = stoker.submit("thumbs", {"path": "a.png"})
+        print(stoker.wait(job["id"])["result"])
+
+Blocking, for one thread at a time. Methods, parameters and errors are those of protocol/README.md.
+"""
+
+# mypy: disable-error-code=no-any-return
+# (what the daemon answers is JSON: the methods below say which shape, they do not check it again)
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import stat
+import struct
+from collections import deque
+from time import monotonic
+
+TYPE_CHECKING = False  # not `from typing import …`: it would cost a third of the time this file takes to import
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    Object = dict[str, Any]
+    Objects = list[Object]
+
+_CHUNK = 256 * 1024
+_MALFORMED = (-32700, -32600, -32601, -32602)  # of JSON-RPC, for calls it cannot make sense of
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class ClientError(Exception):
+    """The root of what this client raises. (A payload that JSON cannot hold is a TypeError or ValueError.)"""
+
+
+class NoDaemon(ClientError):
+    """Nobody listens at the path, or we may not connect to it."""
+
+
+class Disconnected(ClientError):
+    """The daemon went away. What it left unanswered may have happened or not: submit with a key, and ask again."""
+
+
+class ClientTimeout(ClientError):
+    """No answer in the time this client was given. (A `wait` whose own timeout passed is a CallFailed, `timeout`.)"""
+
+
+class CallFailed(ClientError):
+    """The daemon said no. `code` is a stable word, `message` is for people, `data` what else it told."""
+
+    def __init__(self, error: Any, request: int | None) -> None:
+        told = error if isinstance(error, dict) else {}
+        data = told.get("data")
+        self.data: Object = data if isinstance(data, dict) else {}
+        self.code = str(self.data.get("code") or ("invalid" if told.get("code") in _MALFORMED else "internal"))
+        self.message = str(told.get("message") or "the call failed")
+        self.request = request  # what `send` returned
+        super().__init__(self.message)
+
+
+def find_socket(explicit: str | None, environ: Mapping[str, str], configured: str | None = None) -> list[str]:
+    """The paths to try, in order: the one that was asked for, $STOKER_SOCKET or the configuration's, and nothing else;
+    without these the user's socket, then the system's."""
+    chosen = explicit or environ.get("STOKER_SOCKET") or configured
+    return [chosen] if chosen else [f"{folder}/stoker.sock" for folder in (_own_folder(environ), "/run") if folder]
+
+
+def _own_folder(environ: Mapping[str, str]) -> str | None:
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime):
+        return runtime
+    folder = f"/tmp/stoker-{os.getuid()}"
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return None
+    # Anybody may write to /tmp: a folder that is not ours alone could hold somebody else's "daemon".
+    return folder if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077 else None
+
+
+class Client:
+    """One connection. `timeout` is seconds for each call, None: as long as it takes."""
+
+    def __init__(self, path: str | None = None, timeout: float | None = None) -> None:
+        self.timeout = timeout
+        self._socket = _connect(find_socket(path, os.environ), timeout)
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+        self._unsent = bytearray()
+        self._received = bytearray()
+        self._scanned = 0  # this much of it is known to hold no line end
+        self._ended = False
+        self._last_id = 0
+        self._awaited: set[int] = set()  # sent by `send`, and not received yet
+        self._early: deque[Object] = deque()  # answers for `receive` that came while `call` waited for its own
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    # The methods of the control protocol.
+
+    def ping(self) -> Object:
+        return self.call("ping")
+
+    def submit(self, queue: str, payload: Any, **options: Any) -> Object:
+        """Options: priority, run_at, delay_secs, timeout_secs, max_attempts, expires_in_secs, client + key, unique,
+        name, tags."""
+        return self.call("submit", {"queue": queue, "payload": payload, **options})
+
+    def submit_many(self, jobs: Sequence[Object]) -> Objects:
+        """All or none. Each job is an object with the parameters of `submit`."""
+        return self.call("submit_many", {"jobs": jobs})["jobs"]
+
+    def get(self, id: str | None = None, *, client: str | None = None, key: str | None = None) -> Object:
+        return self.call("get", _given(id=id, client=client, key=key))
+
+    def wait(self, id: str, timeout_secs: float | None = None) -> Object:
+        """The job once it is final."""
+        return self._wait({"id": id}, timeout_secs)
+
+    def wait_all(self, ids: Sequence[str], timeout_secs: float | None = None) -> Objects:
+        """All these jobs once they are final, in this order."""
+        return self._wait({"ids": ids}, timeout_secs)["jobs"]
+
+    def list(self, **filters: Any) -> Object:
+        """Filters: queue, state (one or many), tag, client, limit, cursor, full."""
+        return self.call("list", filters)
+
+    def position(self, id: str) -> Object:
+        return self.call("position", {"id": id})
+
+    def cancel(self, id: str) -> Object:
+        return self.call("cancel", {"id": id})
+
+    def retry(self, id: str) -> Object:
+        return self.call("retry", {"id": id})
+
+    def delete(self, id: str) -> Object:
+        return self.call("delete", {"id": id})
+
+    def queues(self, queue: str | None = None) -> Objects:
+        return self.call("queues", _given(queue=queue))["queues"]
+
+    def pause(self, queue: str) -> Object:
+        return self.call("pause", {"queue": queue})
+
+    def resume(self, queue: str) -> Object:
+        return self.call("resume", {"queue": queue})
+
+    def pools(self, pool: str | None = None) -> Objects:
+        return self.call("pools", _given(pool=pool))["pools"]
+
+    def workers(self, pool: str | None = None) -> Objects:
+        return self.call("workers", _given(pool=pool))["workers"]
+
+    def status(self) -> Object:
+        return self.call("status")
+
+    def drain(self) -> Object:
+        """Returns when nothing runs any more, however long that takes."""
+        return self._answer(self._write("drain", {}, None), None)
+
+    # What they are made of.
+
+    def call(self, method: str, params: Object | None = None, timeout: float | None = None) -> Any:
+        """Ask, and return the result."""
+        deadline = _deadline(self.timeout if timeout is None else timeout)
+        return self._answer(self._write(method, params, deadline), deadline)
+
+    def send(self, method: str, params: Object | None = None) -> int:
+        """Ask without waiting for the answer; returns the request's number. Answers that arrive are kept meanwhile."""
+        request = self._write(method, params, _deadline(self.timeout))
+        self._awaited.add(request)
+        return request
+
+    def receive(self, timeout: float | None = None) -> tuple[int, Any]:
+        """The next answer to what was sent, in the order of arrival: (number, result). A refusal raises CallFailed,
+        whose `request` is the number."""
+        if not self._awaited:
+            raise ClientError("nothing was sent that is not received yet")
+        deadline = _deadline(self.timeout if timeout is None else timeout)
+        answer = self._early.popleft() if self._early else self._next(deadline)
+        while answer["id"] not in self._awaited:  # late: its call gave up
+            answer = self._next(deadline)
+        self._awaited.discard(answer["id"])
+        return answer["id"], _result(answer)
+
+    def _wait(self, params: Object, timeout_secs: float | None) -> Any:
+        if timeout_secs is None:
+            return self._answer(self._write("wait", params, None), None)
+        grace = 10.0 if self.timeout is None else self.timeout
+        return self.call("wait", {**params, "timeout_secs": timeout_secs}, timeout_secs + grace)
+
+    def _answer(self, request: int, deadline: float | None) -> Any:
+        while (answer := self._next(deadline))["id"] != request:
+            if answer["id"] in self._awaited:
+                self._early.append(answer)
+        return _result(answer)
+
+    def _write(self, method: str, params: Object | None, deadline: float | None) -> int:
+        if self._ended:
+            raise Disconnected("the daemon closed the connection")
+        self._last_id += 1
+        request = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params or {}}
+        self._unsent += _encode(request).encode() + b"\n"
+        while self._unsent and not self._ended:
+            try:
+                del self._unsent[: self._socket.send(self._unsent)]
+            except BlockingIOError:
+                # The daemon may be waiting for us to read: it takes only so many unanswered requests.
+                self._ready(select.POLLIN | select.POLLOUT, deadline)
+                self._fill()
+            except ConnectionError:
+                self._unsent.clear()  # what it said before it left is still to be read
+        return self._last_id
+
+    def _next(self, deadline: float | None) -> Object:
+        """The next answer, whoever asked."""
+        while True:
+            message = _decode(self._line(deadline))
+            if message.get("id") is not None:
+                return message
+            if "method" not in message:  # a notification is for nobody here; this is a line of ours it could not read
+                raise CallFailed(message.get("error"), None)
+
+    def _line(self, deadline: float | None) -> bytes:
+        while (end := self._received.find(b"\n", self._scanned)) < 0:
+            self._scanned = len(self._received)
+            if self._ended:
+                raise Disconnected("the daemon closed the connection before it answered")
+            if not self._fill():
+                self._ready(select.POLLIN, deadline)
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        self._scanned = 0
+        return line
+
+    def _fill(self) -> bool:
+        """Reads what is there, if anything is."""
+        try:
+            chunk = self._socket.recv(_CHUNK)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            chunk = b""
+        self._received += chunk
+        self._ended = not chunk
+        return True
+
+    def _ready(self, events: int, deadline: float | None) -> None:
+        self._poll.modify(self._socket, events)
+        left = None if deadline is None else max(0.0, deadline - monotonic()) * 1000
+        if not self._poll.poll(left):
+            raise ClientTimeout("the daemon did not answer in time")
+
+
+def _connect(paths: list[str], timeout: float | None) -> socket.socket:
+    tried = []
+    for path in paths:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            if timeout is not None:  # while the backlog is full, connect() waits for as long as a send may take
+                micros = max(1, int(timeout * 1e6))
+                limit = struct.pack("ll", micros // 1_000_000, micros % 1_000_000)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+            connection.connect(path)
+            connection.setblocking(False)
+            return connection
+        except BlockingIOError:
+            connection.close()
+            raise ClientTimeout(f"the daemon at {path} took no connection in time") from None
+        except OSError as error:
+            connection.close()
+            tried.append(f"{path} ({error.strerror or error})")
+    raise NoDaemon(f"no daemon answers at {' or '.join(tried)}: start one with `stoker serve`, or say where it listens")
+
+
+def _decode(line: bytes) -> Object:
+    try:
+        message = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
+        raise ClientError(f"the daemon's answer cannot be read as JSON: {error}") from None
+    if not isinstance(message, dict) or not isinstance(message.get("id"), (int, type(None))):
+        raise ClientError("the daemon's answer is not one to a request of this client")
+    return message
+
+
+def _result(answer: Object) -> Any:
+    if "result" in answer:
+        return answer["result"]
+    raise CallFailed(answer.get("error"), answer["id"])
+
+
+def _given(**members: Any) -> Object:
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else monotonic() + timeout

@@ -1,0 +1,109 @@
+"""The group of commands: each is imported when it is called, not before, and every error becomes an exit code here."""
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from supervisor.cli.failures import complain
+from supervisor.cli.main import INTERRUPTED
+from supervisor.cli.options import Places, place_options
+from supervisor.cli.output import PipeClosed, flush
+
+# Command: (module, attribute). `stoker submit` from a shell script pays for one of these, not for all.
+COMMANDS = {
+    "serve": ("serve", "serve"),
+    "submit": ("submit", "submit"),
+    "wait": ("wait", "wait"),
+    "get": ("jobs", "get"),
+    "list": ("listing", "list_jobs"),
+    "position": ("jobs", "position"),
+    "cancel": ("jobs", "cancel"),
+    "retry": ("jobs", "retry"),
+    "delete": ("jobs", "delete"),
+    "status": ("look", "status"),
+    "queues": ("look", "queues"),
+    "pools": ("look", "pools"),
+    "workers": ("look", "workers"),
+    "pause": ("control", "pause"),
+    "resume": ("control", "resume"),
+    "drain": ("control", "drain"),
+    "ping": ("control", "ping"),
+    "init": ("init", "init"),
+    "check-config": ("check", "check_config"),
+    "doctor": ("doctor", "doctor"),
+}
+
+
+class Stoker(click.Group):
+    """Commands by name, imported late, listed in the order a newcomer meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        command = getattr(import_module(f"supervisor.cli.{module}"), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in COMMANDS or name.startswith("-"):
+            return super().resolve_command(ctx, args)
+        raise click.UsageError(f"there is no command {name!r}{_nearest(name)}", ctx)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, and exit: 0 ok, 1 failed or refused, 2 usage or configuration, 3 no daemon, 130 interrupted.
+
+        Raises BrokenPipeError when nobody reads our output any more.
+        """
+        kwargs["standalone_mode"] = False
+        try:
+            code = super().main(*args, **kwargs)
+            flush()
+        except click.Abort:
+            code = INTERRUPTED
+        except click.ClickException as error:
+            complain(error)
+            code = error.exit_code
+        except PipeClosed:
+            raise BrokenPipeError from None
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import version  # 30 ms, for this one line only
+
+    click.echo(f"stoker {version('stoker')}")
+    ctx.exit()
+
+
+@click.group(
+    cls=Stoker,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok, 1 the job failed or the call was refused, 2 usage or configuration, 3 no daemon.",
+)
+@place_options
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Warm worker processes, in any language, fed from a durable queue.
+
+    Start with `stoker init`, then `stoker serve`; `stoker COMMAND --help` tells more of each.
+    """
+    ctx.ensure_object(Places)

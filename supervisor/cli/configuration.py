@@ -1,0 +1,35 @@
+"""Which configuration file a command of the daemon's own side means, and its content."""
+
+import os
+from pathlib import Path
+
+from supervisor.cli.connection import LOCAL_CONFIG
+from supervisor.cli.failures import Misuse
+from supervisor.cli.options import places
+from supervisor.config.load import load
+from supervisor.config.model import Config
+from supervisor.errors import StartError
+
+SYSTEM_CONFIG = Path("/etc/stoker/stoker.toml")
+
+
+def find() -> Path:
+    """What -c says, else ./stoker.toml, else the system's; raises Misuse where there is none."""
+    said = places().config
+    if said is not None:
+        return Path(said)
+    for file in (Path(LOCAL_CONFIG), SYSTEM_CONFIG):
+        if file.exists():
+            return file
+    raise Misuse(
+        f"no configuration: there is neither ./{LOCAL_CONFIG} nor {SYSTEM_CONFIG}; "
+        "write one with `stoker init`, or name it with -c FILE"
+    )
+
+
+def read(file: Path) -> Config:
+    """The checked configuration; raises Misuse with every problem, a line each."""
+    try:
+        return load(file, environ=os.environ, is_root=os.geteuid() == 0)
+    except StartError as error:
+        raise Misuse(error.message) from None

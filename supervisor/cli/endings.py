@@ -1,0 +1,104 @@
+"""Waiting for jobs, and telling a person how they ended."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any, TypeAlias
+
+import click
+
+from protocol.client import CallFailed, Client, Disconnected
+from supervisor.cli.failures import NoDaemonThere, say
+from supervisor.cli.main import INTERRUPTED
+
+Job: TypeAlias = dict[str, Any]
+Ending: TypeAlias = Job | CallFailed
+
+# Waits in flight at once; the daemon stops reading a connection with 128 unanswered requests.
+WINDOW = 100
+
+
+def endings(client: Client, ids: Sequence[str], timeout: float | None) -> Iterator[Ending]:
+    """Each job once it is final, in the order of `ids`, or what the daemon said instead (`timeout`, `not_found`).
+
+    One request for each job, not one for all: an answer has a limit of its own, and a thousand results may pass it.
+    `timeout` (seconds) is for all of them together.
+    """
+    deadline = None if timeout is None else monotonic() + timeout
+    places: dict[int, int] = {}
+    come: dict[int, Ending] = {}
+    sent = 0
+    for place in range(len(ids)):
+        while sent < len(ids) and len(places) < WINDOW:
+            places[_send(client, ids[sent], deadline)] = sent
+            sent += 1
+        while place not in come:
+            request, ending = _receive(client)
+            come[places.pop(request)] = ending
+        yield come.pop(place)
+
+
+def _send(client: Client, job_id: str, deadline: float | None) -> int:
+    params: dict[str, Any] = {"id": job_id}
+    if deadline is not None:
+        params["timeout_secs"] = max(0.0, deadline - monotonic())
+    return client.send("wait", params)
+
+
+def _receive(client: Client) -> tuple[int, Ending]:
+    try:
+        return client.receive()
+    except CallFailed as error:
+        if error.request is None:
+            raise
+        return error.request, error
+
+
+@contextmanager
+def patience(ids: Sequence[str]) -> Iterator[None]:
+    """Around a wait: when it is cut short, the jobs are not, and the words say how to look at them."""
+    which = f"job {ids[0]} goes" if len(ids) == 1 else f"the {len(ids)} jobs go"
+    example = f"`stoker wait {ids[0]}`" if ids else ""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"no longer waiting; {which} on: look with {example}, end with `stoker cancel`")
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except Disconnected:
+        raise NoDaemonThere(f"the daemon went away while we waited; {which} on when it is back: {example}") from None
+
+
+def complaint(job_id: str, ending: Ending, timeout: float | None) -> str | None:
+    """Why there is no result, in a sentence (a failed job's stderr in further lines); None for a job that is done."""
+    if isinstance(ending, CallFailed):
+        if ending.code == "timeout" and timeout is not None:
+            return f"job {job_id} has not ended within {timeout:g}s and goes on: `stoker wait {job_id}` waits again"
+        return ending.message
+    if ending["state"] == "done":
+        return None
+    if ending["state"] == "failed":
+        return _failure(ending)
+    told = {"cancelled": "was cancelled", "expired": "expired before it was done"}
+    return f"job {job_id} {told.get(ending['state'], 'is ' + ending['state'])}"
+
+
+def blame(error: dict[str, Any]) -> str:
+    """The cause and the worker's or the daemon's words, with exit code or signal where these leave them out."""
+    text = f"{error['cause']}: {error['message']}"
+    code, signal = error.get("exit_code"), error.get("signal")
+    if signal and signal not in text:
+        text += f" ({signal})"
+    elif code is not None and f"code {code}" not in text:
+        text += f" (exit code {code})"
+    return text
+
+
+def _failure(job: Job) -> str:
+    tries = "on its first attempt" if job["attempt"] == 1 else f"after {job['attempt']} attempts"
+    error = job["error"]
+    if error is None:
+        return f"job {job['id']} failed {tries}"
+    text = f"job {job['id']} failed {tries}: {blame(error)}"
+    if error.get("stderr"):
+        text += f"\nlast lines of its stderr:\n{error['stderr'].rstrip()}"
+    return text

@@ -1,0 +1,109 @@
+"""stoker get, position, cancel, retry and delete: one job, or several by id."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from protocol.client import CallFailed, Client
+from supervisor.cli import output, tables
+from supervisor.cli.connection import daemon, refusal
+from supervisor.cli.failures import say
+from supervisor.cli.job_page import show_job
+from supervisor.cli.options import json_option, place_options
+
+ids_argument = click.argument("ids", metavar="ID...", nargs=-1, required=True)
+id_argument = click.argument("job_id", metavar="ID")
+
+
+@click.command()
+@click.option("--client", metavar="NAME", help="With --key, in place of ID: whose key.")
+@click.option("--key", metavar="TEXT", help="The job that was submitted with it.")
+@json_option
+@place_options
+@click.argument("job_id", metavar="[ID]", required=False)
+def get(job_id: str | None, client: str | None, key: str | None, as_json: bool) -> None:
+    """Show a job, with its payload, result and failed attempts."""
+    if (job_id is None) == (key is None) or (client is None) != (key is None):
+        raise click.UsageError("say which job: its ID, or --client and --key")
+    with daemon() as stoker:
+        job = stoker.get(job_id, client=client, key=key)
+    if as_json:
+        output.write_json(job)
+    else:
+        show_job(job)
+
+
+@click.command()
+@json_option
+@place_options
+@id_argument
+def position(job_id: str, as_json: bool) -> None:
+    """How many jobs of its queue go before this one."""
+    with daemon() as client:
+        place = client.position(job_id)
+    if as_json:
+        output.write_json(place)
+    else:
+        output.write(f"{place['ahead']} ahead, {place['active']} running or pending in its queue")
+
+
+@click.command()
+@json_option
+@place_options
+@ids_argument
+def cancel(ids: tuple[str, ...], as_json: bool) -> None:
+    """End jobs, also running ones, with all their processes."""
+
+    def told(job: dict[str, Any]) -> str:
+        return "" if job["state"] == "cancelled" else "it had ended before"
+
+    _each(ids, lambda client, job_id: client.cancel(job_id), told, as_json)
+
+
+@click.command()
+@json_option
+@place_options
+@ids_argument
+def retry(ids: tuple[str, ...], as_json: bool) -> None:
+    """Make failed, cancelled or expired jobs pending again."""
+    _each(ids, lambda client, job_id: client.retry(job_id), lambda job: f"queue {job['queue']}", as_json)
+
+
+@click.command()
+@json_option
+@place_options
+@ids_argument
+def delete(ids: tuple[str, ...], as_json: bool) -> None:
+    """Remove jobs that do not run, with all that is known of them."""
+
+    def remove(client: Client, job_id: str) -> dict[str, Any]:
+        return {"id": job_id, **client.delete(job_id)}
+
+    _each(ids, remove, lambda _: "", as_json)
+
+
+def _each(
+    ids: tuple[str, ...],
+    act: Callable[[Client, str], dict[str, Any]],
+    told: Callable[[dict[str, Any]], str],
+    as_json: bool,
+) -> None:
+    """One after the other, a line for each; one that is refused does not keep the others from their turn."""
+    refused = False
+    with daemon() as client:
+        for job_id in ids:
+            try:
+                answer = act(client, job_id)
+            except CallFailed as error:
+                say(refusal(error).message)
+                refused = True
+                continue
+            if as_json:
+                output.write(output.to_json(answer))
+            else:
+                state = tables.highlight(answer.get("state", "deleted"))
+                output.write(f"{job_id}  {state}  {told(answer)}".rstrip())
+            output.flush()
+    if refused:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,78 @@
+"""stoker list."""
+
+import sys
+from typing import Any
+
+import click
+
+from supervisor.cli import output, tables
+from supervisor.cli.connection import daemon
+from supervisor.cli.endings import blame
+from supervisor.cli.job_page import show_job
+from supervisor.cli.moments import relative, since, span
+from supervisor.cli.options import json_option, place_options
+
+STATES = ("pending", "running", "done", "failed", "cancelled", "expired")
+COLUMNS = (
+    tables.Column("ID"),
+    tables.Column("QUEUE"),
+    tables.Column("STATE", word=True),
+    tables.Column("TRIES", right=True),
+    tables.Column("AGE", right=True),
+    tables.Column("NOTE", give=True),
+)
+
+
+@click.command("list")
+@click.option("--queue", metavar="NAME", help="Of this queue.")
+@click.option("--state", type=click.Choice(STATES), multiple=True, help="May be given several times.")
+@click.option("--tag", metavar="TEXT", help="With this tag.")
+@click.option("--client", metavar="NAME", help="Submitted by this client.")
+@click.option("--limit", type=click.IntRange(1, 200), default=50, metavar="N", help="At most 200; 50 unless said.")
+@click.option("--cursor", metavar="TEXT", help="The next page, as the page before told.")
+@click.option("--full", is_flag=True, help="With payload, result and failed attempts.")
+@json_option
+@place_options
+def list_jobs(as_json: bool, state: tuple[str, ...], **filters: Any) -> None:
+    """Show jobs, the newest first."""
+    wanted = {name: value for name, value in filters.items() if value not in (None, False)}
+    if state:
+        wanted["state"] = list(state)
+    with daemon() as client:
+        page = client.list(**wanted)
+    if as_json:
+        output.write_json(page)
+        return
+    _show(page["jobs"], bool(filters["full"]))
+    output.flush()
+    if page["next"] is not None:
+        print(f"{len(page['jobs'])} of {page['total']}; the next page: --cursor {page['next']}", file=sys.stderr)
+    elif not page["jobs"]:
+        print("no jobs", file=sys.stderr)
+
+
+def _show(jobs: list[dict[str, Any]], full: bool) -> None:
+    if full:
+        for place, job in enumerate(jobs):
+            if place:
+                output.write("")
+            show_job(job)
+    elif jobs:
+        tables.show(COLUMNS, [_row(job) for job in jobs])
+
+
+def _row(job: dict[str, Any]) -> tuple[str, ...]:
+    age = span(since(job["created_at"]))
+    return (job["id"], job["queue"], job["state"], str(job["attempt"]), age, _note(job))
+
+
+def _note(job: dict[str, Any]) -> str:
+    """Its name, and what is worth knowing in its state."""
+    told = ""
+    if job["state"] == "pending" and since(job["run_at"]) < 0:
+        told = f"runs {relative(job['run_at'])}"
+    elif job["state"] == "running" and job["started_at"]:
+        told = f"for {span(since(job['started_at']))}"
+    if job["error"] is not None:
+        told = ", ".join(filter(None, (told, blame(job["error"]))))
+    return ": ".join(filter(None, (job["name"], told)))

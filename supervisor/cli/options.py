@@ -1,0 +1,76 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Places:
+    """Where the command line says that the daemon is: a socket, a configuration, or (both None) nothing."""
+
+    def __init__(self) -> None:
+        self.socket: str | None = None
+        self.config: str | None = None
+
+
+def places() -> Places:
+    """What the running command was told, before its name or after it."""
+    return click.get_current_context().ensure_object(Places)
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        assert param.name is not None
+        setattr(ctx.ensure_object(Places), param.name, value)
+
+
+def config_option(command: Command) -> Command:
+    """-c FILE; read it with places().config."""
+    return click.option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        expose_value=False,
+        callback=_keep,
+        help="The configuration (else ./stoker.toml).",
+    )(command)
+
+
+def place_options(command: Command) -> Command:
+    """--socket and -c, on the group and on every command that talks to the daemon."""
+    socket = click.option(
+        "--socket",
+        metavar="PATH",
+        expose_value=False,
+        callback=_keep,
+        help="The daemon's socket (else $STOKER_SOCKET, or the configuration's).",
+    )
+    return socket(config_option(command))
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
+
+
+def duration(text: str) -> float:
+    """Seconds, from text as people write them: 30s, 1h30m. An option's `type`."""
+    from supervisor.config.quantities import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def instant(text: str) -> str:
+    """RFC 3339 in UTC, from any ISO 8601 date and time; one without an offset is meant in local time. An option's
+    `type`."""
+    from datetime import UTC, datetime
+
+    try:
+        moment = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(f"{text!r} is not a time such as 2030-01-31T08:00:00Z or '2030-01-31 08:00'") from None
+    return moment.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,65 @@
+"""What goes to stdout: JSON for programs, text for people, both safe for the terminal that shows them."""
+
+import json
+import re
+import sys
+from typing import Any
+
+# Error messages, names and log lines come from workers and clients: they must not steer the terminal.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class PipeClosed(Exception):
+    """Nobody reads stdout any more. Not an OSError, of which click would make an exit code of its own."""
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def write(text: str) -> None:
+    """The text and a newline; what stdout's encoding lacks is escaped."""
+    try:
+        try:
+            sys.stdout.write(text + "\n")
+        except UnicodeEncodeError:
+            encoding = sys.stdout.encoding
+            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    except BrokenPipeError:
+        raise PipeClosed from None
+
+
+def flush() -> None:
+    """Let it be seen now; a reader that has left is noticed here."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise PipeClosed from None
+
+
+def to_json(value: Any, *, indent: int | None = None) -> str:
+    """JSON text that any terminal and any encoding of stdout can carry; one line unless indented."""
+    separators = (",", ":") if indent is None else (",", ": ")
+    text = json.dumps(value, ensure_ascii=False, separators=separators, indent=indent)
+    text = _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=separators, indent=indent)
+    return text
+
+
+def write_json(value: Any) -> None:
+    """One document: indented for the eyes on a terminal, one line otherwise."""
+    write(to_json(value, indent=2 if is_terminal() else None))
+
+
+def printable(text: str) -> str:
+    """The text with control characters other than tab and newline spelled out."""
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """For a table's cell: white space of any kind becomes single spaces."""
+    return printable(" ".join(text.split()))

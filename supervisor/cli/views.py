@@ -1,0 +1,149 @@
+"""The daemon's queues, pools, workers and itself, as a person reads them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+from supervisor.cli import output
+from supervisor.cli.moments import span
+from supervisor.cli.tables import Column, highlight, show
+
+View: TypeAlias = dict[str, Any]
+
+QUEUES = (
+    Column("QUEUE"),
+    Column("PENDING", right=True),
+    Column("RUNNING", right=True),
+    Column("DONE", right=True),
+    Column("FAILED", right=True),
+    Column("OLDEST", right=True),
+    Column("IN/S", right=True),
+    Column("OUT/S", right=True),
+    Column("NOTE", word=True, give=True),
+)
+POOLS = (
+    Column("POOL"),
+    Column("STATE", word=True),
+    Column("SIZE", right=True),
+    Column("BUSY", right=True),
+    Column("IDLE", right=True),
+    Column("DONE", right=True),
+    Column("SPAWNED", right=True),
+    Column("CRASHES", right=True),
+    Column("QUEUES", give=True),
+)
+WORKERS = (
+    Column("WORKER"),
+    Column("PID", right=True),
+    Column("STATE", word=True),
+    Column("DONE", right=True),
+    Column("RSS", right=True),
+    Column("AGE", right=True),
+    Column("JOB"),
+)
+
+
+def show_status(view: View) -> None:
+    output.write(
+        f"stoker {view['version']} {highlight(view['state'])} for {span(view['uptime_secs'])}, "
+        f"pid {view['pid']}, {_count(view['connections'], 'connection')}"
+    )
+    output.write(f"configuration {output.one_line(view['config'])}, store {output.one_line(view['store']['url'])}")
+    for trouble in _troubles(view):
+        output.write(trouble)
+    if view["pools"]:
+        output.write("")
+        show(POOLS, [_pool(pool) for pool in view["pools"]])
+    if view["queues"]:
+        output.write("")
+        show(QUEUES, [_queue(queue) for queue in view["queues"]])
+
+
+def show_queues(views: Sequence[View]) -> None:
+    show(QUEUES, [_queue(queue) for queue in views])
+
+
+def show_pools(views: Sequence[View]) -> None:
+    show(POOLS, [_pool(pool) for pool in views])
+    for trouble in map(_degraded, views):
+        if trouble:
+            output.write(trouble)
+
+
+def show_workers(views: Sequence[View]) -> None:
+    show(WORKERS, [_worker(worker) for worker in views])
+
+
+def _troubles(view: View) -> Iterator[str]:
+    """What a person should know before any number: in full, however long."""
+    store = view["store"]
+    if store["state"] != "ok":
+        yield f"store {highlight(store['state'])}: {_indented(store['reason'])}"
+    yield from filter(None, map(_degraded, view["pools"]))
+    if view["unserved"]:
+        names = ", ".join(map(output.one_line, view["unserved"]))
+        yield f"no pool serves {names}: jobs wait there until a pool has it in its queues"
+
+
+def _degraded(pool: View) -> str:
+    return f"pool {pool['pool']} {highlight(pool['state'])}: {_indented(pool['reason'])}" if pool["reason"] else ""
+
+
+def _indented(text: str | None) -> str:
+    return "\n  ".join(output.printable(text or "no reason given").splitlines())
+
+
+def _queue(queue: View) -> tuple[str, ...]:
+    oldest = queue["oldest_pending_secs"]
+    return (
+        queue["queue"],
+        *(str(queue[state]) for state in ("pending", "running", "done", "failed")),
+        "" if oldest is None else span(oldest),
+        _rate(queue["submit_rate"]),
+        _rate(queue["finish_rate"]),
+        ", ".join(_notes(queue)),
+    )
+
+
+def _notes(queue: View) -> Iterator[str]:
+    if queue["paused"]:
+        yield "paused"
+    if not queue["pools"]:
+        yield "no pool"
+    if later := queue["pending"] - queue["due"]:
+        yield f"{later} not due"
+    for state in ("cancelled", "expired"):
+        if queue[state]:
+            yield f"{queue[state]} {state}"
+
+
+def _pool(pool: View) -> tuple[str, ...]:
+    counts = ("size", "busy", "idle", "jobs_done", "spawned", "crashes")
+    return (pool["pool"], pool["state"], *(str(pool[count]) for count in counts), ", ".join(pool["queues"]))
+
+
+def _worker(worker: View) -> tuple[str, ...]:
+    return (
+        f"{worker['pool']}/{worker['slot']}",
+        str(worker["pid"] or ""),
+        worker["state"],
+        str(worker["jobs_done"]),
+        "" if worker["rss"] is None else _memory(worker["rss"]),
+        "" if worker["age_secs"] is None else span(worker["age_secs"]),
+        worker["job"] or "",
+    )
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:.0f}" if per_second >= 100 or per_second == 0 else f"{per_second:.1f}"
+
+
+def _memory(count: float) -> str:
+    for unit in ("B", "K", "M"):
+        if count < 1000:
+            return f"{count:.0f}{unit}"
+        count /= 1024
+    return f"{count:.1f}G"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,146 @@
+"""From a TOML file to a checked Config, or to every problem of the file at once.
+
+Imported by every command, so nothing heavy: no trio, no structlog.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor.config import kinds, sections
+from supervisor.config.model import Config, DaemonConfig, PoolConfig, QueueConfig, StoreConfig
+from supervisor.config.places import default_socket, default_state_dir
+from supervisor.config.programs import missing_program
+from supervisor.config.quantities import format_size
+from supervisor.config.reading import Reading, join, shown
+from supervisor.config.sections import Section
+from supervisor.errors import ConfigError, StartError
+
+__all__ = ["default_socket", "default_state_dir", "load", "load_socket"]
+
+_TOP = Section(
+    "the whole file", {name: lambda _reading, _at, value: value for name in ("daemon", "store", "pools", "queues")}
+)
+_NOWHERE = Path("/nonexistent")  # stands in where a problem is reported, so that the rest is still checked
+_WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|(end of document))\)$")
+
+
+def load(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Config:
+    """The file at `path`, checked against this machine too (programs, folders); raises ConfigError.
+
+    `environ` and `is_root` decide the defaults of socket and state_dir, and where programs are looked for.
+    """
+    reading = Reading(path.absolute().parent, environ)
+    tables = sections.read(reading, "", _document(path), _TOP)
+    daemon = _daemon(reading, tables.get("daemon", {}), is_root)
+    store = StoreConfig(**sections.read(reading, "store", tables.get("store", {}), sections.STORE))
+    pools = _pools(reading, tables.get("pools"))
+    queues = _queues(reading, tables.get("queues", {}), daemon)
+    for name in (name for pool in pools for name in pool.queues):
+        queues.setdefault(name, QueueConfig(name=name))
+    if reading.problems:
+        raise ConfigError(str(path), reading.problems)
+    return Config(source=path.absolute(), daemon=daemon, store=store, pools=pools, queues=tuple(queues.values()))
+
+
+def load_socket(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Path:
+    """Where the socket is, and nothing else checked: a client may not see the programs and folders of the pools."""
+    reading = Reading(path.absolute().parent, environ)
+    table = _document(path).get("daemon", {})
+    wanted = {key: value for key, value in table.items() if key == "socket"} if isinstance(table, dict) else table
+    socket = _daemon(reading, wanted, is_root).socket
+    if reading.problems:
+        raise ConfigError(str(path), reading.problems)
+    return socket
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+        return tomllib.loads(data.decode())
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - data.rfind(b"\n", 0, error.start)
+        problem = f"line {line}, column {column}: found a byte that is not UTF-8, expected UTF-8 text"
+    except RecursionError:
+        problem = "not valid TOML: values are nested too deep"
+    except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
+        problem = _syntax(str(error))
+    raise ConfigError(str(path), [("", problem)])
+
+
+def _syntax(message: str) -> str:
+    where = _WHERE.search(message)
+    if where is None:
+        return f"not valid TOML: {message}"
+    place = "end of the file" if where[3] else f"line {where[1]}, column {where[2]}"
+    return f"{place}: not valid TOML: {message[: where.start()]}"
+
+
+def _daemon(reading: Reading, table: object, is_root: bool) -> DaemonConfig:
+    values = sections.read(reading, "daemon", table, sections.DAEMON)
+    if "socket" not in values:
+        said = isinstance(table, dict) and "socket" in table  # and reported already: one problem is enough
+        values["socket"] = _NOWHERE if said else _default_socket(reading, is_root)
+    values.setdefault("state_dir", default_state_dir(reading.environ, is_root))
+    return DaemonConfig(**values)
+
+
+def _default_socket(reading: Reading, is_root: bool) -> Path:
+    try:
+        socket = default_socket(reading.environ, is_root)
+    except StartError as error:
+        reading.problem("daemon.socket", error.message)
+        return _NOWHERE
+    kinds.fits_socket(reading, "daemon.socket", socket)
+    return socket
+
+
+def _pools(reading: Reading, table: object) -> tuple[PoolConfig, ...]:
+    if table is None or table == {}:
+        reading.problem("pools", "found no pool, expected at least one, such as [pools.thumbs] with a command")
+        return ()
+    pools = (_pool(reading, at, name, value) for name, at, value in _named(reading, "pools", table, sections.POOL))
+    return tuple(pool for pool in pools if pool is not None)
+
+
+def _pool(reading: Reading, at: str, name: str, table: object) -> PoolConfig | None:
+    values = sections.read(reading, at, table, sections.POOL)
+    if "command" not in values:
+        return None
+    pool = PoolConfig(name=name, **{"queues": (name,), "cwd": reading.folder, **values})
+    refused = table.keys() - values.keys() if isinstance(table, dict) else set()
+    if not refused & {"cwd", "env"}:  # the program is looked for with these
+        problem = missing_program(pool.command[0], pool.cwd, {**reading.environ, **dict(pool.env)})
+        if problem:
+            reading.problem(join(at, "command"), problem)
+    return pool
+
+
+def _queues(reading: Reading, table: object, daemon: DaemonConfig) -> dict[str, QueueConfig]:
+    queues = {}
+    for name, at, value in _named(reading, "queues", table, sections.QUEUE):
+        values = sections.read(reading, at, value, sections.QUEUE)
+        queues[name] = queue = QueueConfig(name=name, **values)
+        if "max_payload" in values and queue.max_payload >= daemon.max_line:
+            found, limit = format_size(queue.max_payload), format_size(daemon.max_line)
+            reading.problem(
+                join(at, "max_payload"),
+                f"found {found}, expected less than daemon.max_line ({limit}): a request holds both",
+            )
+    return queues
+
+
+def _named(reading: Reading, at: str, table: object, section: Section) -> list[tuple[str, str, object]]:
+    """The tables under [pools] or [queues], each with its name and key path; a wrong name is reported."""
+    if not isinstance(table, dict):
+        reading.unfit(at, table, f"tables, {section.header}")
+        return []
+    for name in table:
+        if not kinds.is_name(name):
+            reading.problem(join(at, name), f"found the name {shown(name)}, expected {kinds.NAME_FORM}")
+    return [(name, join(at, name), value) for name, value in table.items()]

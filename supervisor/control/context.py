@@ -1,0 +1,13 @@
+"""What every handler works with."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from supervisor.control.service import Service
+
+
+class Context(NamedTuple):
+    """`now` tells microseconds since 1970 in UTC."""
+
+    service: Service
+    now: Callable[[], int]

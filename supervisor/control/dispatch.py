@@ -1,0 +1,106 @@
+"""One line in, one answer out, whatever the line and whatever the handler does."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from protocol.control import INTERNAL_ERROR, METHOD_NOT_FOUND, REFUSED
+from protocol.framing import LineTooLong
+from supervisor.control.complaints import cut, hint
+from supervisor.control.context import Context
+from supervisor.control.limits import MAX_ANSWER, answer_too_large
+from supervisor.control.methods import METHODS, Method
+from supervisor.control.rpc import BadCall, BadRequest, Request, encode_answer, encode_error, parse
+from supervisor.errors import Refused, TooLarge
+
+log = structlog.get_logger("stoker.control")
+
+NOTHING = b""  # the answer to a notification and to a blank line
+
+
+class Work:
+    """A request whose answer has to be waited for. Nothing of it has happened before `finish` is awaited."""
+
+    __slots__ = ("_coroutine", "_method", "_request")
+
+    def __init__(self, request: Request, method: Method[Any], coroutine: Coroutine[Any, Any, object]) -> None:
+        self._request = request
+        self._method = method
+        self._coroutine = coroutine
+
+    @property
+    def in_turn(self) -> bool:
+        return self._method.in_turn
+
+    async def finish(self) -> bytes:
+        """The line that answers."""
+        try:
+            return _answer(self._request, self._method, await self._coroutine)
+        except Exception as error:
+            return _failure(self._request, error)
+
+
+class Dispatcher:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def begin(self, line: bytes | LineTooLong) -> bytes | Work:
+        """The line that answers, NOTHING, or the Work it takes. Never raises."""
+        if isinstance(line, LineTooLong):
+            return _oversize(line)
+        try:
+            request = parse(line)
+        except BadRequest as bad:
+            return encode_error(bad.id, bad.code, bad.message, {"code": "invalid"})
+        return NOTHING if request is None else self._begin(request)
+
+    def _begin(self, request: Request) -> bytes | Work:
+        try:
+            method = _method(request.method)
+            result = method.run(self._context, method.decode(request.params))
+            if isinstance(result, Coroutine):
+                return Work(request, method, result)
+            return _answer(request, method, result)
+        except Exception as error:
+            return _failure(request, error)
+
+
+def _method(name: str) -> Method[Any]:
+    try:
+        return METHODS[name]
+    except KeyError:
+        message = f'there is no method "{cut(name)}"{hint(name, METHODS)}'
+        raise BadCall(METHOD_NOT_FOUND, message) from None
+
+
+def _answer(request: Request, method: Method[Any], result: object) -> bytes:
+    if request.id is None:
+        return NOTHING
+    line = encode_answer(request.id, result)
+    if len(line) > MAX_ANSWER:
+        raise answer_too_large(len(line), method.advice)
+    return line
+
+
+def _failure(request: Request, error: Exception) -> bytes:
+    """The answer that an exception of a handler makes. What nobody foresaw is logged, and not shown to the client."""
+    data: dict[str, object] = {"code": "invalid"}
+    if isinstance(error, BadCall):
+        code, message = error.code, error.message
+    elif isinstance(error, Refused):
+        code, message, data = REFUSED, error.message, {**error.data, "code": error.code}
+    else:
+        log.error("request_failed", method=request.method, exc_info=error)
+        code, message, data = INTERNAL_ERROR, "stoker failed at this request; its log says why", {"code": "internal"}
+    if request.id is None:
+        return NOTHING
+    line = encode_error(request.id, code, message, data)
+    if len(line) > MAX_ANSWER:
+        return _failure(request, answer_too_large(len(line), METHODS[request.method].advice))
+    return line
+
+
+def _oversize(line: LineTooLong) -> bytes:
+    message = f"{line} (daemon.max_line): it was skipped; submit fewer jobs at a time, or smaller ones"
+    return encode_error(b"null", REFUSED, message, {"code": TooLarge.code, "limit": line.max_line})

@@ -1,0 +1,72 @@
+"""The methods that say yes or no, or show how things stand: each only translates between params, service and view."""
+
+from protocol.control import (
+    DeletedView,
+    DrainView,
+    JobParams,
+    JobView,
+    NoParams,
+    PingView,
+    PoolsParams,
+    PoolsView,
+    PositionView,
+    QueueParams,
+    QueuesParams,
+    QueuesView,
+    QueueView,
+    StatusView,
+    WorkersView,
+)
+from supervisor.control.context import Context
+from supervisor.control.views import job_view
+
+
+def ping(context: Context, params: NoParams) -> PingView:
+    return PingView(version=context.service.version)
+
+
+async def position(context: Context, params: JobParams) -> PositionView:
+    place = await context.service.position(params.id)
+    return PositionView(ahead=place.ahead, active=place.active)
+
+
+async def cancel(context: Context, params: JobParams) -> JobView:
+    return job_view(await context.service.cancel(params.id), context.service.config)
+
+
+async def retry(context: Context, params: JobParams) -> JobView:
+    return job_view(await context.service.retry(params.id), context.service.config)
+
+
+async def delete(context: Context, params: JobParams) -> DeletedView:
+    await context.service.delete(params.id)
+    return DeletedView()
+
+
+async def queues(context: Context, params: QueuesParams) -> QueuesView:
+    return QueuesView(queues=await context.service.queues(params.queue))
+
+
+async def pause(context: Context, params: QueueParams) -> QueueView:
+    return await context.service.pause(params.queue)
+
+
+async def resume(context: Context, params: QueueParams) -> QueueView:
+    return await context.service.resume(params.queue)
+
+
+def pools(context: Context, params: PoolsParams) -> PoolsView:
+    return PoolsView(pools=context.service.pools(params.pool))
+
+
+def workers(context: Context, params: PoolsParams) -> WorkersView:
+    return WorkersView(workers=context.service.workers(params.pool))
+
+
+async def status(context: Context, params: NoParams) -> StatusView:
+    return await context.service.status()
+
+
+async def drain(context: Context, params: NoParams) -> DrainView:
+    await context.service.drain()
+    return DrainView()

@@ -1,0 +1,99 @@
+"""The table of methods: what each takes, and the function that does it."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from protocol.control import (
+    INVALID_PARAMS,
+    PARSE_ERROR,
+    GetParams,
+    JobParams,
+    ListParams,
+    NoParams,
+    Params,
+    PoolsParams,
+    QueueParams,
+    QueuesParams,
+    SubmitManyParams,
+    SubmitParams,
+    WaitParams,
+)
+from protocol.text import BadText, compact
+from supervisor.control import handlers, reading, submitting
+from supervisor.control.complaints import explain
+from supervisor.control.context import Context
+from supervisor.control.rpc import BadCall
+
+P = TypeVar("P", bound=Params)
+_NULL = Raw(b"null")
+
+
+class Method(Generic[P]):
+    """`run` gives the result, or a coroutine of it where there is something to wait for.
+
+    `compact`: the params hold payloads, which are kept without white space. `in_turn`: a connection's next request
+    is taken up after this one's answer only, so that big answers are not made faster than they are read. `advice` is
+    for who asked for more than an answer can hold.
+    """
+
+    __slots__ = ("_compact", "_decode", "_params", "advice", "in_turn", "run")
+
+    def __init__(
+        self,
+        params: type[P],
+        run: Callable[[Context, P], object],
+        *,
+        compact: bool = False,
+        in_turn: bool = False,
+        advice: str = "list shows the job without its payload and result",
+    ) -> None:
+        self.run = run
+        self.in_turn = in_turn
+        self.advice = advice
+        self._params = params
+        self._compact = compact
+        self._decode = msgspec.json.Decoder(params).decode
+
+    def decode(self, params: Raw) -> P:
+        """Raises BadCall."""
+        try:
+            # Once for all the jobs of a submit_many: one by one is as much work again as the rest of decoding.
+            return self._decode(compact(bytes(params)) if self._compact else params)
+        except msgspec.ValidationError as error:
+            if params == _NULL:  # many libraries write the params they do not have
+                return self.decode(Raw(b"{}"))
+            raise BadCall(INVALID_PARAMS, self._complaint(params, error)) from None
+        except BadText as error:
+            raise BadCall(PARSE_ERROR, f"params: {error}") from None
+
+    def _complaint(self, params: Raw, error: msgspec.ValidationError) -> str:
+        if bytes(params).startswith(b"["):
+            return "params: expected an object, got a list; there are no positional parameters, so give them by name"
+        return explain(error, self._params)
+
+
+METHODS: Mapping[str, Method[Any]] = MappingProxyType(
+    {
+        "ping": Method(NoParams, handlers.ping),
+        "submit": Method(SubmitParams, submitting.submit, compact=True),
+        "submit_many": Method(SubmitManyParams, submitting.submit_many, compact=True, advice="submit fewer at a time"),
+        "get": Method(GetParams, reading.get, in_turn=True),
+        "wait": Method(WaitParams, reading.wait, advice=reading.WAIT_ADVICE),
+        "list": Method(ListParams, reading.list_jobs, in_turn=True, advice=reading.LIST_ADVICE),
+        "position": Method(JobParams, handlers.position),
+        "cancel": Method(JobParams, handlers.cancel),
+        "retry": Method(JobParams, handlers.retry),
+        "delete": Method(JobParams, handlers.delete),
+        "queues": Method(QueuesParams, handlers.queues),
+        "pause": Method(QueueParams, handlers.pause),
+        "resume": Method(QueueParams, handlers.resume),
+        "pools": Method(PoolsParams, handlers.pools),
+        "workers": Method(PoolsParams, handlers.workers),
+        "status": Method(NoParams, handlers.status),
+        "drain": Method(NoParams, handlers.drain),
+    }
+)

@@ -1,0 +1,81 @@
+"""get, wait and list: the methods whose answers can be big."""
+
+from collections.abc import Sequence
+
+from protocol.control import GetParams, JobsView, JobView, ListParams, ListView, WaitParams
+from supervisor.control.complaints import cut, hint
+from supervisor.control.context import Context
+from supervisor.control.cursors import decode_cursor, encode_cursor
+from supervisor.control.limits import MAX_PAGE, check_weight, too_many
+from supervisor.control.submits import check_secs
+from supervisor.control.views import job_view, job_views
+from supervisor.core.job import Job, State
+from supervisor.errors import Invalid, TimedOut
+from supervisor.store.port import Filter
+
+LIST_ADVICE = "use a smaller limit, or leave full out"
+WAIT_ADVICE = "wait for fewer ids at a time"
+
+
+async def get(context: Context, params: GetParams) -> JobView:
+    service = context.service
+    match params.id, params.client, params.key:
+        case str(id), None, None:
+            return job_view(await service.get(id), service.config)
+        case None, str(client), str(key):
+            return job_view(await service.find(client, key), service.config)
+    raise Invalid("id: give either id, or client and key together")
+
+
+async def wait(context: Context, params: WaitParams) -> JobView | JobsView:
+    check_secs("timeout_secs", params.timeout_secs, positive=False)
+    match params.id, params.ids:
+        case str(id), None:
+            [job] = await _final(context, [id], params.timeout_secs)
+            return job_view(job, context.service.config)
+        case None, list(ids):
+            jobs = await _final(context, ids, params.timeout_secs) if ids else []
+            return JobsView(jobs=job_views(jobs, context.service.config))
+    raise Invalid("id: give either id or ids")
+
+
+async def _final(context: Context, ids: list[str], timeout: float | None) -> Sequence[Job]:
+    service = context.service
+    limit = service.config.daemon.max_jobs
+    if len(ids) > limit:
+        raise too_many("ids", len(ids), limit)
+    try:
+        jobs = await service.wait(ids, timeout)
+    except TimedOut as late:
+        jobs = late.data.get("jobs", ())  # type: ignore[assignment]  # the service's own Jobs
+        check_weight(jobs, WAIT_ADVICE)
+        raise TimedOut(late.message, jobs=job_views(jobs, service.config)) from None
+    check_weight(jobs, WAIT_ADVICE)
+    return jobs
+
+
+async def list_jobs(context: Context, params: ListParams) -> ListView:
+    if not 1 <= params.limit <= MAX_PAGE:
+        raise Invalid(f"limit: must be between 1 and {MAX_PAGE}")
+    want = Filter(queue=params.queue, states=_states(params.state), tag=params.tag, client=params.client)
+    before = None if params.cursor is None else decode_cursor(params.cursor)
+    page = await context.service.list_jobs(want, limit=params.limit, before=before, full=params.full)
+    check_weight(page.jobs, LIST_ADVICE)
+    return ListView(
+        jobs=job_views(page.jobs, context.service.config, full=params.full),
+        total=page.total,
+        next=None if page.next_seq is None else encode_cursor(page.next_seq),
+    )
+
+
+def _states(names: str | list[str] | None) -> tuple[State, ...]:
+    """None and an empty list are all states."""
+    wanted = [names] if isinstance(names, str) else names or []
+    return tuple(dict.fromkeys(map(_state, wanted)))
+
+
+def _state(name: str) -> State:
+    try:
+        return State(name)
+    except ValueError:
+        raise Invalid(f'state: there is none called "{cut(name)}"{hint(name, State)}') from None

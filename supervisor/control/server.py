@@ -1,0 +1,81 @@
+"""The control socket's server: who may come in, and what happens when a conversation goes wrong."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from protocol.control import REFUSED
+from supervisor.control.connection import Connection
+from supervisor.control.context import Context
+from supervisor.control.dispatch import Dispatcher
+from supervisor.control.hangups import HangUps
+from supervisor.control.rpc import encode_error
+from supervisor.control.service import Service
+from supervisor.errors import Forbidden
+
+log = structlog.get_logger("stoker.control")
+
+
+def utc_micros() -> int:
+    return time.time_ns() // 1000
+
+
+async def serve_control(
+    service: Service,
+    listener: trio.SocketListener,
+    *,
+    now: Callable[[], int] = utc_micros,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve whoever connects until cancelled. `now` tells microseconds since 1970 in UTC.
+
+    A lack of descriptors or memory delays new connections and ends nothing (trio logs it and tries again). The
+    listener is closed at the end; its path is the caller's.
+    """
+    with contextlib.closing(HangUps()) as hang_ups:
+        door = _Door(service, hang_ups, now)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hang_ups.run)
+            task_status.started()
+            await trio.serve_listeners(door.let_in, [listener], handler_nursery=nursery)
+
+
+class _Door:
+    def __init__(self, service: Service, hang_ups: HangUps, now: Callable[[], int]) -> None:
+        self._service = service
+        self._daemon = service.config.daemon
+        self._dispatcher = Dispatcher(Context(service, now))
+        self._hang_ups = hang_ups
+
+    async def let_in(self, stream: trio.SocketStream) -> None:
+        """One client, from its connecting on. serve_listeners closes the stream."""
+        fd = stream.socket.fileno()
+        if self._service.connections >= self._daemon.max_connections:
+            self._turn_away(fd)
+            return
+        self._service.connections += 1
+        try:
+            await Connection(
+                fd,
+                self._dispatcher,
+                self._hang_ups,
+                max_line=self._daemon.max_line,
+                max_outstanding=self._daemon.max_outstanding,
+            ).converse()
+        except Exception as error:  # a bug, which is this client's misfortune and nobody else's
+            log.error("connection_failed", exc_info=error)
+        finally:
+            self._service.connections -= 1
+
+    def _turn_away(self, fd: int) -> None:
+        limit = self._daemon.max_connections
+        message = (
+            f"there are {limit} connections already (daemon.max_connections): close one, or ask more on each, "
+            "since requests can be pipelined"
+        )
+        with contextlib.suppress(OSError):
+            os.write(fd, encode_error(b"null", REFUSED, message, {"code": Forbidden.code, "limit": limit}))

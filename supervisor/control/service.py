@@ -1,0 +1,314 @@
+"""What the daemon can be asked to do: the store and the pools behind one facade, in the words of the protocol."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import trio
+
+from protocol.control import PoolView, QueueView, StatusView, StoreView, WorkerView
+from supervisor.config.model import Config, QueueConfig
+from supervisor.control.times import to_rfc3339
+from supervisor.core.job import MICROS, Job, NewJob, State
+from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
+from supervisor.pool.feeder import Feeder
+from supervisor.pool.pool import Pool
+from supervisor.store.committer import Committer
+from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Submitted
+
+T = TypeVar("T")
+
+
+class Service:
+    """One for each daemon. `now` gives UTC microseconds; `reader` reads beside the writer, in a thread."""
+
+    def __init__(
+        self,
+        config: Config,
+        committer: Committer,
+        reader: Reader,
+        feeder: Feeder,
+        pools: Sequence[Pool],
+        *,
+        version: str,
+        epoch: int,
+        now: Callable[[], int],
+    ) -> None:
+        self.config = config
+        self.version = version
+        self.connections = 0
+        self._committer = committer
+        self._reader = reader
+        self._reading = trio.Lock()
+        self._feeder = feeder
+        self._pools = {pool.name: pool for pool in pools}
+        self._queues = {queue.name: queue for queue in config.queues}
+        self._epoch = epoch
+        self._now = now
+        self._started_at = now()
+        self._started = time.monotonic()
+        self._quiet = trio.Event()
+        feeder.quiet = self._became_quiet
+
+    # -- jobs ------------------------------------------------------------------------------------------------------
+
+    def queue(self, name: str) -> QueueConfig:
+        """Raises UnknownQueue, naming the known ones."""
+        try:
+            return self._queues[name]
+        except KeyError:
+            known = ", ".join(sorted(self._queues))
+            raise UnknownQueue(
+                f"there is no queue {name!r}: the configuration has {known}", known=sorted(self._queues)
+            ) from None
+
+    async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
+        """Returns when they are on disk."""
+        return await self._committer.submit(jobs, self._now(), lambda answers: self._feeder.submitted(jobs, answers))
+
+    async def get(self, job_id: str) -> Job:
+        job = (await self._committer.read(lambda store: store.get([job_id])))[0]
+        if job is None:
+            raise _no_job(job_id)
+        return self._with_progress(job)
+
+    async def find(self, client: str, key: str) -> Job:
+        job_id = await self._committer.read(lambda store: store.find(client, key))
+        if job_id is None:
+            raise NotFound(f"client {client!r} has no job with key {key!r}")
+        return await self.get(job_id)
+
+    async def wait(self, ids: Sequence[str], timeout: float | None) -> list[Job]:
+        """The jobs in their final states, in the order of `ids`. Raises NotFound (also when one is deleted meanwhile)
+        and TimedOut, whose data has the `jobs` that were final by then."""
+        ended: dict[str, Job | None] = {}
+        changed = trio.Event()
+
+        def told(job_id: str) -> Callable[[Job | None], None]:
+            def tell(job: Job | None) -> None:
+                ended[job_id] = job
+                changed.set()
+
+            return tell
+
+        wanted = {job_id: told(job_id) for job_id in ids}
+        for job_id, tell in wanted.items():
+            self._feeder.waiters.add(job_id, tell)
+        try:
+            found = await self._committer.read(lambda store: store.get(list(wanted)))
+            for job_id, job in zip(wanted, found, strict=True):
+                if job is None or job.state.final:
+                    ended.setdefault(job_id, job)
+            with trio.move_on_after(float("inf") if timeout is None else timeout):
+                while len(ended) < len(wanted) and None not in ended.values():
+                    await changed.wait()
+                    changed = trio.Event()
+        finally:
+            for job_id, tell in wanted.items():
+                self._feeder.waiters.remove(job_id, tell)
+        return _ended(ids, ended, timeout)
+
+    async def list_jobs(self, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
+        page = await self._read(lambda reader: reader.list(want, limit=limit, before=before, full=full))
+        for job in page.jobs:
+            self._with_progress(job)
+        return page
+
+    async def position(self, job_id: str) -> Position:
+        position = await self._read(lambda reader: reader.position(job_id))
+        if position is None:
+            raise _no_job(job_id)
+        return position
+
+    async def cancel(self, job_id: str) -> Job:
+        """Returns the job once it is final; one that was final already comes back unchanged."""
+        while (run := self._feeder.running.get(job_id)) is not None:
+            run.cancel = True
+            if run.slot is not None:
+                run.slot.cancel(run)
+            await run.recorded()
+        await self._change(job_id, lambda: self._committer.write(lambda store: store.cancel([job_id], self._now())))
+        job = await self.get(job_id)
+        self._feeder.final([job])
+        return job
+
+    async def retry(self, job_id: str) -> Job:
+        """A failed, cancelled or expired job is pending again. Raises Conflict for any other."""
+        [changed] = await self._committer.write(lambda store: store.retry([job_id], self._now()))
+        if changed.before is None:
+            raise _no_job(job_id)
+        if changed.conflict is not None:
+            raise Conflict(
+                f"job {job_id} cannot be retried while job {changed.conflict} holds its unique value: "
+                "wait for that one to end, or cancel it",
+                holder=changed.conflict,
+            )
+        if not changed.changed:
+            raise Conflict(f"job {job_id} is {changed.before}: only failed, cancelled and expired jobs can be retried")
+        if changed.queue is not None:
+            self._feeder.reread([changed.queue])
+        return await self.get(job_id)
+
+    async def delete(self, job_id: str) -> None:
+        """Raises Conflict for a running job."""
+        if job_id in self._feeder.running:
+            raise _running(job_id)
+        changed = await self._change(job_id, lambda: self._committer.write(lambda store: store.delete([job_id])))
+        if not changed.changed:
+            raise _running(job_id)
+        self._feeder.waiters.gone(job_id)
+
+    async def _change(self, job_id: str, verb: Callable[[], Awaitable[list[Changed]]]) -> Changed:
+        """Cancel or delete a job that no child has; none gets it meanwhile."""
+        self._feeder.hold(job_id)
+        reread = True
+        try:
+            # Once handed over it will happen, whether or not the caller is still there to hear of it.
+            with trio.CancelScope(shield=True):
+                [changed] = await verb()
+            reread = False
+        finally:
+            self._feeder.unhold(job_id, reread=reread)
+        if changed.before is None:
+            raise _no_job(job_id)
+        return changed
+
+    def _with_progress(self, job: Job) -> Job:
+        run = self._feeder.running.get(job.id)
+        if run is not None and run.progress is not None and job.state is State.RUNNING:
+            job.progress = run.progress_json()
+        return job
+
+    async def _read(self, fn: Callable[[Reader], T]) -> T:
+        """A longer read, beside the writer; it sees everything that was answered before, and what runs as running."""
+        await self._committer.settle()
+        async with self._reading:
+            return await trio.to_thread.run_sync(fn, self._reader)
+
+    # -- queues, pools, the daemon -----------------------------------------------------------------------------------
+
+    async def queues(self, name: str | None) -> list[QueueView]:
+        if name is not None:
+            self.queue(name)
+        counts = {one.queue: one for one in await self._read(lambda reader: reader.counts())}
+        names = [name] if name is not None else sorted({*self._queues, *counts})
+        return [self._queue_view(one, counts.get(one)) for one in names]
+
+    async def pause(self, queue: str) -> QueueView:
+        """From now on no child receives a job of this queue."""
+        self.queue(queue)
+        self._feeder.pause(queue, True)
+        try:
+            await self._committer.write(lambda store: store.pause(queue, True))
+        except BaseException:
+            self._feeder.pause(queue, False)
+            raise
+        return (await self.queues(queue))[0]
+
+    async def resume(self, queue: str) -> QueueView:
+        self.queue(queue)
+        await self._committer.write(lambda store: store.pause(queue, False))
+        self._feeder.pause(queue, False)
+        return (await self.queues(queue))[0]
+
+    def pools(self, pool: str | None) -> list[PoolView]:
+        return [one.view() for one in self._some_pools(pool)]
+
+    def workers(self, pool: str | None) -> list[WorkerView]:
+        return [worker for one in self._some_pools(pool) for worker in one.workers()]
+
+    async def status(self) -> StatusView:
+        queues = await self.queues(None)
+        failing = self._committer.failing
+        return StatusView(
+            version=self.version,
+            pid=os.getpid(),
+            state=self.state,
+            started_at=to_rfc3339(self._started_at),
+            uptime_secs=round(time.monotonic() - self._started, 3),
+            config=str(self.config.source),
+            connections=self.connections,
+            store=StoreView(
+                url=self.config.store.url,
+                state="ok" if failing is None else "failing",
+                reason=failing,
+                epoch=self._epoch,
+            ),
+            pools=self.pools(None),
+            queues=queues,
+            unserved=[one.queue for one in queues if not one.pools],
+        )
+
+    @property
+    def state(self) -> str:
+        if not self._feeder.stopped:
+            return "running"
+        return "draining" if self._feeder.running else "drained"
+
+    def stop_feeding(self) -> None:
+        """Nothing is checked out any more."""
+        self._feeder.stopped = True
+        if not self._feeder.running:
+            self._quiet.set()
+
+    async def drain(self) -> None:
+        """Check nothing out any more; return when nothing runs. Submits are accepted still."""
+        self.stop_feeding()
+        await self._quiet.wait()
+
+    def _became_quiet(self) -> None:
+        if self._feeder.stopped:
+            self._quiet.set()
+
+    def _some_pools(self, name: str | None) -> list[Pool]:
+        if name is None:
+            return list(self._pools.values())
+        if name not in self._pools:
+            raise NotFound(f"there is no pool {name!r}: the configuration has {', '.join(sorted(self._pools))}")
+        return [self._pools[name]]
+
+    def _queue_view(self, name: str, counts: QueueCounts | None) -> QueueView:
+        line = self._feeder.lines.get(name)
+        oldest = counts.oldest_pending_at if counts else None
+        now = time.monotonic()
+        return QueueView(
+            queue=name,
+            paused=line.paused if line else bool(counts and counts.paused),
+            pending=counts.pending if counts else 0,
+            due=counts.due if counts else 0,
+            running=counts.running if counts else 0,
+            done=counts.done if counts else 0,
+            failed=counts.failed if counts else 0,
+            cancelled=counts.cancelled if counts else 0,
+            expired=counts.expired if counts else 0,
+            oldest_pending_secs=None if oldest is None else max(0.0, round((self._now() - oldest) / MICROS, 3)),
+            submit_rate=line.submitted.per_second(now) if line else 0.0,
+            finish_rate=line.finished.per_second(now) if line else 0.0,
+            pools=[pool.name for pool in line.pools] if line else [],
+        )
+
+
+def _ended(ids: Sequence[str], ended: dict[str, Job | None], timeout: float | None) -> list[Job]:
+    for job_id, job in ended.items():
+        if job is None:
+            raise _no_job(job_id)
+    final = [job for job_id in ids if (job := ended.get(job_id)) is not None]
+    if len(final) < len(ids):
+        missing = next(job_id for job_id in ids if job_id not in ended)
+        raise TimedOut(
+            f"{len(ids) - len(final)} of {len(ids)} jobs have not ended within {timeout:g} s "
+            f"(the first is {missing}); they go on, wait again",
+            jobs=final,
+        )
+    return final
+
+
+def _no_job(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {job_id}: it was deleted, or never was")
+
+
+def _running(job_id: str) -> Conflict:
+    return Conflict(f"job {job_id} is running: cancel it first")

@@ -1,0 +1,118 @@
+"""A submit's params, checked, become a NewJob. Messages are `parameter: what is wrong and what is allowed`."""
+
+from typing import NoReturn
+
+import uuid_utils
+
+from protocol.control import SubmitParams
+from supervisor.config.model import QueueConfig
+from supervisor.control.complaints import cut
+from supervisor.control.times import from_rfc3339
+from supervisor.core.job import MICROS, NewJob
+from supervisor.errors import Invalid, TooLarge
+
+MAX_PRIORITY = 2**31 - 1  # and the same below zero: what every store has a column for
+MAX_ATTEMPTS = 2**31 - 1
+MAX_SECS = 100 * 366 * 86400.0  # of every duration: beyond that it was meant in another unit
+MAX_WORD = 255  # characters of client, key, unique and name
+MAX_TAGS = 20
+MAX_TAG = 100
+
+
+def new_job(params: SubmitParams, queue: QueueConfig, now: int) -> NewJob:
+    """The job that `params`, whose payload is compact already, ask for. Raises Invalid, and TooLarge for a payload
+    over the queue's limit."""
+    payload = bytes(params.payload)
+    if len(payload) > queue.max_payload:
+        raise TooLarge(
+            f"payload: {len(payload)} bytes (without white space), and queue {queue.name} takes {queue.max_payload} "
+            f"(queues.{queue.name}.max_payload): send a reference to the data instead, or raise the limit",
+            size=len(payload),
+            limit=queue.max_payload,
+        )
+    _check_numbers(params)
+    _check_words(params)
+    return NewJob(
+        # In order within this process: a later id is a greater one.
+        id=str(uuid_utils.uuid7()),
+        queue=params.queue,
+        payload=payload,
+        created_at=now,
+        run_at=_run_at(params, now),
+        priority=params.priority,
+        timeout=params.timeout_secs,
+        max_attempts=params.max_attempts,
+        expires_at=None if params.expires_in_secs is None else now + round(params.expires_in_secs * MICROS),
+        client=params.client,
+        key=params.key,
+        unique=params.unique,
+        name=params.name,
+        tags=params.tags,
+    )
+
+
+def check_secs(name: str, secs: float | None, *, positive: bool = True) -> None:
+    """Raises Invalid for a duration that is negative, endless, or (`positive`) zero."""
+    if secs is None or 0 < secs <= MAX_SECS or (secs == 0 and not positive):
+        return
+    least = "more than 0" if positive else "at least 0"
+    raise Invalid(f"{name}: must be {least} and at most {MAX_SECS:.0f} seconds, got {secs:g}")
+
+
+def _run_at(params: SubmitParams, now: int) -> int:
+    if params.run_at is not None:
+        if params.delay_secs is not None:
+            raise Invalid("run_at: not together with delay_secs, which says the same from now on; give one of them")
+        try:
+            return from_rfc3339(params.run_at)
+        except ValueError:
+            _refuse_run_at(params.run_at)
+    if params.delay_secs is None:
+        return now
+    check_secs("delay_secs", params.delay_secs, positive=False)
+    return now + round(params.delay_secs * MICROS)
+
+
+def _refuse_run_at(text: str) -> NoReturn:
+    raise Invalid(
+        f'run_at: expected RFC 3339 with an offset or Z, as in "2030-01-31T12:00:00Z", got "{cut(text)}"'
+    ) from None
+
+
+def _check_numbers(params: SubmitParams) -> None:
+    if not -MAX_PRIORITY <= params.priority <= MAX_PRIORITY:
+        raise Invalid(f"priority: must be between {-MAX_PRIORITY} and {MAX_PRIORITY}, got {cut(str(params.priority))}")
+    if params.max_attempts is not None and not 1 <= params.max_attempts <= MAX_ATTEMPTS:
+        raise Invalid(f"max_attempts: must be between 1 and {MAX_ATTEMPTS}, got {cut(str(params.max_attempts))}")
+    if params.timeout_secs is not None:
+        check_secs("timeout_secs", params.timeout_secs)
+    if params.expires_in_secs is not None:
+        check_secs("expires_in_secs", params.expires_in_secs)
+
+
+def _check_words(params: SubmitParams) -> None:
+    if params.key is not None:
+        if params.client is None:
+            raise Invalid("key: needs client beside it, because a key is unique for one client only")
+        _check_word("key", params.key)
+    if params.client is not None:
+        _check_word("client", params.client)
+    if params.unique is not None:
+        _check_word("unique", params.unique)
+    if params.name is not None:
+        _check_word("name", params.name)
+    if params.tags:
+        _check_tags(params.tags)
+
+
+def _check_word(name: str, word: str) -> None:
+    if not 1 <= len(word) <= MAX_WORD:
+        raise Invalid(f"{name}: must have 1 to {MAX_WORD} characters, got {len(word)}")
+
+
+def _check_tags(tags: tuple[str, ...]) -> None:
+    if len(tags) > MAX_TAGS:
+        raise Invalid(f"tags: at most {MAX_TAGS} to a job, got {len(tags)}")
+    for place, tag in enumerate(tags):
+        if not 1 <= len(tag) <= MAX_TAG:
+            raise Invalid(f"tags[{place}]: must have 1 to {MAX_TAG} characters, got {len(tag)}")

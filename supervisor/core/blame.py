@@ -1,0 +1,99 @@
+"""Who is to blame for a child's end: what the attempt it had in hand comes to."""
+
+from enum import Enum
+
+import msgspec
+
+from supervisor.core.job import Cause, JobError
+from supervisor.core.verdict import End, Verdict
+
+
+class Why(Enum):
+    """Why a child's life is over."""
+
+    EXITED = "exited"
+    CLOSED = "closed"  # its stdout, while it lives on
+    GARBAGE = "garbage"
+    DESYNC = "desync"
+    OVERSIZE = "oversize"
+    EXTRA = "extra"  # it spoke when it was not its turn
+    TIMEOUT = "timeout"
+    CANCEL = "cancel"
+    RELEASE = "release"  # the daemon stops and cannot wait for it
+    RECYCLE = "recycle"  # it asked to be replaced
+    STOP = "stop"  # the daemon stops, and it is idle
+
+    @property
+    def polite(self) -> bool:
+        """Ended by closing its stdin first."""
+        return self in (Why.RECYCLE, Why.STOP)
+
+    @property
+    def graceful(self) -> bool:
+        """Given `kill_grace` between SIGTERM and SIGKILL. A child that broke the protocol is not: nothing that it
+        could still say would be believed."""
+        return self.on_request
+
+    @property
+    def on_request(self) -> bool:
+        """Not the child's own fault: this life says nothing against its program."""
+        return self in (Why.RECYCLE, Why.STOP, Why.TIMEOUT, Why.CANCEL, Why.RELEASE)
+
+    @property
+    def by_itself(self) -> bool:
+        return self in (Why.EXITED, Why.CLOSED)
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """`text`: for a broken protocol, what was seen; for a timeout, the seconds it had."""
+
+    why: Why
+    text: str = ""
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How the process left, in words ("exited with code 1", "was killed by SIGSEGV") and numbers."""
+
+    words: str
+    code: int | None = None
+    signal: str | None = None
+
+
+_BROKEN = {
+    Why.GARBAGE: Cause.GARBAGE,
+    Why.DESYNC: Cause.DESYNC,
+    Why.OVERSIZE: Cause.OVERSIZE,
+    Why.EXTRA: Cause.GARBAGE,
+    Why.TIMEOUT: Cause.TIMEOUT,
+}
+
+
+def blame(ending: Ending, exit: Exit, *, unread: bool, late: bool, stderr: str | None) -> Verdict:
+    """The verdict on the attempt a child had in hand when its life ended.
+
+    `unread`: not one byte of the request had left the pipe, so the child cannot have worked on it. `late`: what broke
+    the protocol belonged to the job before. Neither costs the job anything.
+    """
+    match ending.why:
+        case Why.CANCEL:
+            return Verdict(End.CANCELLED)
+        case Why.RELEASE | Why.STOP | Why.RECYCLE:
+            return Verdict(End.RELEASED)
+        case Why.TIMEOUT:
+            return _failed(Cause.TIMEOUT, f"no reply within {ending.text} s: the worker was ended", None, stderr)
+    if unread or late:
+        return Verdict(End.RELEASED)
+    match ending.why:
+        case Why.EXITED:
+            return _failed(Cause.EXITED, f"the worker {exit.words} before it replied", exit, stderr)
+        case Why.CLOSED:
+            text = f"the worker closed its stdout before it replied, and {exit.words}"
+            return _failed(Cause.EXITED, text, exit, stderr)
+    return _failed(_BROKEN[ending.why], ending.text, None, stderr)
+
+
+def _failed(cause: Cause, message: str, exit: Exit | None, stderr: str | None) -> Verdict:
+    # An exit status is blame only where the child left by itself; otherwise it would be that of our own SIGKILL.
+    code, signal = (exit.code, exit.signal) if exit is not None else (None, None)
+    error = JobError(cause=cause, message=message, exit_code=code, signal=signal, stderr=stderr)
+    return Verdict(End.FAILED, error=error)

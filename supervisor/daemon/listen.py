@@ -1,0 +1,167 @@
+"""The control socket: a live one is never taken away, a dead one is replaced, one handed over by systemd is used.
+
+Two things guard a socket of ours. The lock on PATH.lock, held for the daemon's life, tells daemons apart even in the
+moment between binding and listening; the attempt to connect finds what knows nothing of that lock. The lock file
+stays when the daemon leaves: removing it would let two daemons hold the lock of one name.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import socket
+import stat
+from collections.abc import MutableMapping
+from contextlib import suppress
+from pathlib import Path
+
+import trio
+
+from supervisor.config.kinds import SOCKET_PATH_MAX
+from supervisor.config.places import make_private, private_folder
+from supervisor.errors import StartError
+
+BACKLOG = 512  # connections that may wait while the daemon is busy; net.core.somaxconn may say less
+FIRST_INHERITED = 3  # sd_listen_fds(3)
+
+_OR_ELSEWHERE = "or set daemon.socket to another path"
+
+
+class Listening:
+    """A listening control socket. `path` is where clients find it, `inherited` whether it is systemd's."""
+
+    def __init__(self, sock: socket.socket, path: Path, lock: int | None = None) -> None:
+        self.path = path
+        self.inherited = lock is None
+        self.listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+        self._lock = lock
+        self._inode = None if lock is None else _inode(path)
+
+    def close(self) -> None:
+        """Stop listening. The path is removed only while it still leads to this socket; may be called twice."""
+        self.listener.socket.close()
+        if self._lock is None:
+            return
+        if self._inode == _inode(self.path):
+            with suppress(OSError):  # a stale socket is no reason to end badly: the next start replaces it
+                self.path.unlink()
+        os.close(self._lock)
+        self._lock = None
+
+
+async def open_listener(path: Path, mode: int, environ: MutableMapping[str, str]) -> Listening:
+    """Listen at `path` (permissions `mode`), or on the socket that systemd handed over through `environ`, from which
+    its variables are removed. Raises StartError; then nothing was changed that anybody uses."""
+    await trio.lowlevel.checkpoint()
+    inherited = _inherited(environ)
+    if inherited is not None:
+        return Listening(inherited, _path_of(inherited, path))
+    if len(os.fsencode(path)) > SOCKET_PATH_MAX:
+        raise StartError(f"the socket path {path} is over {SOCKET_PATH_MAX} bytes, the system's limit: shorten it")
+    if path.parent == private_folder():
+        make_private(path.parent)
+    lock = _lock(path)
+    try:
+        _clear(path)
+        return Listening(_bind(path, mode), path, lock)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _inherited(environ: MutableMapping[str, str]) -> socket.socket | None:
+    count, pid, _names = (environ.pop(name, "") for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"))
+    if pid != str(os.getpid()) or not re.fullmatch("[1-9][0-9]{0,3}", count):
+        return None
+    if count != "1":
+        raise StartError(
+            f"systemd handed over {count} sockets, expected one: give stoker.socket a single ListenStream="
+        )
+    try:
+        os.set_inheritable(FIRST_INHERITED, False)
+        sock = socket.socket(fileno=FIRST_INHERITED)
+    except OSError as error:
+        raise StartError(f"cannot use the socket that systemd handed over: {error.strerror}") from None
+    if (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_STREAM) and _listens(sock):
+        return sock
+    sock.close()
+    raise StartError("systemd handed over something else than a listening Unix stream socket: use ListenStream=/PATH")
+
+
+def _listens(sock: socket.socket) -> bool:
+    return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def _path_of(sock: socket.socket, otherwise: Path) -> Path:
+    name = sock.getsockname()
+    return Path(name) if isinstance(name, str) and name else otherwise
+
+
+def _lock(path: Path) -> int:
+    """The descriptor of PATH.lock, locked, with our pid in it."""
+    file = path.with_name(path.name + ".lock")
+    try:
+        lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except FileNotFoundError:
+        raise StartError(f"the socket's folder {path.parent} does not exist: create it, {_OR_ELSEWHERE}") from None
+    except OSError as error:
+        raise StartError(
+            f"cannot open {file}: {error.strerror}; let this user write in {path.parent}, {_OR_ELSEWHERE}"
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError:
+        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise _taken(path, f"another stoker (pid {holder})" if holder.isdigit() else "another stoker") from None
+    except OSError as error:
+        os.close(lock)
+        raise StartError(f"cannot lock {file}: {error.strerror}; make room there, {_OR_ELSEWHERE}") from None
+    return lock
+
+
+def _taken(path: Path, holder: str) -> StartError:
+    return StartError(f"{holder} is serving {path}: stop it first, {_OR_ELSEWHERE}")
+
+
+def _clear(path: Path) -> None:
+    """Remove what a dead daemon left; raises StartError for anything that is alive, or not a socket."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise StartError(f"{path} exists and is not a socket: move it away, {_OR_ELSEWHERE}")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+            refusal = probe.connect_ex(str(path))
+        if refusal in (0, errno.EAGAIN):  # EAGAIN: its backlog is full, so it is busy, not dead
+            raise _taken(path, "another program")
+        if refusal != errno.ECONNREFUSED:
+            raise OSError(refusal, os.strerror(refusal))
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StartError(
+            f"cannot replace the socket {path}: {error.strerror}; remove it if nothing uses it, {_OR_ELSEWHERE}"
+        ) from None
+
+
+def _bind(path: Path, mode: int) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(str(path))
+        # Until listen() nobody can connect, so there is no moment with a wider mode; umask would reach other threads.
+        os.chmod(path, mode)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise StartError(f"cannot listen at {path}: {error.strerror}") from None
+    return sock
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,81 @@
+"""Logging, set up once: events with fields, as JSON lines or, on a terminal, as text for eyes.
+
+Everywhere else: `log = structlog.get_logger()`, then `log.info("worker_started", pool=…)`. The names of all events,
+with what they mean, are in supervisor.log_names.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(level: str, format: str, stream: TextIO) -> None:
+    """`level` and `format` as in the configuration. A level that is off costs one call of an empty function.
+
+    Call it before the first event: loggers keep the configuration they first see.
+    """
+    on_terminal = stream.isatty()
+    console = format == "console" or (format == "auto" and on_terminal)
+    structlog.configure(
+        processors=_console(colors=on_terminal and "NO_COLOR" not in os.environ) if console else _json(),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *_: Sink(stream),
+        cache_logger_on_first_use=True,
+    )
+
+
+class Sink:
+    """Writes lines, one call each, and never raises: a full disk behind stderr must not take the daemon down."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: closed, or text its encoding cannot hold
+            return
+
+    debug = info = warning = error = critical = write
+
+
+def _json() -> list[Processor]:
+    return [_head, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+
+def _console(colors: bool) -> list[Processor]:
+    # Plain tracebacks: rich ones print local variables, and with them payloads.
+    plain: Callable[..., Any] = structlog.dev.plain_traceback
+    return [_head, _printable, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+
+
+def _head(_logger: object, level: str, event: EventDict) -> EventDict:
+    """Time, level and name first, where an eye looks for them; the time in RFC 3339, UTC, milliseconds."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"timestamp": now, "level": level, "event": event.pop("event"), **event}
+
+
+def _printable(_logger: object, _level: str, event: EventDict) -> EventDict:
+    """Control characters in what workers and clients say are shown, not sent to the terminal."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[name] = _Quoted(value)
+    return event
+
+
+class _Quoted:
+    """A text that the renderer always quotes: it does so to objects, but only to some strings."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return repr(self._text)

@@ -1,0 +1,207 @@
+"""The composition root: what is made of what, in which order it starts, and in which order it stops."""
+
+import gc
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+
+import structlog
+import trio
+
+from supervisor.config.model import Config
+from supervisor.config.places import database_path
+from supervisor.control.server import serve_control
+from supervisor.control.service import Service
+from supervisor.daemon import logs
+from supervisor.daemon.listen import Listening, open_listener
+from supervisor.daemon.notify import Notifier
+from supervisor.errors import StartError
+from supervisor.pool.clock import Clock
+from supervisor.pool.feeder import Feeder
+from supervisor.pool.pool import Pool
+from supervisor.pool.remains import Remains
+from supervisor.store.committer import Committer
+from supervisor.store.port import Store
+from supervisor.store.sqlite import open_sqlite
+
+log = structlog.get_logger("stoker.daemon")
+
+MAX_INTERRUPTIONS = 10
+# The store's thread needs the interpreter for a moment in each commit, while the loop may be busy without a pause;
+# at Python's default of 5 ms it would wait that long each time.
+SWITCH_INTERVAL = 0.0005
+STATUS_EVERY = 5.0  # seconds
+ANSWER_TURNS = 20
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def now() -> int:
+    """UTC, in microseconds."""
+    return time.time_ns() // 1000
+
+
+def serve(config: Config) -> int:
+    """Run until stopped; returns the exit code. Raises StartError where starting again unchanged will not help."""
+    logs.configure(config.daemon.log_level, config.daemon.log_format, sys.stderr)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    notifier = Notifier.from_environ(os.environ)
+    try:
+        trio.run(_serve, config, notifier, strict_exception_groups=True)
+    except BaseExceptionGroup as group:
+        raise _first_cause(group) from group
+    return 0
+
+
+def _first_cause(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup) and len(group.exceptions) == 1:
+        group = group.exceptions[0]
+    return group
+
+
+async def _serve(config: Config, notifier: Notifier) -> None:
+    state_dir = config.daemon.state_dir
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = state_dir.stat()
+    except OSError as error:
+        raise StartError(
+            f"daemon.state_dir: cannot use {state_dir}: {error.strerror}; make it, or name another folder"
+        ) from None
+    store = open_sqlite(database_path(config))
+    remains = Remains(state_dir / "children", f"{found.st_dev:x}.{found.st_ino:x}")
+    with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+        ended = remains.end_previous()
+        recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS)
+        listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
+        log.info(
+            "starting",
+            config=str(config.source),
+            socket=str(config.daemon.socket),
+            epoch=recovered.epoch,
+            requeued=recovered.requeued,
+            interrupted=recovered.failed,
+            processes_ended=ended,
+        )
+        try:
+            await Daemon(config, store, remains, recovered.epoch, notifier).run(listening, signals)
+        finally:
+            listening.close()
+    log.info("stopped")
+
+
+class Daemon:
+    """Everything that runs, and its stop order: pools first, so that every outcome is handed over; then the socket,
+    once those outcomes are on disk and answered; the store last."""
+
+    def __init__(self, config: Config, store: Store, remains: Remains, epoch: int, notifier: Notifier) -> None:
+        self.config = config
+        self.notifier = notifier
+        self.committer = Committer(store)
+        self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
+        environ = dict(os.environ)
+        self.pools = [Pool(pool, self.feeder, remains, environ) for pool in config.pools]
+        for pool in self.pools:
+            self.feeder.serve(pool)
+        for name in store.paused():
+            if name in self.feeder.lines:
+                self.feeder.lines[name].paused = True
+        self.clock = Clock(self.committer, self.feeder, now=now)
+        self.reader = store.reader()
+        self.service = Service(
+            config,
+            self.committer,
+            self.reader,
+            self.feeder,
+            self.pools,
+            version=version("stoker"),
+            epoch=epoch,
+            now=now,
+        )
+
+    async def run(self, listening: Listening, signals: AsyncIterator[int]) -> None:
+        # What is loaded by now lives as long as the daemon: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        async with trio.open_nursery() as storing:
+            await storing.start(self.committer.run)
+            async with trio.open_nursery() as serving:
+                serving.start_soon(self.clock.run)
+                serving.start_soon(self._keep_informed)
+                await serving.start(serve_control, self.service, listening.listener)
+                self.feeder.reread(list(self.feeder.lines))
+                async with trio.open_nursery() as working:
+                    for pool in self.pools:
+                        working.start_soon(pool.run)
+                    working.start_soon(self._announce)
+                    await self._until_stopped(signals)
+                    self._stop_pools()
+                await self.committer.settle()
+                await self._let_answers_out()
+                serving.cancel_scope.cancel()
+            self.committer.close()
+        self.reader.close()
+
+    async def _until_stopped(self, signals: AsyncIterator[int]) -> None:
+        """From the first stop signal to the moment when nothing runs, the drain is over, or a second signal came."""
+        number = await anext(signals)
+        log.info("stopping", signal=signal.Signals(number).name, running=len(self.feeder.running))
+        self.notifier.stopping()
+        with trio.move_on_after(self.config.daemon.drain_timeout) as drain:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._hurry, signals, drain)
+                await self.service.drain()
+                nursery.cancel_scope.cancel()
+        if self.feeder.running:
+            log.warning("drain_incomplete", releasing=sorted(self.feeder.running))
+
+    async def _hurry(self, signals: AsyncIterator[int], drain: trio.CancelScope) -> None:
+        number = await anext(signals)
+        log.info("stopping_now", signal=signal.Signals(number).name)
+        drain.cancel()
+
+    def _stop_pools(self) -> None:
+        for pool in self.pools:
+            pool.stop()
+
+    async def _let_answers_out(self) -> None:
+        """Those who waited for the last outcomes have been woken; a few turns of the loop and they are answered."""
+        for _ in range(ANSWER_TURNS):
+            await trio.lowlevel.checkpoint()
+
+    async def _announce(self) -> None:
+        """READY once every pool has a worker, or is known to have none."""
+        for pool in self.pools:
+            await pool.settled.wait()
+        self.notifier.ready(self._in_words())
+        log.info("ready", pools=len(self.pools), status=self._in_words())
+
+    async def _keep_informed(self) -> None:
+        """The status line, and the watchdog: sent by the loop, so that a stuck loop is noticed."""
+        beat = self.notifier.watchdog_interval
+        last = ""
+        while True:
+            if beat is not None:
+                self.notifier.watchdog()
+            words = self._in_words()
+            if words != last:
+                last = words
+                self.notifier.status(words)
+            await trio.sleep(STATUS_EVERY if beat is None else min(beat, STATUS_EVERY))
+
+    def _in_words(self) -> str:
+        views = [pool.view() for pool in self.pools]
+        workers = sum(view.idle + view.busy for view in views)
+        degraded = [view.pool for view in views if view.state == "degraded"]
+        words = (
+            f"{len(views)} pools, {workers}/{sum(view.size for view in views)} workers, "
+            f"{len(self.feeder.running)} running"
+        )
+        if degraded:
+            words += f"; degraded: {', '.join(degraded)}"
+        if self.committer.failing is not None:
+            words += f"; store failing: {self.committer.failing}"
+        return words

@@ -1,0 +1,35 @@
+"""The name of every event that stoker logs, and what it means. Names are fixed: people search and alert by them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+LOG_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        # The daemon's life.
+        "starting": "the store is open and the last daemon's leftovers are dealt with; counts say what was found",
+        "ready": "every pool has a worker, or is known to have none; systemd was told",
+        "stopping": "a stop was asked for: nothing new starts, running jobs have drain_timeout to end",
+        "stopping_now": "a second signal: the drain is cut short",
+        "drain_incomplete": "the drain is over and these jobs still ran: they go back to their queues",
+        "stopped": "the end, in order",
+        # The store.
+        "store_failing": "nothing can be committed, for the reason given: submits are refused, outcomes are kept",
+        "store_recovered": "commits succeed again, and what was kept is on disk",
+        "store_batch_failed": "the store raised what it should not: a bug, with its traceback",
+        "claim_refused": "the store did not know a job as it was checked out: a bug, or another hand in the file",
+        "stale_outcome": "the outcome of an attempt that is not the job's latest, and was not recorded",
+        # Pools and workers.
+        "pool_degraded": "a pool has no worker that works, for the reason given; it goes on trying",
+        "pool_recovered": "a degraded pool has a working worker again",
+        "worker_started": "a worker process was started",
+        "worker_ended": "stoker ends a worker, for the reason given",
+        "worker_exited": "a worker process is gone, by itself or ended",
+        "worker_stderr": "a line that a worker wrote to stderr, with the job it had",
+        "worker_stderr_dropped": "a worker wrote lines faster than they are logged: so many were left out",
+        "worker_not_recorded": "a worker could not be noted on disk: were stoker killed, the next start would miss it",
+        "worker_tree_survived": "processes of an ended worker did not go, not even by SIGKILL",
+        # The control socket.
+        "request_failed": "a request met a bug: the client was told `internal`, the traceback is here",
+        "connection_failed": "a connection met a bug and was closed, the traceback is here",
+    }
+)

@@ -1,0 +1,304 @@
+"""The feeder brings due jobs to idle children, and what became of them to the store.
+
+It is the one place that knows which jobs are checked out. From checkout until its outcome is on disk a job is in
+`running`; the store may still call it pending, so whatever is read from the store is held against that list. A job
+somebody is about to cancel or delete is `held`: it is in no look-ahead and enters none.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+from msgspec import Raw
+
+from supervisor.config.model import QueueConfig
+from supervisor.core.job import Claim, Job, NewJob, Ready, State
+from supervisor.core.lookahead import Lookahead
+from supervisor.core.verdict import Verdict, judge
+from supervisor.pool.rates import Rate
+from supervisor.pool.run import Run
+from supervisor.pool.waiters import Waiters
+from supervisor.store.committer import Committer
+from supervisor.store.port import Submitted
+
+if TYPE_CHECKING:
+    from supervisor.pool.pool import Pool
+
+log = structlog.get_logger("stoker.feeder")
+
+
+class Line:
+    """One queue: its policy, its look-ahead, and who serves it."""
+
+    def __init__(self, policy: QueueConfig) -> None:
+        self.name = policy.name
+        self.policy = policy
+        self.ahead = Lookahead()
+        self.paused = False
+        self.pools: list[Pool] = []
+        self.reading = False
+        self.submitted = Rate()
+        self.finished = Rate()
+
+
+class Feeder:
+    """`now` gives UTC microseconds, `jitter` numbers in [0, 1). `at` is told of instants at which the store's clock has
+    something to do."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        queues: Sequence[QueueConfig],
+        *,
+        now: Callable[[], int],
+        jitter: Callable[[], float],
+    ) -> None:
+        self.lines = {queue.name: Line(queue) for queue in queues}
+        self.running: dict[str, Run] = {}
+        self.held: Counter[str] = Counter()
+        self.waiters = Waiters()
+        self.stopped = False  # draining: nothing new is checked out
+        self.at: Callable[[int], None] = lambda instant: None
+        self.quiet: Callable[[], None] = lambda: None  # nothing runs any more
+        self._committer = committer
+        self._now = now
+        self._jitter = jitter
+        self._turn = 0
+        committer.recorded = self._recorded
+        committer.found = self.waiters.found
+        committer.on_failing = self._store_failing
+
+    def serve(self, pool: Pool) -> None:
+        for name in pool.config.queues:
+            self.lines[name].pools.append(pool)
+
+    # -- jobs come in ----------------------------------------------------------------------------------------------
+
+    def submitted(self, jobs: Sequence[NewJob], answers: Sequence[Submitted]) -> None:
+        """They are on disk."""
+        lines: dict[str, Line] = {}
+        for job, answer in zip(jobs, answers, strict=True):
+            if not answer.created:
+                continue
+            line = self.lines.get(job.queue)
+            if line is None:
+                continue
+            line.submitted.total += 1
+            if not answer.due:
+                self.at(job.run_at)
+            elif line.ahead.takes(-job.priority, answer.seq):
+                line.ahead.offer(_ready(job, answer))
+                lines[line.name] = line
+            if job.expires_at is not None:
+                self.at(job.expires_at)
+        for line in lines.values():
+            self.wake(line)
+
+    def offer(self, row: Ready) -> None:
+        """A row is due again."""
+        line = self.lines.get(row.queue)
+        if line is not None and row.id not in self.held and row.id not in self.running and line.ahead.offer(row):
+            self.wake(line)
+
+    def reread(self, queues: Sequence[str]) -> None:
+        """Rows became due in places the look-ahead cannot know."""
+        for name in queues:
+            line = self.lines.get(name)
+            if line is not None:
+                line.ahead.reset()
+                self._read_ahead(line)
+
+    def _read_ahead(self, line: Line) -> None:
+        ahead = line.ahead
+        if line.reading or not ahead.wants_rows or not line.pools or self._committer.failing is not None:
+            return
+        line.reading = True
+        after, limit, max_bytes = ahead.horizon, ahead.max_rows - len(ahead), ahead.max_bytes
+
+        def arrived(rows: list[Ready]) -> None:
+            line.reading = False
+            size = sum(len(memoryview(row.payload)) for row in rows)
+            complete = len(rows) < limit and size < max_bytes
+            ahead.fill(rows, after=after, complete=complete, skip=self)
+            self.wake(line)
+
+        def failed() -> None:
+            line.reading = False
+
+        name = line.name
+        self._committer.read_soon(
+            lambda store: store.ready(name, after=after, limit=limit, max_bytes=max_bytes), arrived, failed
+        )
+
+    def __contains__(self, job_id: object) -> bool:
+        """Whether a job must not enter a look-ahead."""
+        return job_id in self.running or job_id in self.held
+
+    # -- jobs go out -----------------------------------------------------------------------------------------------
+
+    def wake(self, line: Line) -> None:
+        """Give the line's jobs to whoever is idle."""
+        for pool in line.pools:
+            if not line.ahead:
+                break
+            self.feed(pool)
+        self._read_ahead(line)
+
+    def feed(self, pool: Pool) -> None:
+        while pool.idle and self._has_work(pool):
+            slot = pool.idle.pop()
+            if not slot.fit():
+                continue
+            run = self.checkout(pool)
+            if run is None:
+                pool.idle.append(slot)
+                return
+            slot.start(run)
+
+    def _has_work(self, pool: Pool) -> bool:
+        lines = self.lines
+        return any(lines[name].ahead and not lines[name].paused for name in pool.config.queues)
+
+    def checkout(self, pool: Pool) -> Run | None:
+        """The next job for an idle child of this pool. The queues take turns.
+
+        Here, and nowhere later, pause, expiry and the store's health are checked: a row that was read ahead has no
+        claim to run.
+        """
+        if self.stopped or self._committer.failing is not None:
+            return None
+        names = pool.config.queues
+        self._turn += 1
+        for step in range(len(names)):
+            line = self.lines[names[(self._turn + step) % len(names)]]
+            if line.paused:
+                continue
+            row = self._next_row(line)
+            if row is not None:
+                return self._check_out(row, pool)
+        return None
+
+    def _next_row(self, line: Line) -> Ready | None:
+        row = line.ahead.pop()
+        while row is not None and row.expires_at is not None and row.expires_at <= self._now():
+            self.at(row.expires_at)  # the store's clock ends it
+            row = line.ahead.pop()
+        if not line.ahead.complete:
+            self._read_ahead(line)
+        return row
+
+    def _check_out(self, row: Ready, pool: Pool) -> Run:
+        timeout = row.timeout if row.timeout is not None else pool.config.timeout
+        run = Run(row, self._now(), timeout)
+        self.running[row.id] = run
+        self._committer.claim(Claim(seq=row.seq, attempt=run.attempt, started_at=run.started_at))
+        return run
+
+    # -- jobs come back --------------------------------------------------------------------------------------------
+
+    def finished(self, run: Run, verdict: Verdict) -> None:
+        """A child is done with a job, or done for. From here on only the disk is waited for."""
+        line = self.lines[run.row.queue]
+        outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
+        run.outcome = outcome
+        run.slot = None
+        waited_for = outcome.state.final and run.id in self.waiters
+        self._committer.outcome(outcome, run, get=run.id if waited_for else None)
+
+    def _recorded(self, runs: Sequence[Run], oks: Sequence[bool]) -> None:
+        for run, ok in zip(runs, oks, strict=True):
+            del self.running[run.id]
+            run.settle()
+            outcome = run.outcome
+            assert outcome is not None
+            if not ok:
+                log.error("stale_outcome", job=run.id, attempt=run.attempt)
+            elif outcome.state is State.PENDING:
+                if outcome.run_at is None:
+                    self.offer(run.row_again(outcome))
+                else:
+                    self.at(outcome.run_at)
+            else:
+                self.lines[run.row.queue].finished.total += 1
+        if not self.running:
+            self.quiet()
+
+    def _store_failing(self, reason: str | None) -> None:
+        if reason is not None:
+            log.error("store_failing", reason=reason)
+            return
+        log.info("store_recovered")
+        for line in self.lines.values():
+            self.wake(line)
+
+    # -- jobs are held back ----------------------------------------------------------------------------------------
+
+    def hold(self, job_id: str) -> None:
+        """No child receives this job from now on; each hold wants its `unhold`."""
+        self.held[job_id] += 1
+        self._drop({job_id})
+
+    def unhold(self, job_id: str, *, reread: bool) -> None:
+        """`reread`: the job may still be pending, and is wanted back in its look-ahead."""
+        self.held[job_id] -= 1
+        if not self.held[job_id]:
+            del self.held[job_id]
+        if reread:
+            self.reread(list(self.lines))
+
+    def expired(self, ids: Collection[str]) -> None:
+        """Jobs that the store's clock has ended."""
+        if not ids:
+            return
+        self._drop(set(ids))
+        waited_for = [job_id for job_id in ids if job_id in self.waiters]
+        if waited_for:
+            self._committer.read_soon(
+                lambda store: store.get(waited_for), lambda jobs: self.waiters.found(jobs, waited_for), _nothing
+            )
+
+    def _drop(self, ids: set[str]) -> None:
+        for line in self.lines.values():
+            line.ahead.discard(ids)
+
+    def tick(self, now: float) -> None:
+        """About once a second (`now`: monotonic): rates, and a second chance for reads that failed."""
+        for line in self.lines.values():
+            line.submitted.sample(now)
+            line.finished.sample(now)
+            self.wake(line)
+
+    def pause(self, name: str, paused: bool) -> None:
+        line = self.lines[name]
+        line.paused = paused
+        if not paused:
+            self.wake(line)
+
+    def final(self, jobs: Sequence[Job]) -> None:
+        """Jobs that reached their end without a child."""
+        for job in jobs:
+            self.waiters.tell(job)
+
+
+def _ready(job: NewJob, answer: Submitted) -> Ready:
+    return Ready(
+        seq=answer.seq,
+        id=job.id,
+        queue=job.queue,
+        payload=Raw(job.payload),
+        priority=job.priority,
+        attempt=0,
+        charged=0,
+        crashes=0,
+        interruptions=0,
+        timeout=job.timeout,
+        max_attempts=job.max_attempts,
+        expires_at=job.expires_at,
+    )
+
+
+def _nothing() -> None:
+    """For reads whose failure somebody else reports."""

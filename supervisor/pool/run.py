@@ -1,0 +1,72 @@
+"""A run: one checkout of one job, from the moment it is given to a child until its outcome is on disk."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import trio
+
+from protocol.worker import Reply, encode_progress
+from supervisor.core.job import Outcome, Ready
+from supervisor.core.verdict import Spent
+
+if TYPE_CHECKING:
+    from supervisor.pool.slot import Slot
+
+
+class Run:
+    """`started_at` is UTC microseconds, `timeout` the seconds the job itself may take."""
+
+    __slots__ = ("_settled", "attempt", "cancel", "outcome", "pid", "progress", "row", "slot", "started_at", "timeout")
+
+    def __init__(self, row: Ready, started_at: int, timeout: float) -> None:
+        self.row = row
+        self.attempt = row.attempt + 1
+        self.started_at = started_at
+        self.timeout = timeout
+        self.slot: Slot | None = None
+        self.pid: int | None = None
+        self.cancel = False
+        self.progress: Reply | None = None
+        self.outcome: Outcome | None = None  # decided; from then on it only waits for the disk
+        self._settled: trio.Event | None = None
+
+    @property
+    def id(self) -> str:
+        return self.row.id
+
+    async def recorded(self) -> None:
+        """Return when the outcome is on disk."""
+        if self._settled is None:  # made late: hardly any run is waited for
+            self._settled = trio.Event()
+        await self._settled.wait()
+
+    def settle(self) -> None:
+        if self._settled is not None:
+            self._settled.set()
+
+    def progress_json(self) -> bytes | None:
+        return None if self.progress is None else encode_progress(self.progress)
+
+    def spent(self) -> Spent:
+        row = self.row
+        return Spent(
+            row.seq,
+            self.attempt,
+            row.max_attempts,
+            row.charged,
+            row.crashes,
+            row.interruptions,
+            self.started_at,
+            self.pid,
+            self.progress_json(),
+        )
+
+    def row_again(self, outcome: Outcome) -> Ready:
+        """The pending row that the outcome left behind, for the look-ahead."""
+        return msgspec.structs.replace(
+            self.row,
+            attempt=self.attempt,
+            charged=outcome.charged,
+            crashes=outcome.crashes,
+            interruptions=outcome.interruptions,
+        )

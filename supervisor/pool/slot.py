@@ -1,0 +1,363 @@
+"""One place in a pool: the life of a child, and after it the next child's.
+
+The conversation is driven by what the child says: one task reads its stdout, and whoever has a job for an idle child
+writes it straight into the pipe. So a reply leads to the next request without a task switch in between.
+
+`_over` ends a life: the first to set an ending wins, and what the child says afterwards is ignored. The attempt in
+hand is judged when the whole tree is gone, so a repeat never overlaps it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from protocol.framing import Lines, LineTooLong
+from protocol.worker import Garbage, Reply, decode_reply, encode_request
+from supervisor.core.blame import Ending, Exit, Why, blame
+from supervisor.core.job import Cause, JobError
+from supervisor.core.verdict import End, Verdict
+from supervisor.pool.child import Child, describe_exit
+from supervisor.pool.ending import end_tree
+from supervisor.pool.run import Run
+from supervisor.pool.stderr import StderrLog
+
+if TYPE_CHECKING:
+    from supervisor.pool.pool import Pool
+
+log = structlog.get_logger("stoker.pool")
+
+CHUNK = 65536
+CLOSED_GRACE = 0.1  # seconds for a child that closed its stdout to exit by itself, so that its exit code is its own
+QUOTE = 200
+
+
+class Slot:
+    """`number` is what the child sees as STOKER_SLOT. `state`: starting, idle, busy, ending or waiting."""
+
+    def __init__(self, pool: Pool, number: int) -> None:
+        self.pool = pool
+        self.number = number
+        self.state = "starting"
+        self.child: Child | None = None
+        self.run: Run | None = None
+        self.deadline = float("inf")  # monotonic; of the run in hand
+        self.jobs_done = 0  # by this child
+        self._answered = False
+        self._took_job = False
+        self._dead = False  # it may still have said something
+        self._echoes = False  # it has sent an id once, so it must go on
+        self._last_id: str | None = None  # of the job it answered last
+        self._late = False  # what ended it belonged to that job
+        self._ending: Ending | None = None
+        self._over = trio.Event()
+        self._lines = Lines(pool.config.max_line)
+        self._stderr = StderrLog(self)
+        self._request = 0  # bytes written of the request in hand
+        self._rest = b""  # of the request that the pipe did not take
+        self._writing = trio.Event()
+
+    # -- a life ----------------------------------------------------------------------------------------------------
+
+    async def live(self, child: Child) -> Exit:
+        """From a started child to its tree's end; the attempt in hand has been judged when this returns."""
+        self._begin(child)
+        unread = False
+        with trio.CancelScope(shield=True):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read_stdout, child)
+                nursery.start_soon(self._watch_exit, child)
+                nursery.start_soon(self._write_rest, child)
+                nursery.start_soon(self._stderr.follow, child)
+                self._free()
+                await self._over.wait()
+                self.state = "ending"
+                self.deadline = float("inf")
+                unread = await self._end(child)
+                nursery.cancel_scope.cancel()
+        exit = Exit(*describe_exit(child.reap()))
+        self._judge(exit, unread)
+        child.close()
+        self.child = None
+        return exit
+
+    def _begin(self, child: Child) -> None:
+        self.child = child
+        self.state = "starting"
+        self.jobs_done = 0
+        self._answered = self._took_job = self._echoes = self._late = self._dead = False
+        self._last_id = None
+        self._ending = None
+        self._over = trio.Event()
+        self._lines = Lines(self.pool.config.max_line)
+        self._stderr = StderrLog(self)
+        self._rest = b""
+
+    async def _end(self, child: Child) -> bool:
+        """End the whole tree. Returns whether the request in hand was never read."""
+        ending = self._ending
+        assert ending is not None
+        if ending.why is Why.CLOSED:
+            # A process that exits closes its pipes a moment before it can be waited for.
+            with trio.move_on_after(CLOSED_GRACE):
+                await child.dead.wait()
+                self._ending = Ending(Why.EXITED)
+        unread = self._unread(child)
+        await end_tree(child, ending.why, self.pool.config.kill_grace)
+        await self._stderr.drain()
+        return unread
+
+    def _unread(self, child: Child) -> bool:
+        return self.run is not None and child.unread() >= self._request
+
+    def _judge(self, exit: Exit, unread: bool) -> None:
+        ending = self._ending
+        assert ending is not None
+        run = self.run
+        if not ending.why.on_request:
+            self.pool.child_failed(
+                self,
+                ending.text or exit.words,
+                answered=self._answered,
+                took_job=run is not None,
+                unread=unread,
+            )
+        if run is not None:
+            verdict = blame(ending, exit, unread=unread, late=self._late, stderr=self._stderr.since_mark())
+            self._finish(verdict)
+
+    # -- being given work ------------------------------------------------------------------------------------------
+
+    def fit(self) -> bool:
+        """Whether the idle child can be given work now; one that has spoken or died is ended instead."""
+        child = self.child
+        if child is None or self._ending is not None:
+            return False
+        if child.silent():
+            return True
+        self._hear(child)
+        if self._ending is None:
+            # It has died without a word, or some unfinished word is there: not to be trusted in either case.
+            self.end(Why.EXITED)
+        return False
+
+    def start(self, run: Run) -> None:
+        """Write the request. What the pipe does not take at once, a task writes when there is room."""
+        child = self.child
+        assert child is not None
+        assert self.run is None
+        row = run.row
+        request = encode_request(row.id, row.payload, row.queue, run.attempt, run.timeout)
+        self.run = run
+        run.slot = self
+        run.pid = child.pid
+        self.state = "busy"
+        self._stderr.mark()
+        first = 0.0 if self._took_job else self.pool.config.boot_timeout
+        self._took_job = True
+        self.deadline = time.monotonic() + run.timeout + first
+        self.pool.deadlines.note(self.deadline)
+        self._request = 0
+        try:
+            self._request = child.write(request)
+        except BrokenPipeError:  # its death is noticed elsewhere, and the job comes back unread
+            return
+        if self._request < len(request):
+            self._rest = request[self._request :]
+            self._writing.set()
+
+    async def _write_rest(self, child: Child) -> None:
+        while True:
+            await self._writing.wait()
+            self._writing = trio.Event()
+            rest = memoryview(self._rest)
+            while rest:
+                await trio.lowlevel.wait_writable(child.stdin)
+                try:
+                    count = child.write(rest)
+                except BrokenPipeError:
+                    return
+                self._request += count
+                rest = rest[count:]
+            self._rest = b""
+            if self.run is None:  # it answered before it had read the whole request
+                self._free()
+
+    # -- hearing ---------------------------------------------------------------------------------------------------
+
+    async def _read_stdout(self, child: Child) -> None:
+        while self._ending is None:
+            # Waiting first saves the failing read: a child that was just written to has not answered yet.
+            await trio.lowlevel.wait_readable(child.stdout)
+            if self._ending is None:
+                self._hear_chunk(child)
+
+    def _hear_chunk(self, child: Child) -> bool:
+        """Act on what can be read now; False when there is nothing (more)."""
+        try:
+            data = os.read(child.stdout, CHUNK)
+        except BlockingIOError:
+            return False
+        if not data:
+            self.end(Why.EXITED if self._dead else Why.CLOSED)
+            return False
+        try:
+            lines = self._lines.feed(data)
+        except LineTooLong as too_long:
+            for line in too_long.lines:
+                self._hear_line(line, more=True)
+            self.end(Why.OVERSIZE, f"the worker wrote a line of more than max_line = {too_long.max_line} bytes")
+            return False
+        left = len(lines)
+        for line in lines:
+            left -= 1
+            self._hear_line(line, more=left > 0 or self._lines.partial > 0)
+        if self.run is None and self._lines.partial and self._ending is None:
+            self._extra(self._lines.tail())
+        return True
+
+    def _hear(self, child: Child) -> None:
+        """Act on everything that can be read now, until it is over."""
+        while self._ending is None and self._hear_chunk(child):
+            pass
+
+    def _hear_line(self, line: bytes, more: bool = False) -> None:
+        if self._ending is not None:
+            return
+        run = self.run
+        if run is None:
+            self._extra(line)
+            return
+        try:
+            reply = decode_reply(line)
+        except Garbage as garbage:
+            self.end(Why.GARBAGE, str(garbage))
+            return
+        if self._out_of_step(reply, run):
+            return
+        if reply.status == "progress":
+            run.progress = reply
+            return
+        self._answered = True
+        self.jobs_done += 1
+        self._last_id = run.id
+        self._finish(_verdict(reply, self._stderr))
+        self.pool.answered()
+        if reply.recycle:
+            self.end(Why.RECYCLE)
+        elif not more:
+            self._free()
+
+    def _out_of_step(self, reply: Reply, run: Run) -> bool:
+        if reply.id == run.id:
+            self._echoes = True
+            return False
+        if reply.id is None:
+            if not self._echoes:
+                return False
+            self.end(Why.GARBAGE, "the worker replied without the id, though it had sent ids before")
+        elif reply.id == self._last_id:
+            self._late = True
+            self.end(Why.EXTRA, f"the worker replied a second time to job {reply.id}")
+        else:
+            self.end(Why.DESYNC, f"the worker replied to job {reply.id[:QUOTE]!r} while it had job {run.id!r}")
+        return True
+
+    def _extra(self, line: bytes) -> None:
+        """Words out of turn. They cost no job anything: there is none in hand."""
+        text = line[:QUOTE].decode("utf-8", "replace")
+        self.end(Why.EXTRA, f"the worker wrote a line while it had no job: {text!r}")
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+
+    def end(self, why: Why, text: str = "") -> None:
+        """This child's life is over; only the first reason counts."""
+        if self._ending is not None or self.child is None:
+            return
+        self._ending = Ending(why, text)
+        self._over.set()
+        self.pool.not_idle(self)
+        if not (why.by_itself or why.polite):
+            log.warning(
+                "worker_ended",
+                pool=self.pool.name,
+                slot=self.number,
+                pid=self.child.pid,
+                why=why.value,
+                detail=text,
+                job=self.run.id if self.run else None,
+            )
+
+    def expire(self) -> None:
+        """The deadline has passed: what the child has said until now still counts."""
+        run, child = self.run, self.child
+        if run is None or child is None or self._ending is not None:
+            return
+        self._hear(child)
+        if self.run is run:
+            self.end(Why.TIMEOUT, f"{run.timeout:g}")
+
+    def cancel(self, run: Run) -> None:
+        """Somebody cancelled the job: end the child, unless it has answered already."""
+        run.cancel = True
+        if self.run is run and self.child is not None and self._ending is None:
+            self._hear(self.child)
+        if self.run is run:
+            self.end(Why.CANCEL)
+
+    def stop(self) -> None:
+        """The daemon stops: an idle child is asked to go, a busy one's job is released."""
+        if self.child is not None and self.run is not None and self._ending is None:
+            self._hear(self.child)
+        self.end(Why.STOP if self.run is None else Why.RELEASE)
+
+    async def _watch_exit(self, child: Child) -> None:
+        await child.watch()
+        # It may have answered and exited at once; and it is given nothing more.
+        self.pool.not_idle(self)
+        self._dead = True
+        self._hear(child)
+        self.end(Why.EXITED)
+
+    def last_words(self) -> str | None:
+        """The end of this child's stderr."""
+        return self._stderr.since_mark()
+
+    # -- handing on ------------------------------------------------------------------------------------------------
+
+    def _free(self) -> None:
+        """Ready for the next job, which may be there already."""
+        if self._dead or self._ending is not None or self._rest:
+            return
+        run = self.pool.checkout()
+        if run is not None:
+            self.start(run)
+        else:
+            self.state = "idle"
+            self.pool.now_idle(self)
+
+    def _finish(self, verdict: Verdict) -> None:
+        run, self.run = self.run, None
+        assert run is not None
+        self.deadline = float("inf")
+        self.pool.finished(run, verdict)
+
+
+def _verdict(reply: Reply, stderr: StderrLog) -> Verdict:
+    """What a final reply says of its attempt."""
+    if reply.status == "ok":
+        return Verdict(End.OK, result=bytes(reply.result))
+    if reply.status == "throttled":
+        return Verdict(End.THROTTLED, delay=reply.retry_after_secs)
+    error = JobError(
+        cause=Cause.ERROR,
+        message=reply.message,
+        stderr=stderr.since_mark(),
+        retry=reply.retry,
+        details=reply.details,
+    )
+    return Verdict(End.FAILED, error=error)

@@ -1,0 +1,118 @@
+"""A child's stderr: line by line into the log, and its last lines kept for the error of an attempt."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+if TYPE_CHECKING:
+    from supervisor.pool.child import Child
+    from supervisor.pool.slot import Slot
+
+log = structlog.get_logger("stoker.worker")
+
+CHUNK = 65536
+KEEP = 4096  # bytes, for the attempt's error
+MAX_LINE = 4096  # bytes of one log line; the rest of it is cut
+LINES_PER_SECOND = 200
+BURST = 1000
+DRAIN = 0.1  # seconds to read what a dead child left behind
+
+
+class StderrLog:
+    """Reading never stops, so that no child blocks on its own log; what is over the rate is counted, not logged."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+        self._tail = bytearray()
+        self._total = 0
+        self._mark = 0
+        self._line = bytearray()
+        self._allowance = float(BURST)
+        self._refilled = time.monotonic()
+        self._dropped = 0
+        self._ended = trio.Event()
+        self._pid = 0
+
+    def mark(self) -> None:
+        """A job starts: `since_mark` speaks of it alone. Before the first one everything counts, since why a program
+        does not start is said before its first job."""
+        if self._slot.jobs_done:
+            self._mark = self._total
+
+    def since_mark(self) -> str | None:
+        """The last lines since the job started; None if there are none."""
+        new = min(self._total - self._mark, len(self._tail))
+        if not new:
+            return None
+        return bytes(self._tail[len(self._tail) - new :]).decode("utf-8", "replace").strip() or None
+
+    async def follow(self, child: Child) -> None:
+        self._pid = child.pid
+        while True:
+            await trio.lowlevel.wait_readable(child.stderr)
+            try:
+                data = os.read(child.stderr, CHUNK)
+            except BlockingIOError:
+                continue
+            if not data:
+                break
+            self._take(data)
+        if self._line:
+            self._log_line(bytes(self._line))
+        self._report_dropped()
+        self._ended.set()
+
+    async def drain(self) -> None:
+        """Return when everything was read, or soon after: a process that left the tree may hold the pipe open."""
+        with trio.move_on_after(DRAIN):
+            await self._ended.wait()
+        self._report_dropped()
+
+    def _take(self, data: bytes) -> None:
+        self._total += len(data)
+        self._tail += data[-KEEP:]
+        del self._tail[:-KEEP]
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            if self._line:
+                line = bytes(self._line) + line[:MAX_LINE]
+                self._line.clear()
+            self._log_line(line)
+        self._line += rest[: MAX_LINE - len(self._line)]
+
+    def _log_line(self, line: bytes) -> None:
+        if not self._allowed():
+            self._dropped += 1
+            return
+        self._report_dropped()
+        text = line[:MAX_LINE].decode("utf-8", "replace").rstrip("\r")
+        log.info("worker_stderr", line=text, **self._where())
+
+    def _allowed(self) -> bool:
+        if self._allowance < 1:
+            now = time.monotonic()
+            self._allowance = min(BURST, self._allowance + (now - self._refilled) * LINES_PER_SECOND)
+            self._refilled = now
+        if self._allowance < 1:
+            return False
+        self._allowance -= 1
+        return True
+
+    def _report_dropped(self) -> None:
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            log.warning("worker_stderr_dropped", lines=dropped, **self._where())
+
+    def _where(self) -> dict[str, object]:
+        slot = self._slot
+        return {
+            "pool": slot.pool.name,
+            "slot": slot.number,
+            "pid": self._pid,
+            "job": slot.run.id if slot.run else None,
+        }

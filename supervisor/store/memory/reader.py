@@ -1,0 +1,77 @@
+"""Lists, positions and counts of what is committed."""
+
+import itertools
+
+from msgspec.structs import replace
+
+from supervisor.core.job import Job, State
+from supervisor.store.memory.disk import Disk, Tables
+from supervisor.store.port import PAGE_BYTES, Filter, Page, Position, QueueCounts
+
+
+class MemoryReader:
+    """port.Reader. Each call looks at one version of the tables, whatever is committed meanwhile."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def get(self, job_id: str) -> Job | None:
+        job = self._disk.committed.by_id(job_id)
+        return None if job is None else replace(job)
+
+    def list(self, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
+        jobs = self._disk.committed.jobs
+        matching = [job for job in reversed(jobs.values()) if _matches(job, want)]
+        rest = [job for job in matching if before is None or job.seq < before]
+        page = rest[:limit]
+        if full:
+            page = page[: _fitting(page)]
+        next_seq = page[-1].seq if len(page) < len(rest) else None
+        if not full:
+            page = [replace(job, payload=None, result=None, attempts=()) for job in page]
+        return Page(jobs=tuple(page), total=len(matching), next_seq=next_seq)
+
+    def position(self, job_id: str) -> Position | None:
+        tables = self._disk.committed
+        job = tables.by_id(job_id)
+        if job is None:
+            return None
+        if job.state.final:
+            return Position(ahead=0, active=0)
+        line = [*tables.of(job.queue, State.RUNNING), *tables.due(job.queue), *tables.waiting(job.queue)]
+        ahead = 0 if job.state is State.RUNNING else line.index(job)
+        return Position(ahead=ahead, active=len(line))
+
+    def counts(self) -> tuple[QueueCounts, ...]:
+        tables = self._disk.committed
+        names = {job.queue for job in tables.jobs.values()} | tables.paused
+        return tuple(_count(tables, name) for name in sorted(names))
+
+    def close(self) -> None:
+        pass
+
+
+def _count(tables: Tables, queue: str) -> QueueCounts:
+    due = tables.due(queue)
+    return QueueCounts(
+        queue=queue,
+        due=len(due),
+        oldest_pending_at=min((job.run_at for job in due), default=None),
+        paused=queue in tables.paused,
+        **{state.value: sum(1 for _ in tables.of(queue, state)) for state in State},
+    )
+
+
+def _fitting(page: list[Job]) -> int:
+    """How many of the first an answer may hold, at least one."""
+    sizes = itertools.accumulate(len(job.payload or b"") + len(job.result or b"") for job in page)
+    return max(1, sum(size <= PAGE_BYTES for size in sizes))
+
+
+def _matches(job: Job, want: Filter) -> bool:
+    return (
+        (want.queue is None or job.queue == want.queue)
+        and (not want.states or job.state in want.states)
+        and (want.tag is None or want.tag in job.tags)
+        and (want.client is None or job.client == want.client)
+    )

@@ -1,0 +1,288 @@
+"""The writer's verbs, one job at a time."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.store.memory.disk import Disk, Tables, rank
+from supervisor.store.memory.reader import MemoryReader
+from supervisor.store.port import KEPT_ATTEMPTS, Changed, Promoted, Recovered, Submitted, interrupted
+
+
+class MemoryStore:
+    """port.Store. To crash is to drop it and to open another one on the same disk."""
+
+    def __init__(self, disk: Disk | None = None) -> None:
+        self.disk = Disk() if disk is None else disk
+        self._open: Tables | None = None
+
+    @property
+    def _seen(self) -> Tables:
+        """What the open transaction sees, or else the last commit."""
+        return self.disk.committed if self._open is None else self._open
+
+    @property
+    def _work(self) -> Tables:
+        assert self._open is not None, "a verb that writes belongs between begin and commit"
+        return self._open
+
+    def begin(self) -> None:
+        assert self._open is None
+        self._open = self.disk.committed.copy()
+
+    def commit(self) -> None:
+        self.disk.committed = self._work
+        self._open = None
+
+    def rollback(self) -> None:
+        self._open = None
+
+    def tidy(self) -> None:
+        pass
+
+    def touch(self, now: int) -> None:
+        assert self._work
+
+    def recover(self, now: int, *, max_interruptions: int) -> Recovered:
+        self.begin()
+        work = self._work
+        work.epoch += 1
+        running = [job for job in work.jobs.values() if job.state is State.RUNNING]
+        failed = 0
+        for job in running:
+            job = replace(job, interruptions=job.interruptions + 1)
+            if job.interruptions < max_interruptions:
+                work.jobs[job.seq] = replace(job, state=State.PENDING, run_at=now)
+            else:
+                failed += 1
+                error = interrupted(max_interruptions)
+                attempts = _with_attempt(job, job.attempt, job.started_at or now, now, None, error)
+                work.jobs[job.seq] = replace(job, state=State.FAILED, finished_at=now, error=error, attempts=attempts)
+        self.commit()
+        return Recovered(epoch=work.epoch, requeued=len(running) - failed, failed=failed)
+
+    def submit(self, jobs: Sequence[NewJob], now: int) -> list[Submitted]:
+        return [self._submit(job, now) for job in jobs]
+
+    def _submit(self, new: NewJob, now: int) -> Submitted:
+        work = self._work
+        key = (new.client or "", new.key) if new.key is not None else None
+        earlier = work.jobs[work.keys[key]] if key in work.keys else work.holder(new.queue, new.unique)
+        if earlier is not None:
+            same = (earlier.queue, earlier.payload) == (new.queue, new.payload)
+            return Submitted(seq=earlier.seq, id=earlier.id, created=False, state=earlier.state, due=False, same=same)
+        self.disk.last_seq += 1
+        seq = self.disk.last_seq
+        work.jobs[seq] = _born(new, seq)
+        work.seqs[new.id] = seq
+        if key is not None:
+            work.keys[key] = seq
+        due = new.run_at <= now
+        if not due:
+            work.later.add(seq)
+        return Submitted(seq=seq, id=new.id, created=True, state=State.PENDING, due=due)
+
+    def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
+        return [self._claim(claim) for claim in claims], [self._finish(outcome) for outcome in outcomes]
+
+    def _claim(self, claim: Claim) -> bool:
+        work = self._work
+        job = work.jobs.get(claim.seq)
+        if job is None or job.state is not State.PENDING or job.attempt >= claim.attempt:
+            return False
+        work.jobs[job.seq] = replace(job, state=State.RUNNING, attempt=claim.attempt, started_at=claim.started_at)
+        work.later.discard(job.seq)
+        return True
+
+    def _finish(self, outcome: Outcome) -> bool:
+        work = self._work
+        job = work.jobs.get(outcome.seq)
+        if job is None or job.state is not State.RUNNING or job.attempt != outcome.attempt:
+            return False
+        job = replace(
+            job,
+            state=outcome.state,
+            started_at=outcome.started_at,
+            finished_at=outcome.finished_at,
+            charged=outcome.charged,
+            crashes=outcome.crashes,
+            interruptions=outcome.interruptions,
+            result=outcome.result,
+            error=outcome.error,
+            progress=outcome.progress,
+        )
+        if outcome.error is not None:
+            attempts = _with_attempt(
+                job, outcome.attempt, outcome.started_at, outcome.finished_at, outcome.pid, outcome.error
+            )
+            job = replace(job, attempts=attempts)
+        if outcome.state is State.PENDING:
+            run_at = outcome.finished_at if outcome.run_at is None else outcome.run_at
+            job = replace(job, finished_at=None, run_at=run_at)
+            if run_at > outcome.finished_at:
+                work.later.add(job.seq)
+        work.jobs[job.seq] = job
+        return True
+
+    def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+        def cancel(job: Job) -> Changed:
+            if job.state is State.PENDING:
+                self._end_pending(job, State.CANCELLED, now)
+            return Changed(before=job.state, changed=job.state is State.PENDING, queue=job.queue)
+
+        return self._each(job_ids, cancel)
+
+    def _end_pending(self, job: Job, state: State, now: int) -> None:
+        self._work.jobs[job.seq] = replace(job, state=state, finished_at=now)
+        self._work.later.discard(job.seq)
+
+    def retry(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+        def retry(job: Job) -> Changed:
+            if not job.state.final or job.state is State.DONE:
+                return Changed(before=job.state, changed=False, queue=job.queue)
+            holder = self._work.holder(job.queue, job.unique)
+            if holder is not None:
+                return Changed(before=job.state, changed=False, queue=job.queue, conflict=holder.id)
+            self._work.jobs[job.seq] = replace(
+                job,
+                state=State.PENDING,
+                run_at=now,
+                charged=0,
+                crashes=0,
+                interruptions=0,
+                error=None,
+                result=None,
+                progress=None,
+                finished_at=None,
+                expires_at=None,
+            )
+            return Changed(before=job.state, changed=True, queue=job.queue)
+
+        return self._each(job_ids, retry)
+
+    def delete(self, job_ids: Sequence[str]) -> list[Changed]:
+        def delete(job: Job) -> Changed:
+            work = self._work
+            if job.state is not State.RUNNING:
+                del work.jobs[job.seq], work.seqs[job.id]
+                work.later.discard(job.seq)
+                if job.key is not None:
+                    del work.keys[job.client or "", job.key]
+            return Changed(before=job.state, changed=job.state is not State.RUNNING, queue=job.queue)
+
+        return self._each(job_ids, delete)
+
+    def _each(self, job_ids: Sequence[str], change: Callable[[Job], Changed]) -> list[Changed]:
+        answers: list[Changed] = []
+        for job_id in job_ids:
+            job = self._work.by_id(job_id)
+            answers.append(Changed(before=None, changed=False) if job is None else change(job))
+        return answers
+
+    def pause(self, queue: str, paused: bool) -> None:
+        (self._work.paused.add if paused else self._work.paused.discard)(queue)
+
+    def promote(self, now: int, limit: int) -> Promoted:
+        work = self._work
+        ripe = sorted((at, seq) for at, seq in self._seen.waking() if at <= now)
+        expired: list[str] = []
+        due: list[Job] = []
+        for _, seq in ripe:
+            job = work.jobs[seq]
+            if job.expires_at is not None and job.expires_at <= now:
+                if len(expired) < limit:
+                    self._end_pending(job, State.EXPIRED, now)
+                    expired.append(job.id)
+            elif len(due) < limit:
+                work.later.discard(seq)
+                due.append(job)
+        queues = {job.queue for job in due}
+        return Promoted(queues=tuple(queues), expired=tuple(expired), next_at=self.next_at())
+
+    def ready(self, queue: str, *, after: Rank | None, limit: int, max_bytes: int) -> list[Ready]:
+        found: list[Ready] = []
+        room = max_bytes
+        for job in self._seen.due(queue):
+            if len(found) >= limit or room < 0:
+                break
+            if after is None or rank(job) > after:
+                assert job.payload is not None
+                room -= len(job.payload)
+                found.append(_ready(job, job.payload))
+        return found
+
+    def get(self, job_ids: Sequence[str]) -> list[Job | None]:
+        found = (self._seen.by_id(job_id) for job_id in job_ids)
+        return [None if job is None else replace(job) for job in found]
+
+    def find(self, client: str, key: str) -> str | None:
+        seq = self._seen.keys.get((client, key))
+        return None if seq is None else self._seen.jobs[seq].id
+
+    def paused(self) -> Collection[str]:
+        return frozenset(self._seen.paused)
+
+    def next_at(self) -> int | None:
+        return min((at for at, _ in self._seen.waking()), default=None)
+
+    def reader(self) -> MemoryReader:
+        return MemoryReader(self.disk)
+
+    def close(self) -> None:
+        self.rollback()
+
+
+def _born(new: NewJob, seq: int) -> Job:
+    return Job(
+        seq=seq,
+        id=new.id,
+        queue=new.queue,
+        state=State.PENDING,
+        payload=new.payload,
+        result=None,
+        error=None,
+        attempt=0,
+        max_attempts=new.max_attempts,
+        timeout=new.timeout,
+        priority=new.priority,
+        run_at=new.run_at,
+        created_at=new.created_at,
+        started_at=None,
+        finished_at=None,
+        expires_at=new.expires_at,
+        progress=None,
+        client=new.client,
+        key=new.key,
+        unique=new.unique,
+        name=new.name,
+        tags=new.tags,
+        charged=0,
+        crashes=0,
+        interruptions=0,
+    )
+
+
+def _ready(job: Job, payload: bytes) -> Ready:
+    return Ready(
+        seq=job.seq,
+        id=job.id,
+        queue=job.queue,
+        payload=Raw(payload),
+        priority=job.priority,
+        attempt=job.attempt,
+        charged=job.charged,
+        crashes=job.crashes,
+        interruptions=job.interruptions,
+        timeout=job.timeout,
+        max_attempts=job.max_attempts,
+        expires_at=job.expires_at,
+    )
+
+
+def _with_attempt(
+    job: Job, number: int, started_at: int, finished_at: int, pid: int | None, error: JobError
+) -> tuple[Attempt, ...]:
+    attempt = Attempt(attempt=number, started_at=started_at, finished_at=finished_at, pid=pid, error=error)
+    return (*job.attempts, attempt)[-KEPT_ATTEMPTS:]

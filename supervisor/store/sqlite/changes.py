@@ -1,0 +1,185 @@
+"""What people and the clock do to jobs: cancel, retry, delete, pause; promote, expire; recover."""
+
+from collections.abc import Sequence
+
+import apsw
+import msgspec
+
+from supervisor.store.port import Changed, Promoted, Recovered, interrupted
+from supervisor.store.sqlite.queues import Queues
+from supervisor.store.sqlite.schema import CANCELLED, DONE, DUE, EXPIRED, FAILED, RUNNING, STATE_OF
+
+_FOUND = """SELECT json_group_array(json_array(s.seq, j.id, s.state, q.name, s.uniq, (
+      SELECT h.id FROM states AS t JOIN jobs AS h ON h.seq = t.seq
+      WHERE t.queue = s.queue AND t.uniq = s.uniq AND t.uniq IS NOT NULL AND t.state < 4 AND t.seq <> s.seq)))
+    FROM json_each(?) AS v
+    CROSS JOIN jobs AS j ON j.id = v.value
+    CROSS JOIN states AS s ON s.seq = j.seq
+    JOIN queues AS q ON q.id = s.queue"""
+
+_THESE = "seq IN (SELECT value FROM json_each(:seqs))"
+_CANCEL = f"UPDATE states SET state = {CANCELLED}, finished_at = :now, wake_at = NULL WHERE {_THESE}"
+_RETRY = f"""UPDATE states SET state = {DUE}, run_at = :now, wake_at = NULL, expires_at = NULL, finished_at = NULL,
+    charged = 0, crashes = 0, interruptions = 0, error = NULL, result = NULL, progress = NULL WHERE {_THESE}"""
+_DELETE = (
+    # json_each sees a NULL as no row, so a job without tags needs no test.
+    f"DELETE FROM tags WHERE (tag, seq) IN (SELECT value, seq FROM jobs, json_each(jobs.tags) WHERE jobs.{_THESE})",
+    f"DELETE FROM attempts WHERE {_THESE}",
+    f"DELETE FROM states WHERE {_THESE}",
+    f"DELETE FROM jobs WHERE {_THESE}",
+)
+
+_decode_seqs = msgspec.json.Decoder(list[int]).decode
+_decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class _Row(msgspec.Struct, array_like=True):
+    seq: int
+    id: str
+    state: int
+    queue: str
+    unique: str | None
+    holder: str | None  # the id of another live job with this `unique`
+
+
+_decode_rows = msgspec.json.Decoder(list[_Row]).decode
+
+
+def _text(values: object) -> str:
+    return _encode(values).decode()
+
+
+def _find(connection: apsw.Connection, job_ids: Sequence[str]) -> dict[str, _Row]:
+    return {row.id: row for row in _decode_rows(connection.execute(_FOUND, (_text(list(job_ids)),)).get)}
+
+
+def _answer(row: _Row, changed: bool, conflict: str | None = None) -> Changed:
+    return Changed(before=STATE_OF[row.state], changed=changed, queue=row.queue, conflict=conflict)
+
+
+def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list[Changed]:
+    rows = _find(connection, job_ids)
+    answers: list[Changed] = []
+    chosen: list[int] = []
+    for job_id in job_ids:
+        row = rows.get(job_id)
+        if row is None:
+            answers.append(Changed(before=None, changed=False))
+            continue
+        live = row.state < RUNNING
+        answers.append(_answer(row, live))
+        if live:
+            chosen.append(row.seq)
+            row.state = CANCELLED
+    if chosen:
+        connection.execute(_CANCEL, {"seqs": _text(chosen), "now": now})
+    return answers
+
+
+def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list[Changed]:
+    rows = _find(connection, job_ids)
+    taken: dict[tuple[str, str], str] = {}  # by a retry of this call
+    answers: list[Changed] = []
+    chosen: list[int] = []
+    for job_id in job_ids:
+        row = rows.get(job_id)
+        if row is None:
+            answers.append(Changed(before=None, changed=False))
+            continue
+        if row.state <= DONE:
+            answers.append(_answer(row, False))
+            continue
+        holder = row.holder or (taken.get((row.queue, row.unique)) if row.unique is not None else None)
+        answers.append(_answer(row, holder is None, holder))
+        if holder is None:
+            chosen.append(row.seq)
+            row.state = DUE
+            if row.unique is not None:
+                taken[row.queue, row.unique] = row.id
+    if chosen:
+        connection.execute(_RETRY, {"seqs": _text(chosen), "now": now})
+    return answers
+
+
+def delete(connection: apsw.Connection, job_ids: Sequence[str], last_seq: int) -> list[Changed]:
+    """`last_seq`: the highest ever given, kept in the file because the row that proves it may be among these."""
+    rows = _find(connection, job_ids)
+    answers: list[Changed] = []
+    chosen: list[int] = []
+    for job_id in job_ids:
+        row = rows.get(job_id)
+        if row is None:
+            answers.append(Changed(before=None, changed=False))
+            continue
+        answers.append(_answer(row, row.state != RUNNING))
+        if row.state != RUNNING:
+            chosen.append(row.seq)
+            del rows[job_id]
+    if chosen:
+        connection.execute("UPDATE meta SET last_seq = max(last_seq, ?)", (last_seq,))
+        for statement in _DELETE:
+            connection.execute(statement, {"seqs": _text(chosen)})
+    return answers
+
+
+def pause(connection: apsw.Connection, queues: Queues, queue: str, paused: bool) -> None:
+    if queues.known(queue) is not None or paused:
+        connection.execute("UPDATE queues SET paused = ? WHERE id = ?", (paused, queues.intern(queue)))
+
+
+_NEXT_AT = """SELECT min(at) FROM (
+    SELECT min(wake_at) AS at FROM states WHERE state = 2
+    UNION ALL SELECT min(wake_at) FROM states WHERE state = 1 AND wake_at IS NOT NULL)"""
+
+# Both limits apply before the split: a row that waits for its run_at may have expired meanwhile.
+_RIPE = """WITH ripe AS MATERIALIZED (
+      SELECT * FROM (SELECT seq, queue, expires_at FROM states
+        WHERE state = 2 AND wake_at <= :now ORDER BY wake_at LIMIT :limit)
+      UNION ALL
+      SELECT * FROM (SELECT seq, queue, expires_at FROM states
+        WHERE state = 1 AND wake_at IS NOT NULL AND wake_at <= :now ORDER BY wake_at LIMIT :limit))
+    SELECT
+      (SELECT json_group_array(seq) FROM ripe WHERE expires_at IS NULL OR expires_at > :now),
+      (SELECT json_group_array(name) FROM queues WHERE id IN (
+        SELECT queue FROM ripe WHERE expires_at IS NULL OR expires_at > :now)),
+      (SELECT json_group_array(seq) FROM (SELECT seq FROM ripe WHERE expires_at <= :now LIMIT :limit)),
+      (SELECT json_group_array(id) FROM (
+        SELECT id FROM ripe CROSS JOIN jobs USING (seq) WHERE expires_at <= :now LIMIT :limit))"""
+_PROMOTE = f"UPDATE states SET state = {DUE}, wake_at = expires_at WHERE {_THESE}"
+_EXPIRE = f"UPDATE states SET state = {EXPIRED}, finished_at = :now, wake_at = NULL WHERE {_THESE}"
+
+
+def next_at(connection: apsw.Connection) -> int | None:
+    found: int | None = connection.execute(_NEXT_AT).get
+    return found
+
+
+def promote(connection: apsw.Connection, now: int, limit: int) -> Promoted:
+    earliest = next_at(connection)
+    if earliest is None or earliest > now:
+        return Promoted(queues=(), expired=(), next_at=earliest)
+    due, queues, gone, expired = connection.execute(_RIPE, {"now": now, "limit": limit}).get
+    connection.execute(_PROMOTE, {"seqs": due})
+    connection.execute(_EXPIRE, {"seqs": gone, "now": now})
+    return Promoted(queues=_decode_texts(queues), expired=_decode_texts(expired), next_at=next_at(connection))
+
+
+_GIVE_UP = f"""UPDATE states SET state = {FAILED}, finished_at = :now, interruptions = interruptions + 1, error = :error
+    WHERE state = {RUNNING} AND interruptions + 1 >= :max"""
+_KEEP = """INSERT OR REPLACE INTO attempts (seq, attempt, record)
+    SELECT seq, attempt, json_object('attempt', attempt, 'started_at', started_at, 'finished_at', :now,
+      'pid', NULL, 'error', json(:error))
+    FROM states WHERE state = 3 AND interruptions + 1 >= :max"""
+_REQUEUE = f"""UPDATE states SET state = {DUE}, run_at = :now, wake_at = expires_at, interruptions = interruptions + 1
+    WHERE state = {RUNNING}"""
+
+
+def recover(connection: apsw.Connection, now: int, max_interruptions: int) -> Recovered:
+    bindings = {"now": now, "max": max_interruptions, "error": _text(interrupted(max_interruptions))}
+    epoch = connection.execute("UPDATE meta SET epoch = epoch + 1 RETURNING epoch").get
+    connection.execute(_KEEP, bindings)
+    connection.execute(_GIVE_UP, bindings)
+    failed = connection.changes()
+    connection.execute(_REQUEUE, bindings)
+    return Recovered(epoch=epoch, requeued=connection.changes(), failed=failed)

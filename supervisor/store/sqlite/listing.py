@@ -1,0 +1,197 @@
+"""Pages of jobs, places in line, and counts. Each function runs inside the caller's read transaction."""
+
+from typing import cast
+
+import apsw
+import msgspec
+
+from supervisor.store.port import PAGE_BYTES, Filter, Page, Position, QueueCounts
+from supervisor.store.sqlite.documents import jobs_by_seq
+from supervisor.store.sqlite.schema import (
+    CANCELLED,
+    CODES_OF,
+    DONE,
+    DUE,
+    EXPIRED,
+    FAILED,
+    LATER,
+    RUNNING,
+    STATE_OF,
+)
+
+_NEWEST = 2**63 - 1
+_FEW = 2000  # rows that are gathered through an index and sorted, rather than met on the way back from the newest
+
+_decode_seqs = msgspec.json.Decoder(list[int]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def page(connection: apsw.Connection, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
+    """As port.Reader.list."""
+    queue = None
+    if want.queue is not None:
+        queue = connection.execute("SELECT id FROM queues WHERE name = ?", (want.queue,)).get
+        if queue is None:
+            return Page(jobs=(), total=0, next_seq=None)
+    codes = sorted({code for state in want.states for code in CODES_OF[state]})
+    if want.tag is not None or want.client is not None:
+        total, source = _by_owner(connection, want, queue, codes)
+    else:
+        total, source = _by_state(connection, queue, codes)
+    if not total:
+        return Page(jobs=(), total=0, next_seq=None)
+    bindings = {
+        "queue": queue,
+        "tag": want.tag,
+        "client": want.client,
+        "before": _NEWEST if before is None else before,
+        # On the first page the total says when the last match has been met; without it a scan would go on to the end.
+        "limit": min(limit + 1, total) if before is None else limit + 1,
+    }
+    seqs = _decode_seqs(connection.execute(f"SELECT json_group_array(seq) FROM ({source})", bindings).get)
+    more = len(seqs) > limit
+    seqs = seqs[:limit]
+    if full:
+        fitting = _fitting(connection, seqs)
+        more = more or len(fitting) < len(seqs)
+        seqs = fitting
+    jobs = jobs_by_seq(connection, _encode(seqs).decode(), full=full)
+    return Page(jobs=tuple(jobs), total=total, next_seq=seqs[-1] if more else None)
+
+
+def _conditions(queue: int | None, codes: list[int]) -> str:
+    text = ""
+    if queue is not None:
+        text += " AND s.queue = :queue"
+    if codes:
+        text += f" AND s.state IN ({','.join(map(str, codes))})"
+    return text
+
+
+def _by_owner(connection: apsw.Connection, want: Filter, queue: int | None, codes: list[int]) -> tuple[int, str]:
+    """How many jobs have this tag or client, and the query that finds them, newest first."""
+    if want.tag is not None:
+        tables = "tags AS o CROSS JOIN states AS s ON s.seq = o.seq"
+        condition = "o.tag = :tag"
+        if want.client is not None:
+            tables += " CROSS JOIN jobs AS j ON j.seq = o.seq"
+            condition += " AND j.client = :client"
+    else:
+        tables = "jobs AS o INDEXED BY jobs_client CROSS JOIN states AS s ON s.seq = o.seq"
+        condition = "o.client = :client"
+    condition += _conditions(queue, codes)
+    bindings = {"queue": queue, "tag": want.tag, "client": want.client}
+    total = connection.execute(f"SELECT count(*) FROM {tables} WHERE {condition}", bindings).get
+    found = f"SELECT o.seq FROM {tables} WHERE {condition} AND o.seq < :before ORDER BY o.seq DESC LIMIT :limit"
+    return total, found
+
+
+_DEAD = "states_dead WHERE s.state > 4 AND"  # an index is used where its own condition is said in its own words
+_INDEXED = {
+    DUE: "states_due WHERE",
+    LATER: "states_later WHERE",
+    RUNNING: "states_running WHERE",
+    FAILED: _DEAD,
+    CANCELLED: _DEAD,
+    EXPIRED: _DEAD,
+}
+
+
+def _by_state(connection: apsw.Connection, queue: int | None, codes: list[int]) -> tuple[int, str]:
+    """The same for jobs of a queue, of some states, or of both."""
+    condition = _conditions(queue, codes)
+    rows = connection.execute(
+        f"SELECT state, sum(n) FROM counts AS s WHERE n > 0{condition} GROUP BY state", {"queue": queue}
+    ).fetchall()
+    held: dict[int, int] = dict(cast(list[tuple[int, int]], rows))
+    total = sum(held.values())
+    if codes and all(code > DONE or (code in _INDEXED and n <= _FEW) for code, n in held.items()):
+        parts = (
+            f"SELECT * FROM (SELECT seq FROM states AS s INDEXED BY {_INDEXED[code]} s.state = {code}"
+            f"{_conditions(queue, [])} AND s.seq < :before ORDER BY s.seq DESC LIMIT :limit)"
+            for code in held
+        )
+        return total, f"{' UNION ALL '.join(parts)} ORDER BY seq DESC LIMIT :limit"
+    # Back from the newest by rowid: through an index on anything else, all that match would have to be sorted first.
+    return total, (
+        f"SELECT s.seq FROM states AS s NOT INDEXED WHERE s.seq < :before{condition} ORDER BY s.seq DESC LIMIT :limit"
+    )
+
+
+def _fitting(connection: apsw.Connection, seqs: list[int]) -> list[int]:
+    """As many of the first as an answer may hold, at least one."""
+    text = connection.execute(
+        """SELECT json_group_array(ifnull(octet_length(j.payload), 0) + ifnull(octet_length(s.result), 0))
+        FROM (SELECT value AS seq FROM json_each(?) ORDER BY key LIMIT -1) AS v
+        CROSS JOIN jobs AS j ON j.seq = v.seq CROSS JOIN states AS s ON s.seq = v.seq""",
+        (_encode(seqs).decode(),),
+    ).get
+    room = PAGE_BYTES
+    for n, size in enumerate(_decode_seqs(text)):
+        room -= size
+        if room < 0 and n:
+            return seqs[:n]
+    return seqs
+
+
+_PLACE = """SELECT s.seq, s.queue, s.urgency, s.state, s.wake_at
+    FROM jobs AS j CROSS JOIN states AS s USING (seq) WHERE j.id = ?"""
+_ACTIVE = f"SELECT sum(n) FROM counts WHERE queue = :queue AND state IN ({DUE}, {LATER}, {RUNNING})"
+_RUNNING = f"SELECT n FROM counts WHERE queue = :queue AND state = {RUNNING}"
+_ALL_DUE = f"SELECT n FROM counts WHERE queue = :queue AND state = {DUE}"
+_DUE_AHEAD = """SELECT (SELECT count(*) FROM states WHERE state = 1 AND queue = :queue AND urgency < :urgency)
+    + (SELECT count(*) FROM states WHERE state = 1 AND queue = :queue AND urgency = :urgency AND seq < :seq)"""
+_LATER_AHEAD = """SELECT (SELECT count(*) FROM states WHERE state = 2 AND wake_at < :wake_at AND queue = :queue)
+    + (SELECT count(*) FROM states WHERE state = 2 AND wake_at = :wake_at AND queue = :queue AND seq < :seq)"""
+
+
+def position(connection: apsw.Connection, job_id: str) -> Position | None:
+    """As port.Reader.position."""
+    row = connection.execute(_PLACE, (job_id,)).get
+    if row is None:
+        return None
+    seq, queue, urgency, state, wake_at = row
+    if STATE_OF[state].final:
+        return Position(ahead=0, active=0)
+    bindings = {"seq": seq, "queue": queue, "urgency": urgency, "wake_at": wake_at}
+    counted = {DUE: (_RUNNING, _DUE_AHEAD), LATER: (_RUNNING, _ALL_DUE, _LATER_AHEAD), RUNNING: ()}[state]
+    ahead = sum(connection.execute(query, bindings).get for query in counted)
+    return Position(ahead=ahead, active=connection.execute(_ACTIVE, bindings).get)
+
+
+# The oldest due job, without looking at all of them: the first few of each priority, of the first few priorities.
+_COUNTS = """SELECT q.name, q.paused,
+    (SELECT json_group_array(n) FROM (SELECT n FROM counts WHERE queue = q.id ORDER BY state LIMIT 7)), (
+      WITH RECURSIVE level (urgency) AS (
+        SELECT min(urgency) FROM states WHERE state = 1 AND queue = q.id
+        UNION ALL
+        SELECT (SELECT min(urgency) FROM states WHERE state = 1 AND queue = q.id AND urgency > level.urgency)
+        FROM level WHERE level.urgency IS NOT NULL LIMIT 32)
+      SELECT min((SELECT min(run_at) FROM (
+        SELECT run_at FROM states WHERE state = 1 AND queue = q.id AND urgency = level.urgency ORDER BY seq LIMIT 32)))
+      FROM level)
+    FROM queues AS q ORDER BY q.name"""
+
+
+def counts(connection: apsw.Connection) -> tuple[QueueCounts, ...]:
+    """As port.Reader.counts."""
+    found = []
+    rows = cast(list[tuple[str, int, str, int | None]], connection.execute(_COUNTS).fetchall())
+    for name, paused, text, oldest in rows:
+        due, later, running, done, failed, cancelled, expired = held = _decode_seqs(text)
+        if paused or any(held):
+            found.append(
+                QueueCounts(
+                    queue=name,
+                    pending=due + later,
+                    due=due,
+                    running=running,
+                    done=done,
+                    failed=failed,
+                    cancelled=cancelled,
+                    expired=expired,
+                    oldest_pending_at=oldest,
+                    paused=bool(paused),
+                )
+            )
+    return tuple(found)

@@ -1,0 +1,40 @@
+"""Two daemons never share a database: whoever opens it holds a flock on a file beside it, as long as it lives."""
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+from supervisor.errors import StartError
+
+
+class FileLock:
+    """An exclusive lock, taken by the constructor and left by `release` or by the end of the process.
+
+    A lock file of our own and not the database: closing any descriptor of the database would drop SQLite's own locks.
+    It is never unlinked: another daemon may have opened it already, and would lock a file that nobody else sees.
+    """
+
+    def __init__(self, database: Path) -> None:
+        """Raises StartError, naming the holder, when the lock is taken, or when the file cannot be made."""
+        path = database.with_name(f"{database.name}.lock")
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartError(f"cannot make the lock file {path}: {error.strerror}; check the folder") from None
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._fd, 200, 0).decode(errors="replace").strip() or "a process that did not say"
+            os.close(self._fd)
+            raise StartError(
+                f"{database} is in use by another stoker daemon ({holder}); stop it, or give this one another state_dir"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.ftruncate(self._fd, 0)
+            os.close(self._fd)
+            self._fd = -1

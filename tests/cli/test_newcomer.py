@@ -1,0 +1,59 @@
+"""The first minute: `stoker init` in an empty folder, and then the two commands it shows, exactly as it shows them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+WITHIN = 30  # seconds
+
+
+def shell(command: str) -> "subprocess.Popen[str]":
+    """As typed: `exec` only spares the shell between us and the command."""
+    return subprocess.Popen(
+        ["sh", "-c", f"exec {command}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def serving(command: str, folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Around a daemon that listens; it is killed if it is still there in the end."""
+    with shell(command) as process:
+        try:
+            deadline = monotonic() + WITHIN
+            while not (folder / "stoker.sock").exists():
+                assert process.poll() is None, process.communicate()[1]
+                assert monotonic() < deadline, "no socket appeared"
+                sleep(0.01)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_shown_commands_work_as_they_are_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A person has the scripts of this environment on the PATH.
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    init = shell("stoker init")
+    out, err = init.communicate(timeout=WITHIN)
+    assert (init.returncode, err) == (0, "")
+    serve, submit = (line.strip() for line in out.splitlines() if line.startswith("    "))
+    assert (serve, submit) == ("stoker serve", """stoker submit hello '{"name":"world"}' --wait""")
+
+    with serving(serve, folder) as daemon:
+        job = shell(submit)
+        out, err = job.communicate(timeout=WITHIN)
+        assert (job.returncode, out, err) == (0, '{"greeting":"Hello, world!"}\n', "")
+        daemon.send_signal(signal.SIGTERM)
+        _, log = daemon.communicate(timeout=WITHIN)
+        assert daemon.returncode == 0, log
+    assert not (folder / "stoker.sock").exists()

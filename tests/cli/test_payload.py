@@ -1,0 +1,71 @@
+"""JSON from the command line and from stdin: what passes, and what is said of what does not."""
+
+import pytest
+
+from supervisor.cli.failures import Misuse
+from supervisor.cli.payload import parse
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("null", None),
+        ('  {"a": [1, 2.5, "x"]}\n', {"a": [1, 2.5, "x"]}),
+        (b'"\xc3\xa9"', "é"),
+        ('"\\ud83d\\ude00"', "😀"),
+        ("123456789012345678901234567890", 123456789012345678901234567890),
+    ],
+)
+def test_json_is_taken(text: str | bytes, value: object) -> None:
+    assert parse(text, "the payload") == value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the payload is empty: write null where there is nothing to say"),
+        (b" \n", "the payload is empty: write null where there is nothing to say"),
+        ('{"a": 1,}', "at character 9, near '}'"),
+        ('{"a": 1', "at character 8, where the text ends"),
+        ('{\n "a": 1,\n b}', "at line 3, character 2, near 'b}'"),
+        (b"\xff", "the payload is not UTF-8 at byte 1"),
+        ("\udcff", "the payload is not UTF-8 at character 1"),
+        ("[NaN]", "the payload cannot be used: NaN is not a JSON number"),
+        ("-Infinity", "the payload cannot be used: -Infinity is not a JSON number"),
+        ("1e999", "the payload cannot be used: the number 1e999 is too large"),
+        ('["\\ud800"]', "the payload cannot be used: \\ud800 is half a character"),
+        ("9" * 5000, "the payload cannot be used: "),
+        ("[" * 100_000, "the payload cannot be used: nested too deeply"),
+    ],
+)
+def test_what_is_no_json_is_told_in_one_sentence_with_its_position(text: str | bytes, said: str) -> None:
+    with pytest.raises(Misuse) as caught:
+        parse(text, "the payload")
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("{name:world}", "the shell has probably taken the quotes"),
+        ("[a,b]", "the shell has probably taken the quotes"),
+        ("hello", """a text needs quotes that the shell leaves alone: '"hello"'"""),
+        ('{"a":"b c', "put the whole JSON in single quotes"),
+    ],
+)
+def test_what_the_shell_did_is_guessed(text: str, hint: str) -> None:
+    with pytest.raises(Misuse, match=hint.replace("(", r"\(")):
+        parse(text, "the payload")
+
+
+def test_no_shell_is_blamed_for_what_came_from_stdin() -> None:
+    with pytest.raises(Misuse) as caught:
+        parse(b"{name:world}", "the payload on stdin")
+    assert "shell" not in caught.value.message
+
+
+def test_a_long_text_is_quoted_in_part() -> None:
+    with pytest.raises(Misuse) as caught:
+        parse(b"[" + b"x" * 10_000, "line 3 of stdin")
+    assert len(caught.value.message) < 200

@@ -1,0 +1,83 @@
+"""What only a process of its own shows: signals, closed pipes, a terminal."""
+
+import os
+import pty
+import signal
+import subprocess
+
+from tests.cli.conftest import Start
+from tests.cli.samples import ID, job, listed
+from tests.cli.scripted import ScriptedDaemon, Silence
+
+WITHIN = 30  # seconds, for a process that should need a tenth of one
+
+
+def never(_: object) -> None:
+    raise Silence
+
+
+def test_ctrl_c_while_waiting_is_130_and_says_that_the_job_goes_on(daemon: ScriptedDaemon, start: Start) -> None:
+    daemon.on("submit", {"id": ID, "created": True, "state": "pending"})
+    daemon.on("wait", never)
+    process = start("submit", "thumbs", "--wait")
+    daemon.await_call("wait")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=WITHIN)
+    assert (process.returncode, out) == (130, "")
+    assert err == (
+        f"stoker: no longer waiting; job {ID} goes on: look with `stoker wait {ID}`, end with `stoker cancel`\n"
+    )
+
+
+def test_ctrl_c_anywhere_else_is_130_without_a_traceback(daemon: ScriptedDaemon, start: Start) -> None:
+    daemon.on("status", never)
+    process = start("status")
+    daemon.await_call("status")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=WITHIN)
+    assert (process.returncode, err.strip()) == (130, "")
+
+
+def test_ctrl_c_during_many_says_how_many_are_submitted(daemon: ScriptedDaemon, start: Start) -> None:
+    daemon.on("submit_many", lambda params: {"jobs": [{"id": "i", "created": True, "state": "pending"}] * 500})
+    process = start("submit", "thumbs", "--many", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("1\n" * 501)
+    process.stdin.flush()
+    for _ in range(500):  # the ids of the first batch come before the second is read to its end
+        assert process.stdout.readline() == "i\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=WITHIN)
+    assert (process.returncode, err) == (130, "stoker: interrupted; 500 jobs are submitted and stay so\n")
+
+
+def test_a_reader_that_has_left_is_no_reason_for_words(daemon: ScriptedDaemon, start: Start) -> None:
+    daemon.on("list", {"jobs": [listed()] * 200, "total": 200, "next": None})
+    for arguments in (["list"], ["list", "--json"], ["list", "--limit", "1"]):
+        reader, writer = os.pipe()
+        process = start(*arguments, stdout=writer)
+        os.close(reader)
+        os.close(writer)
+        _, err = process.communicate(timeout=WITHIN)
+        assert (process.returncode, err) == (141, "")
+
+
+def test_exit_codes_reach_the_shell(daemon: ScriptedDaemon, start: Start) -> None:
+    daemon.on("wait", lambda params: job(params["id"]))
+    expected = {("wait", "done"): 0, ("wait", "cancelled"): 1, ("wait",): 2, ("ping", "--socket", "none"): 3}
+    processes = {arguments: start(*arguments) for arguments in expected}
+    assert {arguments: process.wait(WITHIN) for arguments, process in processes.items()} == expected
+
+
+def test_a_real_terminal_gets_colours_and_a_real_pipe_gets_none(daemon: ScriptedDaemon, start: Start) -> None:
+    daemon.on("list", {"jobs": [listed("failed")], "total": 1, "next": None})
+    assert "\x1b" not in start("list").communicate(timeout=WITHIN)[0]
+    ours, theirs = pty.openpty()
+    process = start("list", stdout=theirs)
+    assert process.wait(WITHIN) == 0
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert "\x1b[31mfailed" in shown
+    assert ID in shown

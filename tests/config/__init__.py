@@ -1,0 +1,1 @@
+"""The configuration: what loads, what is refused and with which words, and where things are by default."""

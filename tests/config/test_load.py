@@ -1,0 +1,195 @@
+"""What loads, and what it becomes."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor.config.load import load, load_socket
+from supervisor.config.model import Backoff, Config, DaemonConfig, PoolConfig, QueueConfig, StoreConfig
+from supervisor.errors import ConfigError
+
+Loaded = Callable[[str], Config]
+MINIMAL = '[pools.x]\ncommand = ["sh"]\n'
+
+
+def test_a_pool_with_a_command_is_a_whole_configuration(loaded: Loaded, tmp_path: Path) -> None:
+    assert loaded(MINIMAL) == Config(
+        source=tmp_path / "stoker.toml",
+        daemon=DaemonConfig(socket=Path("/run/stoker.sock"), state_dir=Path("/var/lib/stoker")),
+        store=StoreConfig(),
+        pools=(PoolConfig(name="x", command=("sh",), queues=("x",), cwd=tmp_path),),
+        queues=(QueueConfig(name="x"),),
+    )
+
+
+def test_every_key_arrives(loaded: Loaded, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    config = loaded("""
+        [daemon]
+        socket = "run/s.sock"
+        socket_mode = "0660"
+        state_dir = "~/state"
+        drain_timeout = "1m30s"
+        log_level = "debug"
+        log_format = "json"
+        max_connections = 10
+        max_outstanding = 5
+        max_line = "32MB"
+        max_jobs = 7
+        [store]
+        url = "sqlite:jobs.db"
+        [pools."a.b:c"]
+        command = ["sh", "-c", ""]
+        size = 4
+        queues = ["one", "two"]
+        cwd = "work"
+        env = {LANG = "C", EMPTY = ""}
+        timeout = 0.5
+        boot_timeout = "5s"
+        kill_grace = 0
+        max_line = 4096
+        [queues.one]
+        max_attempts = 1
+        max_crashes = 2
+        max_payload = "2MiB"
+        backoff = {base = "1s", factor = 3, cap = "1h", jitter = 0}
+        """)
+    assert config == Config(
+        source=tmp_path / "stoker.toml",
+        daemon=DaemonConfig(
+            socket=tmp_path / "run/s.sock",
+            socket_mode=0o660,
+            state_dir=Path("/home/someone/state"),
+            drain_timeout=90.0,
+            log_level="debug",
+            log_format="json",
+            max_connections=10,
+            max_outstanding=5,
+            max_line=32_000_000,
+            max_jobs=7,
+        ),
+        store=StoreConfig(url="sqlite:jobs.db"),
+        pools=(
+            PoolConfig(
+                name="a.b:c",
+                command=("sh", "-c", ""),
+                size=4,
+                queues=("one", "two"),
+                cwd=tmp_path / "work",
+                env=(("LANG", "C"), ("EMPTY", "")),
+                timeout=0.5,
+                boot_timeout=5.0,
+                kill_grace=0.0,
+                max_line=4096,
+            ),
+        ),
+        queues=(
+            QueueConfig(
+                name="one",
+                max_attempts=1,
+                max_crashes=2,
+                max_payload=2 * 1024 * 1024,
+                backoff=Backoff(base=1.0, factor=3.0, cap=3600.0, jitter=0.0),
+            ),
+            QueueConfig(name="two"),
+        ),
+    )
+
+
+def test_durations_are_floats_however_they_are_written(loaded: Loaded) -> None:
+    pool = loaded(MINIMAL + "timeout = 30\nboot_timeout = 2\nkill_grace = 1.5").pools[0]
+    assert (pool.timeout, pool.boot_timeout, pool.kill_grace) == (30.0, 2.0, 1.5)
+    assert {type(value) for value in (pool.timeout, pool.boot_timeout, pool.kill_grace)} == {float}
+
+
+def test_a_queue_that_no_pool_serves_is_known(loaded: Loaded) -> None:
+    config = loaded(MINIMAL + "[queues.later]\nmax_attempts = 1")
+    assert {queue.name for queue in config.queues} == {"x", "later"}
+    assert config.queue("later") == QueueConfig(name="later", max_attempts=1)
+
+
+def test_two_pools_may_serve_one_queue(loaded: Loaded) -> None:
+    config = loaded('[pools.a]\ncommand=["sh"]\nqueues=["q"]\n[pools.b]\ncommand=["sh"]\nqueues=["q"]')
+    assert [pool.queues for pool in config.pools] == [("q",), ("q",)]
+    assert [queue.name for queue in config.queues] == ["q"]
+
+
+def program(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("#!/bin/sh\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_a_program_with_a_slash_counts_from_cwd(loaded: Loaded, tmp_path: Path) -> None:
+    program(tmp_path / "work/bin/worker")
+    assert loaded('[pools.x]\ncommand = ["bin/worker"]\ncwd = "work"').pools[0].command == ("bin/worker",)
+    with pytest.raises(ConfigError, match="does not exist"):
+        loaded('[pools.x]\ncommand = ["bin/worker"]')
+
+
+def test_a_program_is_looked_for_on_the_path_of_the_pools_env(loaded: Loaded, tmp_path: Path) -> None:
+    program(tmp_path / "opt/strange-worker")
+    assert loaded(f'[pools.x]\ncommand = ["strange-worker"]\nenv = {{PATH = "{tmp_path}/opt"}}').pools
+    with pytest.raises(ConfigError, match="/nowhere"):
+        loaded('[pools.x]\ncommand = ["sh"]\nenv = {PATH = "/nowhere"}')
+
+
+def test_a_relative_entry_of_the_path_counts_from_cwd(loaded: Loaded, tmp_path: Path) -> None:
+    program(tmp_path / "work/bin/strange-worker")
+    assert loaded('[pools.x]\ncommand = ["strange-worker"]\ncwd = "work"\nenv = {PATH = "bin"}').pools
+
+
+def test_without_any_path_the_systems_own_is_searched(tmp_path: Path) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text(MINIMAL)
+    assert load(file, environ={}, is_root=True).pools
+
+
+def test_a_relative_configuration_path_gives_absolute_places(
+    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded(MINIMAL)
+    monkeypatch.chdir(tmp_path)
+    config = load(Path("stoker.toml"), environ={"PATH": "/bin"}, is_root=True)
+    assert config.source == tmp_path / "stoker.toml"
+    assert config.pools[0].cwd == tmp_path
+
+
+def test_the_socket_alone_is_found_in_a_file_that_does_not_load_here(tmp_path: Path) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text('[daemon]\nsocket = "s.sock"\nmax_jobs = 0\n[pools.x]\ncommand = ["not-on-this-machine"]\n')
+    assert load_socket(file, environ={}, is_root=False) == tmp_path / "s.sock"
+
+
+def test_the_socket_alone_has_the_same_default(tmp_path: Path) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text(MINIMAL)
+    assert load_socket(file, environ={"XDG_RUNTIME_DIR": "/run/user/7"}, is_root=False) == Path(
+        "/run/user/7/stoker.sock"
+    )
+
+
+def test_the_socket_alone_is_checked(tmp_path: Path) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text("[daemon]\nsocket = 3\n")
+    with pytest.raises(ConfigError, match=r"daemon\.socket: found 3, expected a path"):
+        load_socket(file, environ={}, is_root=True)
+
+
+def imported_by(module: str) -> set[str]:
+    script = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_loading_imports_nothing_heavy() -> None:
+    heavy = {"trio", "structlog", "apsw", "rich", "click", "asyncio", "difflib", "socket"}
+    assert not heavy & imported_by("supervisor.config.load")
+
+
+def test_a_client_that_asks_for_its_socket_waits_for_no_msgspec() -> None:
+    assert "msgspec" not in imported_by("supervisor.config.places")

@@ -1,0 +1,253 @@
+"""The service's manners without a daemon behind it: jobs in a dict, which the test ends when it likes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from protocol.control import PoolView, QueueView, StatusView, StoreView, WorkerView
+from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
+from supervisor.core.job import Job, NewJob, State
+from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
+from supervisor.store.port import Filter, Page, Position, Submitted
+
+NOW = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
+
+
+def a_config(**daemon: Any) -> Config:
+    return Config(
+        source=Path("/etc/stoker.toml"),
+        daemon=DaemonConfig(socket=Path("/run/stoker.sock"), state_dir=Path("/var/lib/stoker"), **daemon),
+        store=StoreConfig(),
+        pools=(),
+        queues=(QueueConfig(name="thumbs"), QueueConfig(name="small", max_payload=10, max_attempts=7)),
+    )
+
+
+def a_job(**changes: Any) -> Job:
+    fields: dict[str, Any] = {
+        "seq": 1,
+        "id": "0199f3c2-0000-7000-8000-000000000001",
+        "queue": "thumbs",
+        "state": State.PENDING,
+        "payload": b'{"path":"a.png"}',
+        "result": None,
+        "error": None,
+        "attempt": 0,
+        "max_attempts": None,
+        "timeout": None,
+        "priority": 0,
+        "run_at": NOW,
+        "created_at": NOW,
+        "started_at": None,
+        "finished_at": None,
+        "expires_at": None,
+        "progress": None,
+        "client": None,
+        "key": None,
+        "unique": None,
+        "name": None,
+        "tags": (),
+        "charged": 0,
+        "crashes": 0,
+        "interruptions": 0,
+    }
+    return Job(**{**fields, **changes})
+
+
+class FakeService:
+    """`handed` are the jobs of every submit, in order, from the moment they were handed over. While `hold` is an
+    event, submits and gets are answered only once it is set; with `shield` they are not cancelled either. `breakage`
+    is raised by the next call of anything."""
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config or a_config()
+        self.version = "1.2.3"
+        self.connections = 0
+        self.jobs: dict[str, Job] = {}
+        self.handed: list[NewJob] = []
+        self.hold: trio.Event | None = None
+        self.shield = False
+        self.breakage: Exception | None = None
+        self.waiting = 0
+        self.asked: list[Any] = []
+        self._changed = trio.lowlevel.ParkingLot()
+
+    def add(self, **changes: Any) -> Job:
+        job = a_job(**{"seq": len(self.jobs) + 1, **changes})
+        self.jobs[job.id] = job
+        return job
+
+    def end(self, job_id: str, state: State = State.DONE, result: bytes | None = b"null") -> None:
+        self.jobs[job_id].state = state
+        self.jobs[job_id].result = result
+        self._changed.unpark_all()
+
+    def _break(self) -> None:
+        error, self.breakage = self.breakage, None
+        if error is not None:
+            raise error
+
+    async def _hold_up(self) -> None:
+        if self.hold is not None:
+            with trio.CancelScope(shield=self.shield):
+                await self.hold.wait()
+        else:
+            await trio.lowlevel.checkpoint()
+
+    def queue(self, name: str) -> QueueConfig:
+        self._break()
+        queue = self.config.queue(name)
+        if queue is None:
+            raise UnknownQueue(f"there is no queue {name!r}", known=[one.name for one in self.config.queues])
+        return queue
+
+    async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
+        self._break()
+        self.handed += jobs
+        await self._hold_up()
+        return [self._insert(job) for job in jobs]
+
+    def _insert(self, new: NewJob) -> Submitted:
+        for job in self.jobs.values():
+            if new.key is not None and (job.client, job.key) == (new.client, new.key):
+                same = (job.queue, job.payload) == (new.queue, new.payload)
+                return Submitted(seq=job.seq, id=job.id, created=False, state=job.state, due=False, same=same)
+        job = self.add(id=new.id, queue=new.queue, payload=new.payload, client=new.client, key=new.key, tags=new.tags)
+        return Submitted(seq=job.seq, id=job.id, created=True, state=job.state, due=True)
+
+    async def get(self, job_id: str) -> Job:
+        self._break()
+        self.asked.append(job_id)
+        await self._hold_up()
+        if job_id not in self.jobs:
+            raise NotFound(f"there is no job {job_id}")
+        return self.jobs[job_id]
+
+    async def find(self, client: str, key: str) -> Job:
+        await trio.lowlevel.checkpoint()
+        for job in self.jobs.values():
+            if (job.client, job.key) == (client, key):
+                return job
+        raise NotFound(f"client {client} has no job with key {key}")
+
+    async def wait(self, ids: Sequence[str], timeout: float | None) -> list[Job]:
+        self.waiting += 1
+        try:
+            with trio.move_on_after(float("inf") if timeout is None else timeout):
+                while not all([(await self.get(job_id)).state.final for job_id in ids]):
+                    await self._changed.park()
+        finally:
+            self.waiting -= 1
+        final = [self.jobs[job_id] for job_id in ids if self.jobs[job_id].state.final]
+        if len(final) < len(ids):
+            raise TimedOut(f"{len(ids) - len(final)} jobs have not ended", jobs=final)
+        return final
+
+    async def list_jobs(self, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
+        self.asked.append((want, limit, before, full))
+        await trio.lowlevel.checkpoint()
+        jobs = [job for job in reversed(self.jobs.values()) if before is None or job.seq < before]
+        left_out: dict[str, Any] = {} if full else {"payload": None, "result": None, "attempts": ()}
+        shown = tuple(msgspec.structs.replace(job, **left_out) for job in jobs[:limit])
+        return Page(jobs=shown, total=len(self.jobs), next_seq=shown[-1].seq if len(jobs) > limit else None)
+
+    async def position(self, job_id: str) -> Position:
+        await self.get(job_id)
+        return Position(ahead=2, active=5)
+
+    async def cancel(self, job_id: str) -> Job:
+        job = await self.get(job_id)
+        self.end(job_id, State.CANCELLED, None)
+        return job
+
+    async def retry(self, job_id: str) -> Job:
+        job = await self.get(job_id)
+        if job.state not in (State.FAILED, State.CANCELLED, State.EXPIRED):
+            raise Conflict(f"job {job_id} is {job.state}")
+        job.state = State.PENDING
+        return job
+
+    async def delete(self, job_id: str) -> None:
+        if (await self.get(job_id)).state is State.RUNNING:
+            raise Conflict(f"job {job_id} is running: cancel it first")
+        del self.jobs[job_id]
+
+    async def queues(self, name: str | None) -> list[QueueView]:
+        await trio.lowlevel.checkpoint()
+        names = [queue.name for queue in self.config.queues] if name is None else [self.queue(name).name]
+        return [a_queue_view(one) for one in names]
+
+    async def pause(self, queue: str) -> QueueView:
+        await trio.lowlevel.checkpoint()
+        return a_queue_view(self.queue(queue).name, paused=True)
+
+    async def resume(self, queue: str) -> QueueView:
+        await trio.lowlevel.checkpoint()
+        return a_queue_view(self.queue(queue).name)
+
+    def pools(self, pool: str | None) -> list[PoolView]:
+        if pool not in (None, "thumbs"):
+            raise NotFound(f"there is no pool {pool}")
+        return [a_pool_view()]
+
+    def workers(self, pool: str | None) -> list[WorkerView]:
+        return [
+            WorkerView(
+                pool=pool or "thumbs", slot=0, pid=77, state="idle", job=None, jobs_done=3, rss=4096, age_secs=1.5
+            )
+        ]
+
+    async def status(self) -> StatusView:
+        return StatusView(
+            version=self.version,
+            pid=4242,
+            state="running",
+            started_at="2025-01-01T00:00:00.000000Z",
+            uptime_secs=12.5,
+            config=str(self.config.source),
+            connections=self.connections,
+            store=StoreView(url="sqlite:stoker.db", state="ok", reason=None, epoch=3),
+            pools=self.pools(None),
+            queues=await self.queues(None),
+            unserved=["small"],
+        )
+
+    async def drain(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+def a_queue_view(name: str, *, paused: bool = False) -> QueueView:
+    return QueueView(
+        queue=name,
+        paused=paused,
+        pending=2,
+        due=1,
+        running=1,
+        done=3,
+        failed=0,
+        cancelled=0,
+        expired=0,
+        oldest_pending_secs=1.5,
+        submit_rate=0.5,
+        finish_rate=0.25,
+        pools=["thumbs"],
+    )
+
+
+def a_pool_view() -> PoolView:
+    return PoolView(
+        pool="thumbs",
+        state="ready",
+        reason=None,
+        generation=1,
+        size=1,
+        idle=1,
+        busy=0,
+        spawned=1,
+        crashes=0,
+        jobs_done=3,
+        queues=["thumbs"],
+    )

@@ -1,0 +1,1 @@
+"""The daemon's own parts: logs, the service manager, the control socket."""

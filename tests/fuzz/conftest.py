@@ -1,0 +1,3 @@
+from tests.protocol.conftest import daemon_socket
+
+__all__ = ["daemon_socket"]

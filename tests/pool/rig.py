@@ -1,0 +1,165 @@
+"""Real pools and real children on the in-memory store: what the tests of the upper layers run on."""
+
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+import uuid_utils
+
+from supervisor.config.model import Backoff, Config, DaemonConfig, PoolConfig, QueueConfig, StoreConfig
+from supervisor.control.service import Service
+from supervisor.core.job import Job, NewJob
+from supervisor.pool.clock import Clock
+from supervisor.pool.feeder import Feeder
+from supervisor.pool.pool import Pool
+from supervisor.pool.remains import Remains
+from supervisor.store.committer import Committer
+from supervisor.store.sqlite import open_sqlite
+from supervisor.store.port import Store
+
+PATIENCE = 20.0  # seconds; a test that needs them has failed
+
+
+def now() -> int:
+    return time.time_ns() // 1000
+
+
+def pool_config(command: Sequence[str], folder: Path, **changes: object) -> PoolConfig:
+    """A pool called `p`, small and quick to lose patience."""
+    settings: dict[str, object] = {
+        "name": "p",
+        "size": 1,
+        "queues": ("q",),
+        "cwd": folder,
+        "kill_grace": 0.3,
+        "boot_timeout": 20.0,
+        "timeout": 20.0,
+    }
+    return PoolConfig(command=tuple(command), **{**settings, **changes})
+
+
+class Rig:
+    """A daemon without its socket. `now` may be replaced before jobs are submitted."""
+
+    def __init__(self, folder: Path, pools: Sequence[PoolConfig], queue: QueueConfig, store: Store) -> None:
+        names = sorted({name for pool in pools for name in pool.queues})
+        self.config = Config(
+            source=folder / "stoker.toml",
+            daemon=DaemonConfig(socket=folder / "sock", state_dir=folder),
+            store=StoreConfig(),
+            pools=tuple(pools),
+            queues=tuple(
+                QueueConfig(
+                    name=name,
+                    max_attempts=queue.max_attempts,
+                    max_crashes=queue.max_crashes,
+                    max_payload=queue.max_payload,
+                    backoff=queue.backoff,
+                )
+                for name in names
+            ),
+        )
+        self.skew = 0  # microseconds that the wall clock is off
+        self.store = store
+        self.committer = Committer(store)
+        self.feeder = Feeder(self.committer, self.config.queues, now=self.now, jitter=random.random)
+        self.remains = Remains(folder / "children", f"test.{os.getpid()}.{id(self):x}")
+        self.remains.end_previous()
+        self.pools = [Pool(pool, self.feeder, self.remains, dict(os.environ)) for pool in pools]
+        for pool in self.pools:
+            self.feeder.serve(pool)
+        epoch = store.recover(now(), max_interruptions=10).epoch
+        self.clock = Clock(self.committer, self.feeder, now=self.now)
+        self.service = Service(
+            self.config,
+            self.committer,
+            store.reader(),
+            self.feeder,
+            self.pools,
+            version="0",
+            epoch=epoch,
+            now=self.now,
+        )
+
+    def now(self) -> int:
+        return now() + self.skew
+
+    @property
+    def slot(self):
+        return self.pools[0].slots[0]
+
+    async def submit(self, *payloads: object, queue: str = "q", **options: object) -> list[str]:
+        import msgspec
+
+        moment = self.now()
+        jobs = [
+            NewJob(
+                id=str(uuid_utils.uuid7()),
+                queue=queue,
+                payload=msgspec.json.encode(payload),
+                created_at=moment,
+                **{"run_at": moment, **options},
+            )
+            for payload in payloads
+        ]
+        await self.service.submit(jobs)
+        return [job.id for job in jobs]
+
+    async def ends(self, *ids: str) -> list[Job]:
+        return await self.service.wait(ids, PATIENCE)
+
+    async def run(self, payload: object, **options: object) -> Job:
+        """Submit one job and wait for its end."""
+        return (await self.ends(*await self.submit(payload, **options)))[0]
+
+    async def until(self, true: Callable[[], object]) -> None:
+        """Return when `true()` is; looks between turns of the loop."""
+        with trio.fail_after(PATIENCE):
+            while not true():  # noqa: ASYNC110  # what is waited for is the state of real processes
+                await trio.sleep(0.002)
+
+
+@asynccontextmanager
+async def rig(
+    command: Sequence[str] = (),
+    *,
+    folder: Path,
+    pools: Sequence[PoolConfig] = (),
+    queue: QueueConfig | None = None,
+    store: Store | None = None,
+    **changes: object,
+) -> AsyncIterator[Rig]:
+    """A running rig; at the end its pools have stopped and every child is gone."""
+    if queue is None:
+        queue = QueueConfig(name="q", max_attempts=1, backoff=Backoff(base=0.01, cap=0.02))
+    made = Rig(
+        folder, pools or [pool_config(command, folder, **changes)], queue, store or open_sqlite(folder / "stoker.db")
+    )
+    async with trio.open_nursery() as storing:
+        await storing.start(made.committer.run)
+        async with trio.open_nursery() as serving:
+            serving.start_soon(made.clock.run)
+            async with trio.open_nursery() as working:
+                for pool in made.pools:
+                    working.start_soon(pool.run)
+                made.feeder.reread(list(made.feeder.lines))
+                try:
+                    for pool in made.pools:
+                        await pool.settled.wait()
+                    yield made
+                finally:
+                    made.service.stop_feeding()
+                    for pool in made.pools:
+                        pool.stop()
+            serving.cancel_scope.cancel()
+        made.committer.close()
+
+
+def python(*lines: str) -> list[str]:
+    """A worker of a few lines."""
+    return [sys.executable, "-S", "-E", "-c", "\n".join(lines)]

@@ -1,0 +1,87 @@
+"""What a store should hold, said once more and independently: the model that the state machine compares with."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from supervisor.core.job import NewJob, Outcome, State
+
+LIVE = (State.PENDING, State.RUNNING)
+
+
+@dataclass
+class ModelJob:
+    new: NewJob
+    seq: int
+    state: State
+    due: bool
+    run_at: int
+    expires_at: int | None
+    attempt: int = 0
+    charged: int = 0
+    interruptions: int = 0
+    result: bytes | None = None
+    failed: list[int] = field(default_factory=list)  # numbers of failed attempts
+
+    @property
+    def wake_at(self) -> int | None:
+        if self.state is not State.PENDING:
+            return None
+        instants = (None if self.due else self.run_at, self.expires_at)
+        return min((at for at in instants if at is not None), default=None)
+
+
+@dataclass
+class Model:
+    jobs: dict[str, ModelJob] = field(default_factory=dict)
+    seqs: set[int] = field(default_factory=set)  # of every job there ever was
+    paused: set[str] = field(default_factory=set)
+    epoch: int = 1
+
+    def earlier(self, new: NewJob) -> ModelJob | None:
+        """The job that answers for `new`."""
+        for job in self.jobs.values():
+            if new.key is not None and (job.new.client, job.new.key) == (new.client, new.key):
+                return job
+        return self.holder(new.queue, new.unique)
+
+    def holder(self, queue: str, unique: str | None) -> ModelJob | None:
+        for job in self.jobs.values():
+            if unique is not None and (job.new.queue, job.new.unique) == (queue, unique) and job.state in LIVE:
+                return job
+        return None
+
+    def submit(self, new: NewJob, seq: int, now: int) -> None:
+        self.seqs.add(seq)
+        self.jobs[new.id] = ModelJob(new, seq, State.PENDING, new.run_at <= now, new.run_at, new.expires_at)
+
+    def finish(self, job: ModelJob, outcome: Outcome) -> None:
+        job.state = outcome.state
+        job.charged = outcome.charged
+        job.result = outcome.result
+        if outcome.error is not None:
+            job.failed = [*job.failed, outcome.attempt][-20:]
+        if outcome.state is State.PENDING:
+            job.run_at = outcome.finished_at if outcome.run_at is None else outcome.run_at
+            job.due = job.run_at <= outcome.finished_at
+
+    def recover(self, now: int, most: int) -> None:
+        self.epoch += 1
+        for job in self.in_state(State.RUNNING):
+            job.interruptions += 1
+            job.due, job.run_at = (True, now) if job.interruptions < most else (job.due, job.run_at)
+            job.state = State.PENDING if job.interruptions < most else State.FAILED
+            if job.state is State.FAILED:
+                job.failed = [*job.failed, job.attempt][-20:]
+
+    def in_state(self, *states: State) -> list[ModelJob]:
+        return [job for job in self.jobs.values() if job.state in states]
+
+    def ready(self, queue: str) -> list[str]:
+        due = [job for job in self.in_state(State.PENDING) if job.due and job.new.queue == queue]
+        return [job.new.id for job in sorted(due, key=lambda job: (-job.new.priority, job.seq))]
+
+    def next_at(self) -> int | None:
+        return min(self.waking(), default=None)
+
+    def waking(self) -> Iterable[int]:
+        return [job.wake_at for job in self.jobs.values() if job.wake_at is not None]

@@ -1,0 +1,108 @@
+"""Every backend: what a start finds after whatever end."""
+
+import pytest
+
+from supervisor.core.job import Cause, State
+from supervisor.store.port import Store
+from tests.store.support import (
+    MAX_INTERRUPTIONS,
+    NOW,
+    Backend,
+    add,
+    claim,
+    ended,
+    ending,
+    error,
+    find,
+    finish,
+    get,
+    new_job,
+    ready_ids,
+    running,
+    submit,
+)
+
+
+def test_each_start_raises_the_epoch(backend: Backend) -> None:
+    store = backend.open()
+    for before in (1, 2, 3):
+        recovered = store.recover(NOW, max_interruptions=MAX_INTERRUPTIONS)
+        assert recovered.epoch == before + 1
+    store = backend.crash()
+    assert store.recover(NOW, max_interruptions=MAX_INTERRUPTIONS).epoch == 6
+
+
+def test_a_running_job_is_due_again_with_one_interruption_more(backend: Backend) -> None:
+    job = running(backend.open(), expires_at=NOW + 1000)
+    store = backend.crash()
+    found = get(store, job)
+    assert (found.state, found.run_at, found.finished_at) == (State.PENDING, NOW, None)
+    assert (found.attempt, found.interruptions, found.charged, found.crashes) == (1, 1, 0, 0)
+    assert found.attempts == ()
+    assert ready_ids(store) == [job.id]
+    assert store.next_at() == NOW + 1000
+    assert claim(store, job, attempt=2) == [True]
+
+
+def test_recover_tells_what_it_found(store: Store) -> None:
+    jobs = submit(store, *[new_job() for _ in range(5)])
+    claim(store, *jobs[:3])
+    finish(store, ending(jobs[2], State.PENDING, interruptions=MAX_INTERRUPTIONS - 1))
+    claim(store, jobs[2], attempt=2)
+    recovered = store.recover(NOW + 7, max_interruptions=MAX_INTERRUPTIONS)
+    assert (recovered.requeued, recovered.failed) == (2, 1)
+    again = store.recover(NOW + 7, max_interruptions=MAX_INTERRUPTIONS)
+    assert (again.requeued, again.failed) == (0, 0)
+
+
+def test_a_job_that_is_interrupted_too_often_fails(backend: Backend) -> None:
+    store = backend.open()
+    job = add(store, unique="u")
+    for attempt in range(1, MAX_INTERRUPTIONS + 1):
+        assert claim(store, job, attempt=attempt) == [True]
+        store = backend.crash()
+    found = get(store, job)
+    assert (found.state, found.finished_at, found.interruptions) == (State.FAILED, NOW, MAX_INTERRUPTIONS)
+    assert found.error is not None
+    assert found.error.cause is Cause.INTERRUPTED
+    assert not found.error.retry
+    assert str(MAX_INTERRUPTIONS) in found.error.message
+    (kept,) = found.attempts
+    assert (kept.attempt, kept.started_at, kept.finished_at, kept.pid) == (MAX_INTERRUPTIONS, NOW, NOW, None)
+    assert kept.error == found.error
+    assert ready_ids(store) == []
+    assert add(store, unique="u").created
+
+
+@pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.CANCELLED])
+def test_what_was_final_stays_as_it_was(backend: Backend, state: State) -> None:
+    store = backend.open()
+    job = ended(store, state)
+    before = get(store, job)
+    assert get(backend.crash(), job) == before
+
+
+def test_what_was_committed_survives_a_crash_and_nothing_else(backend: Backend) -> None:
+    store = backend.open()
+    kept, busy = add(store), running(store)
+    failed = running(store)
+    finish(store, ending(failed, State.FAILED, error=error()))
+    before = store.get([kept.id, failed.id])
+    store.begin()
+    (lost,) = store.submit([new_job()], NOW)
+    store.record([], [ending(busy)])
+    store.delete([failed.id])
+    store = backend.crash()
+    assert store.get([kept.id, failed.id]) == before
+    assert find(store, lost) is None
+    assert get(store, busy).state is State.PENDING
+
+
+def test_a_clean_end_loses_nothing(backend: Backend) -> None:
+    store = backend.open()
+    jobs = submit(store, *[new_job(run_at=NOW + n % 2, tags=("t",)) for n in range(20)])
+    before = store.get([job.id for job in jobs])
+    counts = store.reader().counts()
+    store = backend.open()
+    assert store.get([job.id for job in jobs]) == before
+    assert store.reader().counts() == counts

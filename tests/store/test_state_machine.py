@@ -1,0 +1,330 @@
+"""Any sequence of verbs, commits, rollbacks and crashes, on every backend, against the model."""
+
+import copy
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from supervisor.core.job import Claim, NewJob, Outcome, State
+from supervisor.store.port import Changed, Filter
+from tests.store.model import LIVE, Model, ModelJob
+from tests.store.support import MAX_INTERRUPTIONS, NOW, Backend, MemoryBackend, SqliteBackend, error, new_id
+
+QUEUES = ("q", "r")
+SECOND = 1_000_000
+
+few = st.integers(0, 3)
+picks = st.lists(st.integers(0, 40), max_size=4)
+options = st.fixed_dictionaries(
+    {"queue": st.sampled_from(QUEUES), "payload": st.sampled_from([b"1", b"[2]"])},
+    optional={
+        "priority": st.integers(-1, 1),
+        "delay": st.integers(-2, 5),
+        "life": st.integers(0, 8),
+        "key": st.sampled_from(["a", "b", "c"]),
+        "unique": st.sampled_from(["u", "v"]),
+        "tags": st.sampled_from([("t",), ("t", "s")]),
+    },
+)
+endings = st.fixed_dictionaries(
+    {"pick": st.integers(0, 40), "state": st.sampled_from([State.DONE, State.FAILED, State.CANCELLED, State.PENDING])},
+    optional={"delay": st.integers(-1, 5), "failed": st.booleans(), "stale": st.booleans()},
+)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    backend: Backend
+
+    def make_backend(self) -> Backend:
+        raise NotImplementedError
+
+    @initialize()
+    def start(self) -> None:
+        self.backend = self.make_backend()
+        self.store = self.backend.open()
+        self.reader = self.store.reader()
+        self.committed = Model()
+        self.model = self.committed
+        self.ids: list[str] = []  # of every job ever submitted, also of those that were lost or deleted
+        self.now = NOW
+        self.open = False
+
+    def teardown(self) -> None:
+        if hasattr(self, "reader"):
+            self.reader.close()
+            self.store.rollback()
+            self.backend.close()
+
+    # -- transactions: a verb outside of one gets its own
+
+    @precondition(lambda self: not self.open)
+    @rule()
+    def begin(self) -> None:
+        self.store.begin()
+        self.model = copy.deepcopy(self.committed)
+        self.open = True
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def commit(self) -> None:
+        self.store.commit()
+        self.store.tidy()
+        self.committed = self.model
+        self.open = False
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def rollback(self) -> None:
+        self.store.rollback()
+        self.model = self.committed
+        self.open = False
+
+    @rule(clean=st.booleans())
+    def end_and_reopen(self, clean: bool) -> None:
+        """Whatever was open is lost."""
+        self.reader.close()
+        if clean:
+            self.store.close()
+        self.store = self.backend.open() if clean else self.backend.crash()
+        self.reader = self.store.reader()
+        self.model, self.open = self.committed, False
+        self.model.recover(NOW, MAX_INTERRUPTIONS)
+
+    def write(self, verb: str, *args: Any) -> Any:
+        if self.open:
+            return getattr(self.store, verb)(*args)
+        self.store.begin()
+        answer = getattr(self.store, verb)(*args)
+        self.store.commit()
+        return answer
+
+    # -- verbs
+
+    @rule(batch=st.lists(options, min_size=1, max_size=4))
+    def submit(self, batch: list[dict[str, Any]]) -> None:
+        jobs = [self.job(**one) for one in batch]
+        for job, answer in zip(jobs, self.write("submit", jobs, self.now), strict=True):
+            earlier = self.model.earlier(job)
+            if earlier is not None:
+                same = (earlier.new.queue, earlier.new.payload) == (job.queue, job.payload)
+                assert (answer.created, answer.id, answer.seq) == (False, earlier.new.id, earlier.seq)
+                assert (answer.state, answer.same, answer.due) == (earlier.state, same, False)
+                continue
+            assert (answer.created, answer.id, answer.state) == (True, job.id, State.PENDING)
+            assert answer.due == (job.run_at <= self.now)
+            assert answer.seq not in self.model.seqs
+            self.model.submit(job, answer.seq, self.now)
+            self.ids.append(job.id)
+
+    def job(self, *, delay: int = 0, life: int | None = None, key: str | None = None, **values: Any) -> NewJob:
+        return NewJob(
+            id=new_id(),
+            created_at=self.now,
+            run_at=self.now + delay * SECOND,
+            expires_at=None if life is None else self.now + life * SECOND,
+            client=None if key is None else "c",
+            key=key,
+            **values,
+        )
+
+    def chosen(self, numbers: list[int], *states: State) -> list[ModelJob]:
+        jobs = self.model.in_state(*states)
+        return [jobs[n % len(jobs)] for n in dict.fromkeys(numbers) if jobs]
+
+    @rule(numbers=picks, claim_all=st.booleans(), batch=st.lists(endings, max_size=4))
+    def record(self, numbers: list[int], claim_all: bool, batch: list[dict[str, Any]]) -> None:
+        """Claims of due and other jobs, then outcomes: of these claims, of earlier ones, stale ones, repeated ones."""
+        targets = self.chosen(numbers, *([State.PENDING] if claim_all else State))
+        claims = [Claim(seq=job.seq, attempt=job.attempt + 1, started_at=self.now) for job in targets]
+        claimed = [self.expect_claim(job, claim.attempt) for job, claim in zip(targets, claims, strict=True)]
+        outcomes, finished = [], []
+        for one in batch:
+            for job in self.chosen([one["pick"]], State.RUNNING, *([State.DONE] if one.get("stale") else [])):
+                outcomes.append(self.outcome(job, one))
+                finished.append(self.expect_outcome(job, outcomes[-1]))
+        assert self.write("record", claims, outcomes) == (claimed, finished)
+
+    def expect_claim(self, job: ModelJob, attempt: int) -> bool:
+        passes = job.state is State.PENDING and job.attempt < attempt
+        if passes:
+            job.state, job.attempt = State.RUNNING, attempt
+        return passes
+
+    def outcome(self, job: ModelJob, one: dict[str, Any]) -> Outcome:
+        waits = one["state"] is State.PENDING and "delay" in one
+        return Outcome(
+            seq=job.seq,
+            attempt=job.attempt - one.get("stale", False),
+            state=one["state"],
+            started_at=self.now,
+            finished_at=self.now,
+            charged=job.charged + 1,
+            crashes=0,
+            interruptions=job.interruptions,
+            run_at=self.now + one["delay"] * SECOND if waits else None,
+            result=b'"done"' if one["state"] is State.DONE else None,
+            error=error() if one.get("failed") else None,
+        )
+
+    def expect_outcome(self, job: ModelJob, outcome: Outcome) -> bool:
+        passes = job.state is State.RUNNING and job.attempt == outcome.attempt
+        if passes:
+            self.model.finish(job, outcome)
+        return passes
+
+    def change(self, verb: str, numbers: list[int], *args: int) -> list[tuple[ModelJob, Changed]]:
+        """The answers about jobs that are there; the others are checked here."""
+        ids = [self.ids[n % len(self.ids)] for n in numbers if self.ids]
+        before = {job_id: self.model.jobs.get(job_id) for job_id in ids}
+        answers: list[Changed] = self.write(verb, ids, *args)
+        for job_id, answer in zip(ids, answers, strict=True):
+            if before[job_id] is None:
+                assert answer == Changed(before=None, changed=False)
+        pairs = zip(ids, answers, strict=True)
+        return [(job, answer) for job_id, answer in pairs if (job := before[job_id]) is not None]
+
+    @rule(numbers=picks)
+    def cancel(self, numbers: list[int]) -> None:
+        for job, answer in self.change("cancel", numbers, self.now):
+            pending = job.state is State.PENDING
+            assert answer == Changed(before=job.state, changed=pending, queue=job.new.queue)
+            if pending:
+                job.state = State.CANCELLED
+
+    @rule(numbers=picks)
+    def retry(self, numbers: list[int]) -> None:
+        for job, answer in self.change("retry", numbers, self.now):
+            able = job.state not in (*LIVE, State.DONE)
+            holder = self.model.holder(job.new.queue, job.new.unique) if able else None
+            conflict = None if holder is None else holder.new.id
+            changed = able and holder is None
+            assert answer == Changed(before=job.state, changed=changed, queue=job.new.queue, conflict=conflict)
+            if changed:
+                job.state, job.due, job.run_at, job.expires_at = State.PENDING, True, self.now, None
+                job.charged = job.interruptions = 0
+                job.result = None
+
+    @rule(numbers=picks)
+    def delete(self, numbers: list[int]) -> None:
+        for job, answer in self.change("delete", numbers):
+            if job.new.id not in self.model.jobs:  # named twice in this call
+                assert answer == Changed(before=None, changed=False)
+                continue
+            gone = job.state is not State.RUNNING
+            assert answer == Changed(before=job.state, changed=gone, queue=job.new.queue)
+            if gone:
+                del self.model.jobs[job.new.id]
+
+    @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
+    def pause(self, queue: str, paused: bool) -> None:
+        self.write("pause", queue, paused)
+        (self.model.paused.add if paused else self.model.paused.discard)(queue)
+
+    @rule(step=st.integers(-3, 6), limit=st.integers(1, 5))
+    def let_time_pass(self, step: int, limit: int) -> None:
+        """Or go back."""
+        self.now += step * SECOND
+        while True:
+            promoted = self.write("promote", self.now, limit)
+            assert len(promoted.expired) <= limit
+            for job_id in promoted.expired:
+                job = self.model.jobs[job_id]
+                assert job.state is State.PENDING
+                assert job.expires_at is not None
+                assert job.expires_at <= self.now
+                job.state = State.EXPIRED
+            if promoted.next_at is None or promoted.next_at > self.now:
+                break
+        for job in self.model.in_state(State.PENDING):
+            assert job.expires_at is None or job.expires_at > self.now
+            job.due = job.due or job.run_at <= self.now
+
+    # -- what must hold after every step
+
+    @invariant()
+    def every_job_is_as_it_should_be(self) -> None:
+        expected = self.model.jobs
+        for job_id, job in zip(self.ids, self.store.get(self.ids), strict=True):
+            if job_id not in expected:
+                assert job is None
+                continue
+            assert job is not None
+            wanted = expected[job_id]
+            assert (job.seq, job.state, job.attempt) == (wanted.seq, wanted.state, wanted.attempt)
+            assert (job.charged, job.interruptions, job.run_at) == (wanted.charged, wanted.interruptions, wanted.run_at)
+            assert (job.result, job.payload, job.queue) == (wanted.result, wanted.new.payload, wanted.new.queue)
+            assert job.expires_at == wanted.expires_at
+            assert (job.finished_at is None) == (job.state in LIVE)
+            assert [attempt.attempt for attempt in job.attempts] == wanted.failed
+
+    @invariant()
+    def what_is_ready_is_what_is_due(self) -> None:
+        for queue in QUEUES:
+            rows = self.store.ready(queue, after=None, limit=1000, max_bytes=1 << 20)
+            assert [row.id for row in rows] == self.model.ready(queue)
+            assert [row.rank for row in rows] == sorted(row.rank for row in rows)
+        assert self.store.next_at() == self.model.next_at()
+        assert set(self.store.paused()) == self.model.paused
+
+    @invariant()
+    def a_reader_sees_what_is_committed(self) -> None:
+        model = self.committed
+        newest_first = sorted(model.jobs.values(), key=lambda job: -job.seq)
+        for want in (Filter(), Filter(tag="t"), Filter(client="c"), Filter(states=(State.PENDING, State.FAILED))):
+            page = self.reader.list(want, limit=1000, before=None, full=False)
+            matching = [job for job in newest_first if matches(job, want)]
+            assert [job.id for job in page.jobs] == [job.new.id for job in matching]
+            assert page.total == len(matching)
+        counts = {one.queue: one for one in self.reader.counts()}
+        assert set(counts) == {job.new.queue for job in newest_first} | model.paused
+        for queue, one in counts.items():
+            for state in State:
+                held = sum(job.new.queue == queue for job in model.in_state(state))
+                assert getattr(one, state.value) == held
+            assert one.due == len(model.ready(queue))
+
+
+def matches(job: ModelJob, want: Filter) -> bool:
+    return (
+        (not want.states or job.state in want.states)
+        and (want.tag is None or want.tag in job.new.tags)
+        and (want.client is None or want.client == job.new.client)
+    )
+
+
+class MemoryMachine(StoreMachine):
+    def make_backend(self) -> Backend:
+        return MemoryBackend()
+
+
+class SqliteMachine(StoreMachine):
+    def make_backend(self) -> Backend:
+        self.folder = tempfile.TemporaryDirectory()
+        return SqliteBackend(Path(self.folder.name), log_bytes=64 * 1024)
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+
+NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+MACHINE = settings(max_examples=400 if NIGHTLY else 80, stateful_step_count=100 if NIGHTLY else 50)
+
+
+@pytest.mark.parametrize("machine", [MemoryMachine, SqliteMachine])
+def test_any_sequence_of_verbs_and_crashes_agrees_with_the_model(machine: type[StoreMachine]) -> None:
+    run_state_machine_as_test(machine, settings=MACHINE)

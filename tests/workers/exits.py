@@ -1,0 +1,14 @@
+"""Exit mid-job. Payload: `code`, the exit code, when told (`gate`/`secs`); `close_first`: stdout closes before that."""
+
+import os
+
+from _wire import asked, ok, requests, wait
+
+for request in requests():
+    wanted = asked(request)
+    if "code" in wanted:
+        if wanted.get("close_first"):
+            os.close(1)
+        wait(wanted)
+        os._exit(wanted["code"])
+    ok(request)

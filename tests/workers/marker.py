@@ -1,0 +1,33 @@
+"""No row at all: says when it ran. Appends `begin ID ATTEMPT PID TIME` and `end …` to the file $STOKER_TEST_FILE names.
+
+TIME is CLOCK_MONOTONIC in nanoseconds, the same clock for every process. Each line is one O_APPEND write: whole, in
+order, and outliving a SIGKILL. Payload: `sleep`, seconds between the two; `beat`: an `alive …` line every so many
+seconds of it; `gate`: a FIFO to wait for first. The result: attempt and pid.
+"""
+
+import os
+import time
+from typing import Any
+
+from _wire import asked, ok, requests, wait
+
+side_file = os.open(os.environ["STOKER_TEST_FILE"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+pid = os.getpid()
+
+
+def mark(event: str, request: dict[str, Any]) -> None:
+    os.write(side_file, f"{event} {request['id']} {request['attempt']} {pid} {time.monotonic_ns()}\n".encode())
+
+
+for request in requests():
+    wanted = asked(request)
+    mark("begin", request)
+    if "gate" in wanted:
+        wait({"gate": wanted["gate"]})
+    ends = time.monotonic() + wanted.get("sleep", 0)
+    while (left := ends - time.monotonic()) > 0:
+        time.sleep(min(left, wanted.get("beat", left)))
+        if "beat" in wanted:
+            mark("alive", request)
+    mark("end", request)
+    ok(request, {"attempt": request["attempt"], "pid": pid})
