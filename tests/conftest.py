@@ -1,7 +1,10 @@
-"""What all tests share: how long Hypothesis looks for trouble, by $HYPOTHESIS_PROFILE."""
+"""What all tests share: how long Hypothesis looks for trouble, by $HYPOTHESIS_PROFILE, and that CI skips nothing."""
 
 import os
+from collections.abc import Generator
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # The same examples every time: `make test` finds what it found yesterday, or something is broken.
@@ -9,3 +12,13 @@ settings.register_profile("quick", derandomize=True, deadline=None, suppress_hea
 settings.register_profile("fuzz", max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("nightly", max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Where everything is meant to be installed, a skipped test is a hole that nobody sees: there it fails."""
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
+    return report

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from supervisor.cli.failures import complain
-from supervisor.cli.main import INTERRUPTED
+from supervisor.cli.failures import complain, say
+from supervisor.cli.main import CLOSED_PIPE, INTERRUPTED
 from supervisor.cli.options import Places, place_options
-from supervisor.cli.output import PipeClosed, flush
+from supervisor.cli.output import OutputLost, flush, let_go
 
 # Command: (module, attribute). `stoker submit` from a shell script pays for one of these, not for all.
 COMMANDS = {
@@ -59,10 +59,8 @@ class Stoker(click.Group):
         raise click.UsageError(f"there is no command {name!r}{_nearest(name)}", ctx)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run, and exit: 0 ok, 1 failed or refused, 2 usage or configuration, 3 no daemon, 130 interrupted.
-
-        Raises BrokenPipeError when nobody reads our output any more.
-        """
+        """Run, and exit: 0 ok, 1 failed or refused, 2 usage or configuration, 3 no daemon, 130 interrupted, 141 nobody
+        reads our output any more."""
         kwargs["standalone_mode"] = False
         try:
             code = super().main(*args, **kwargs)
@@ -72,8 +70,12 @@ class Stoker(click.Group):
         except click.ClickException as error:
             complain(error)
             code = error.exit_code
-        except PipeClosed:
-            raise BrokenPipeError from None
+        except OutputLost as lost:
+            code = CLOSED_PIPE
+            if not isinstance(lost.error, BrokenPipeError):
+                say(f"cannot write the output: {lost.error.strerror}")
+                code = 1
+            let_go()
         sys.exit(code if isinstance(code, int) else 0)
 
 

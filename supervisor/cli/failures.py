@@ -34,7 +34,8 @@ def say(text: str) -> None:
 
 
 def complain(error: click.ClickException) -> None:
-    """Say what the error says; after a wrong command line also where help is."""
-    say(error.format_message())
+    """Say what the error says, each problem on a line of its own; after a wrong command line also where help is."""
+    for line in error.format_message().splitlines():
+        say(line)
     if isinstance(error, click.UsageError) and error.ctx is not None:
         say(f"try '{error.ctx.command_path} --help'")

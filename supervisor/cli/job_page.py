@@ -64,14 +64,14 @@ def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _count(job: dict[str, Any]) -> str:
-    """`3 of 5`, and the counters that are not plain from it."""
-    text = f"{job['attempt']}, {job['charged']} of {job['max_attempts']} failures"
+    """Of checkouts, and how many of which failures they were."""
+    failures = f"{job['charged']} of {job['max_attempts']} failures"
     more = [
         f"{job[name]} {word if job[name] == 1 else word + 's'}"
         for name, word in (("crashes", "crash"), ("interruptions", "interruption"))
         if job[name]
     ]
-    return ", ".join([text, *more])
+    return f"{job['attempt']} ({', '.join([failures, *more])})"
 
 
 def _moment(moment: str | None) -> str:

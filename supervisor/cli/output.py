@@ -1,6 +1,7 @@
 """What goes to stdout: JSON for programs, text for people, both safe for the terminal that shows them."""
 
 import json
+import os
 import re
 import sys
 from typing import Any
@@ -10,8 +11,13 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]
 _UNSAFE_IN_JSON = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-class PipeClosed(Exception):
-    """Nobody reads stdout any more. Not an OSError, of which click would make an exit code of its own."""
+class OutputLost(Exception):
+    """Stdout takes no more: its reader has left, its disk is full. Not an OSError, of which click would make an exit
+    code of its own."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 def is_terminal() -> bool:
@@ -26,16 +32,23 @@ def write(text: str) -> None:
         except UnicodeEncodeError:
             encoding = sys.stdout.encoding
             sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    except BrokenPipeError:
-        raise PipeClosed from None
+    except OSError as error:
+        raise OutputLost(error) from None
 
 
 def flush() -> None:
     """Let it be seen now; a reader that has left is noticed here."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise PipeClosed from None
+    except OSError as error:
+        raise OutputLost(error) from None
+
+
+def let_go() -> None:
+    """After OutputLost: let the interpreter's last flush go nowhere, instead of failing once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:

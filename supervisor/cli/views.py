@@ -44,7 +44,7 @@ WORKERS = (
 
 def show_status(view: View) -> None:
     output.write(
-        f"stoker {view['version']} {highlight(view['state'])} for {span(view['uptime_secs'])}, "
+        f"stoker {view['version']} {highlight(view['state'])}, up {span(view['uptime_secs'])}, "
         f"pid {view['pid']}, {_count(view['connections'], 'connection')}"
     )
     output.write(f"configuration {output.one_line(view['config'])}, store {output.one_line(view['store']['url'])}")

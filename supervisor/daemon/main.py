@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -36,6 +37,8 @@ MAX_INTERRUPTIONS = 10
 SWITCH_INTERVAL = 0.0005
 STATUS_EVERY = 5.0  # seconds
 ANSWER_TURNS = 20
+FDS_PER_CHILD = 8  # three pipes, a pidfd, and what a start needs for a moment
+FDS_SPARE = 128
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -48,12 +51,22 @@ def serve(config: Config) -> int:
     """Run until stopped; returns the exit code. Raises StartError where starting again unchanged will not help."""
     logs.configure(config.daemon.log_level, config.daemon.log_format, sys.stderr)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    _raise_descriptor_limit(config)
     notifier = Notifier.from_environ(os.environ)
     try:
         trio.run(_serve, config, notifier, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         raise _first_cause(group) from group
     return 0
+
+
+def _raise_descriptor_limit(config: Config) -> None:
+    """Enough for every connection and child that the configuration allows, as far as the hard limit goes. Children
+    get the old soft limit back: select(2) breaks above 1024, and some programs close every number up to the limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = config.daemon.max_connections + sum(pool.size for pool in config.pools) * FDS_PER_CHILD + FDS_SPARE
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
 
 
 def _first_cause(group: BaseException) -> BaseException:
@@ -80,7 +93,7 @@ async def _serve(config: Config, notifier: Notifier) -> None:
         log.info(
             "starting",
             config=str(config.source),
-            socket=str(config.daemon.socket),
+            socket=str(listening.path),
             epoch=recovered.epoch,
             requeued=recovered.requeued,
             interrupted=recovered.failed,

@@ -4,6 +4,7 @@ import array
 import contextlib
 import fcntl
 import os
+import resource
 import select
 import shutil
 import signal
@@ -17,6 +18,9 @@ import trio
 
 from supervisor.errors import StokerError
 from supervisor.pool.tree import signal_group
+
+# As the daemon was given them; it raises its own for the sake of its connections.
+_NOFILE = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 class SpawnFailed(StokerError):
@@ -108,6 +112,8 @@ def spawn(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Child
         raise SpawnFailed(f"cannot start {command[0]!r}: {_why(error, cwd)}") from None
     for fd in (in_read, out_write, err_write):
         os.close(fd)
+    with contextlib.suppress(OSError):  # it may be gone already
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, _NOFILE)
     for fd in (in_write, out_read, err_read):
         os.set_blocking(fd, False)
     return Child(process, in_write, out_read, err_read)

@@ -17,9 +17,10 @@ import structlog
 import trio
 
 from protocol.framing import Lines, LineTooLong
+from protocol.text import quote
 from protocol.worker import Garbage, Reply, decode_reply, encode_request
 from supervisor.core.blame import Ending, Exit, Why, blame
-from supervisor.core.job import Cause, JobError
+from supervisor.core.job import NULL, Cause, JobError
 from supervisor.core.verdict import End, Verdict
 from supervisor.pool.child import Child, describe_exit
 from supervisor.pool.ending import end_tree
@@ -33,7 +34,9 @@ log = structlog.get_logger("stoker.pool")
 
 CHUNK = 65536
 CLOSED_GRACE = 0.1  # seconds for a child that closed its stdout to exit by itself, so that its exit code is its own
-QUOTE = 200
+# What a worker says of a failure is kept with its job, up to 20 times over; the job must still fit into one answer.
+MAX_MESSAGE = 8192  # characters
+MAX_DETAILS = 65536  # bytes
 
 
 class Slot:
@@ -50,6 +53,7 @@ class Slot:
         self._answered = False
         self._took_job = False
         self._dead = False  # it may still have said something
+        self._retires = False  # it has asked to be replaced after this job
         self._echoes = False  # it has sent an id once, so it must go on
         self._last_id: str | None = None  # of the job it answered last
         self._late = False  # what ended it belonged to that job
@@ -89,7 +93,7 @@ class Slot:
         self.child = child
         self.state = "starting"
         self.jobs_done = 0
-        self._answered = self._took_job = self._echoes = self._late = self._dead = False
+        self._answered = self._took_job = self._retires = self._echoes = self._late = self._dead = False
         self._last_id = None
         self._ending = None
         self._over = trio.Event()
@@ -239,6 +243,7 @@ class Slot:
             return
         if self._out_of_step(reply, run):
             return
+        self._retires = self._retires or reply.recycle
         if reply.status == "progress":
             run.progress = reply
             return
@@ -247,7 +252,7 @@ class Slot:
         self._last_id = run.id
         self._finish(_verdict(reply, self._stderr))
         self.pool.answered()
-        if reply.recycle:
+        if self._retires:
             self.end(Why.RECYCLE)
         elif not more:
             self._free()
@@ -264,13 +269,13 @@ class Slot:
             self._late = True
             self.end(Why.EXTRA, f"the worker replied a second time to job {reply.id}")
         else:
-            self.end(Why.DESYNC, f"the worker replied to job {reply.id[:QUOTE]!r} while it had job {run.id!r}")
+            other = quote(reply.id.encode())
+            self.end(Why.DESYNC, f"the worker replied to job {other} while it had job {run.id}")
         return True
 
     def _extra(self, line: bytes) -> None:
         """Words out of turn. They cost no job anything: there is none in hand."""
-        text = line[:QUOTE].decode("utf-8", "replace")
-        self.end(Why.EXTRA, f"the worker wrote a line while it had no job: {text!r}")
+        self.end(Why.EXTRA, f"the worker wrote a line while it had no job: {quote(line)}")
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
@@ -353,11 +358,11 @@ def _verdict(reply: Reply, stderr: StderrLog) -> Verdict:
         return Verdict(End.OK, result=bytes(reply.result))
     if reply.status == "throttled":
         return Verdict(End.THROTTLED, delay=reply.retry_after_secs)
-    error = JobError(
-        cause=Cause.ERROR,
-        message=reply.message,
-        stderr=stderr.since_mark(),
-        retry=reply.retry,
-        details=reply.details,
-    )
+    message, details = reply.message, reply.details
+    if len(message) > MAX_MESSAGE:
+        message = message[:MAX_MESSAGE] + "…"
+    if len(memoryview(details)) > MAX_DETAILS:
+        message += f" (its details were over {MAX_DETAILS} bytes and are left out)"
+        details = NULL
+    error = JobError(cause=Cause.ERROR, message=message, stderr=stderr.since_mark(), retry=reply.retry, details=details)
     return Verdict(End.FAILED, error=error)

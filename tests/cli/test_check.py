@@ -62,7 +62,7 @@ def test_every_problem_is_a_line_and_the_exit_is_2(folder: Path, stoker: Run, co
     lines = result.stderr.splitlines()
     assert len(lines) == 3
     assert all(
-        any(f"bad.toml: {key}: " in line for line in lines)
+        any(line.startswith(f"stoker: bad.toml: {key}: ") for line in lines)
         for key in ("daemon.sockt", "pools.thumbs.command", "pools.thumbs.size")
     )
 

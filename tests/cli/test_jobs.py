@@ -32,7 +32,7 @@ def test_get_shows_the_error_its_stderr_and_the_failed_attempts(daemon: Scripted
     shown = stoker("get", ID).stdout
     assert "error      exited: the worker exited while it had the job (exit code 3)\n" in shown
     assert "stderr     line one\n           line two\n" in shown
-    assert "attempts   2, 2 of 5 failures, 1 crash\n" in shown
+    assert "attempts   2 (2 of 5 failures, 1 crash)\n" in shown
     assert shown.count("  2.0s  4711  exited: the worker exited") == 2
 
 

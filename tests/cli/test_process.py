@@ -4,6 +4,8 @@ import os
 import pty
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 from tests.cli.conftest import Start
 from tests.cli.samples import ID, job, listed
@@ -61,6 +63,26 @@ def test_a_reader_that_has_left_is_no_reason_for_words(daemon: ScriptedDaemon, s
         os.close(writer)
         _, err = process.communicate(timeout=WITHIN)
         assert (process.returncode, err) == (141, "")
+
+
+def test_output_that_cannot_be_written_is_a_sentence_and_exit_1(daemon: ScriptedDaemon, start: Start) -> None:
+    daemon.on("wait", job())
+    with open("/dev/full", "w") as full:
+        process = start("wait", ID, stdout=full)
+    _, err = process.communicate(timeout=WITHIN)
+    assert (process.returncode, err) == (1, "stoker: cannot write the output: No space left on device\n")
+
+
+def test_streams_that_the_shell_closed_are_no_obstacle(daemon: ScriptedDaemon, folder: Path) -> None:
+    daemon.on("submit", {"id": ID, "created": True, "state": "pending"})
+    command = f"{sys.executable} -m supervisor"
+    script = f"{command} submit q >&- 2>&- <&-; echo $?; {command} submit q - <&- 2>&1 >&-; echo $?"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=WITHIN, check=True)
+    assert done.stdout.splitlines() == [
+        "0",
+        "stoker: the payload on stdin is empty: write null where there is nothing to say",
+        "2",
+    ]
 
 
 def test_exit_codes_reach_the_shell(daemon: ScriptedDaemon, start: Start) -> None:

@@ -15,7 +15,7 @@ def test_status_begins_with_the_daemon_and_shows_pools_and_queues(daemon: Script
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[:2] == [
-        "stoker 0.1.0 running for 3h20m, pid 4700, 1 connection",
+        "stoker 0.1.0 running, up 3h20m, pid 4700, 1 connection",
         "configuration /etc/stoker/stoker.toml, store sqlite:stoker.db",
     ]
     assert lines[2:] == [
