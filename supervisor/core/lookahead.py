@@ -110,12 +110,13 @@ class Lookahead:
             self._rows = deque(kept)
             self._bytes = sum(len(memoryview(row.payload)) for row in kept)
 
-    def reset(self) -> None:
-        """Forget everything: rows became due in places this cache cannot know, so the next read starts in front."""
+    def replace(self, rows: list[Ready], *, complete: bool, skip: Container[str]) -> None:
+        """The store's answer to a read from the front of the queue, in the place of everything: rows had become due
+        where this cache could not know."""
         self._rows.clear()
         self._bytes = 0
-        self._complete = False
         self._horizon = None
+        self.fill(rows, after=None, complete=complete, skip=skip)
 
     def _trim(self) -> None:
         while len(self._rows) > self.max_rows or (self._bytes > self.max_bytes and len(self._rows) > 1):

@@ -145,7 +145,7 @@ class Daemon:
                 serving.start_soon(self.clock.run)
                 serving.start_soon(self._keep_informed)
                 await serving.start(serve_control, self.service, listening.listener)
-                self.feeder.reread(list(self.feeder.lines))
+                self.feeder.reread(self.feeder.lines)
                 async with trio.open_nursery() as working:
                     for pool in self.pools:
                         working.start_soon(pool.run)

@@ -8,7 +8,7 @@ somebody is about to cancel or delete is `held`: it is in no look-ahead and ente
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -40,6 +40,7 @@ class Line:
         self.paused = False
         self.pools: list[Pool] = []
         self.reading = False
+        self.stale = True  # the look-ahead does not know the front of the queue
         self.submitted = Rate()
         self.finished = Rate()
 
@@ -103,34 +104,39 @@ class Feeder:
         if line is not None and row.id not in self.held and row.id not in self.running and line.ahead.offer(row):
             self.wake(line)
 
-    def reread(self, queues: Sequence[str]) -> None:
-        """Rows became due in places the look-ahead cannot know."""
+    def reread(self, queues: Iterable[str]) -> None:
+        """Rows became due in places the look-ahead cannot know: read the front of these queues anew. Until that
+        arrives, what was read before is still good."""
         for name in queues:
             line = self.lines.get(name)
             if line is not None:
-                line.ahead.reset()
+                line.stale = True
                 self._read_ahead(line)
 
     def _read_ahead(self, line: Line) -> None:
         ahead = line.ahead
-        if line.reading or not ahead.wants_rows or not line.pools or self._committer.failing is not None:
+        if line.reading or not (line.stale or ahead.wants_rows) or not line.pools or self._committer.failing:
             return
-        line.reading = True
-        after, limit, max_bytes = ahead.horizon, ahead.max_rows - len(ahead), ahead.max_bytes
+        anew, line.stale, line.reading = line.stale, False, True
+        after = None if anew else ahead.horizon
+        limit = ahead.max_rows if anew else ahead.max_rows - len(ahead)
 
         def arrived(rows: list[Ready]) -> None:
             line.reading = False
             size = sum(len(memoryview(row.payload)) for row in rows)
-            complete = len(rows) < limit and size < max_bytes
-            ahead.fill(rows, after=after, complete=complete, skip=self)
+            complete = len(rows) < limit and size < ahead.max_bytes
+            if anew:
+                ahead.replace(rows, complete=complete, skip=self)
+            else:
+                ahead.fill(rows, after=after, complete=complete, skip=self)
             self.wake(line)
 
         def failed() -> None:
             line.reading = False
+            line.stale = line.stale or anew
 
-        name = line.name
         self._committer.read_soon(
-            lambda store: store.ready(name, after=after, limit=limit, max_bytes=max_bytes), arrived, failed
+            lambda store: store.ready(line.name, after=after, limit=limit, max_bytes=ahead.max_bytes), arrived, failed
         )
 
     def __contains__(self, job_id: object) -> bool:
@@ -247,7 +253,7 @@ class Feeder:
         if not self.held[job_id]:
             del self.held[job_id]
         if reread:
-            self.reread(list(self.lines))
+            self.reread(self.lines)
 
     def expired(self, ids: Collection[str]) -> None:
         """Jobs that the store's clock has ended."""

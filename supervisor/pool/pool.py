@@ -144,7 +144,6 @@ class Pool:
         return None if self._stopping.is_set() else self.feeder.checkout(self)
 
     def finished(self, run: Run, verdict: Verdict) -> None:
-        self.jobs_done += 1
         self.feeder.finished(run, verdict)
 
     def now_idle(self, slot: Slot) -> None:

@@ -56,6 +56,7 @@ class Slot:
         self._retires = False  # it has asked to be replaced after this job
         self._echoes = False  # it has sent an id once, so it must go on
         self._last_id: str | None = None  # of the job it answered last
+        self._unread = False  # when it ended, the request in hand had not been touched
         self._late = False  # what ended it belonged to that job
         self._ending: Ending | None = None
         self._over = trio.Event()
@@ -70,7 +71,6 @@ class Slot:
     async def live(self, child: Child) -> Exit:
         """From a started child to its tree's end; the attempt in hand has been judged when this returns."""
         self._begin(child)
-        unread = False
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._read_stdout, child)
@@ -81,10 +81,10 @@ class Slot:
                 await self._over.wait()
                 self.state = "ending"
                 self.deadline = float("inf")
-                unread = await self._end(child)
+                await self._end(child)
                 nursery.cancel_scope.cancel()
         exit = Exit(*describe_exit(child.reap()))
-        self._judge(exit, unread)
+        self._judge(exit)
         child.close()
         self.child = None
         return exit
@@ -93,7 +93,7 @@ class Slot:
         self.child = child
         self.state = "starting"
         self.jobs_done = 0
-        self._answered = self._took_job = self._retires = self._echoes = self._late = self._dead = False
+        self._answered = self._took_job = self._retires = self._echoes = self._unread = self._late = self._dead = False
         self._last_id = None
         self._ending = None
         self._over = trio.Event()
@@ -101,24 +101,22 @@ class Slot:
         self._stderr = StderrLog(self)
         self._rest = b""
 
-    async def _end(self, child: Child) -> bool:
-        """End the whole tree. Returns whether the request in hand was never read."""
-        ending = self._ending
-        assert ending is not None
-        if ending.why is Why.CLOSED:
+    async def _end(self, child: Child) -> None:
+        """End the whole tree."""
+        assert self._ending is not None
+        if self._ending.why is Why.CLOSED:
             # A process that exits closes its pipes a moment before it can be waited for.
             with trio.move_on_after(CLOSED_GRACE):
                 await child.dead.wait()
                 self._ending = Ending(Why.EXITED)
-        unread = self._unread(child)
-        await end_tree(child, ending.why, self.pool.config.kill_grace)
+        await end_tree(child, self._ending.why, self.pool.config.kill_grace)
         await self._stderr.drain()
-        return unread
 
-    def _unread(self, child: Child) -> bool:
+    def _nothing_read(self, child: Child) -> bool:
+        """Whether all of the request in hand that the pipe took is in there still."""
         return self.run is not None and child.unread() >= self._request
 
-    def _judge(self, exit: Exit, unread: bool) -> None:
+    def _judge(self, exit: Exit) -> None:
         ending = self._ending
         assert ending is not None
         run = self.run
@@ -128,10 +126,10 @@ class Slot:
                 ending.text or exit.words,
                 answered=self._answered,
                 took_job=run is not None,
-                unread=unread,
+                unread=self._unread,
             )
         if run is not None:
-            verdict = blame(ending, exit, unread=unread, late=self._late, stderr=self._stderr.since_mark())
+            verdict = blame(ending, exit, unread=self._unread, late=self._late, stderr=self._stderr.since_mark())
             self._finish(verdict)
 
     # -- being given work ------------------------------------------------------------------------------------------
@@ -249,6 +247,7 @@ class Slot:
             return
         self._answered = True
         self.jobs_done += 1
+        self.pool.jobs_done += 1
         self._last_id = run.id
         self._finish(_verdict(reply, self._stderr))
         self.pool.answered()
@@ -262,9 +261,13 @@ class Slot:
             self._echoes = True
             return False
         if reply.id is None:
-            if not self._echoes:
+            assert self.child is not None
+            if self._nothing_read(self.child):
+                self.end(Why.EXTRA, "the worker replied before it had read its request")
+            elif self._echoes:
+                self.end(Why.GARBAGE, "the worker replied without the id, though it had sent ids before")
+            else:
                 return False
-            self.end(Why.GARBAGE, "the worker replied without the id, though it had sent ids before")
         elif reply.id == self._last_id:
             self._late = True
             self.end(Why.EXTRA, f"the worker replied a second time to job {reply.id}")
@@ -284,6 +287,7 @@ class Slot:
         if self._ending is not None or self.child is None:
             return
         self._ending = Ending(why, text)
+        self._unread = self._nothing_read(self.child)
         self._over.set()
         self.pool.not_idle(self)
         if not (why.by_itself or why.polite):

@@ -114,8 +114,10 @@ class Machine(RuleBasedStateMachine):
             self.ahead.discard({gone.id})
 
     @rule()
-    def forget(self):
-        self.ahead.reset()
+    def read_anew(self):
+        front = sorted(self.due.values(), key=lambda one: one.rank)
+        limit = self.ahead.max_rows
+        self.ahead.replace(front[:limit], complete=len(front) < limit, skip=self.out)
 
     @invariant()
     def it_holds_the_front_of_the_queue_and_nothing_else(self):
