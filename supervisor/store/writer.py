@@ -1,0 +1,173 @@
+"""The committer's other half: the thread that owns the store, and plays batches into it."""
+
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+import structlog
+
+from supervisor.errors import StokerError, StoreUnavailable
+from supervisor.store.batch import Answers, Batch, Submit
+from supervisor.store.port import Store
+
+log = structlog.get_logger("stoker.store")
+
+RETRY_EVERY = 0.5  # seconds between tries while the store is failing
+
+
+class Writer:
+    """Takes batches from `queue` until it finds None there. `deliver` takes answers to the loop; `report` is told the
+    reason when the store begins to fail, and None when it has recovered."""
+
+    def __init__(
+        self,
+        store: Store,
+        queue: "SimpleQueue[Batch | None]",
+        deliver: Callable[[Answers], None],
+        report: Callable[[str | None], None],
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._deliver = deliver
+        self._tell = report
+        self._held = Batch()  # claims and outcomes that would not go to the disk yet
+        self._reported: str | None = None
+
+    def run(self) -> None:
+        """Returns when everything is on disk and the store is closed."""
+        while (batch := self._take()) is not None:
+            self._play(batch)
+        self._play(Batch())
+        if self._held.outcomes:
+            log.error("outcomes_not_recorded", jobs=len(self._held.outcomes), reason=self._reported)
+        self._store.close()
+
+    def _take(self) -> Batch | None:
+        """Everything that waits, as one batch (an empty one, while failing, to try again); None: closed."""
+        try:
+            batch = self._queue.get(timeout=RETRY_EVERY if self._reported is not None else None)
+        except Empty:
+            return Batch()
+        if batch is None:
+            return None
+        while True:
+            try:
+                more = self._queue.get_nowait()
+            except Empty:
+                return batch
+            if more is None:
+                self._queue.put(None)
+                return batch
+            batch.add(more)
+
+    def _play(self, batch: Batch) -> None:
+        if self._held.claims or self._held.outcomes:
+            held, self._held = self._held, Batch()
+            held.add(batch)
+            batch = held
+        done = Answers()
+        try:
+            self._write(batch, done)
+            self._report(None)
+        except StoreUnavailable as reason:
+            done = self._write_in_parts(batch, reason)
+        except Exception as bug:
+            log.error("store_batch_failed", exc_info=bug)
+            done = self._write_in_parts(batch, StoreUnavailable(f"the store failed unexpectedly: {bug}"))
+        self._read(batch, done)
+        self._deliver(done)
+        self._store.tidy()
+
+    def _write(self, batch: Batch, done: Answers) -> None:
+        """The whole batch in one transaction, or nothing."""
+        if self._reported is None and not (batch.submits or batch.claims or batch.outcomes or batch.writes):
+            return
+        store = self._store
+        store.begin()
+        try:
+            if self._reported is not None:
+                store.touch(time.time_ns() // 1000)
+            _submit_all(store, batch.submits)
+            oks: list[bool] = []
+            if batch.claims or batch.outcomes:
+                claimed, oks = store.record(batch.claims, batch.outcomes)
+                if not all(claimed):
+                    refused = [claim.seq for claim, ok in zip(batch.claims, claimed, strict=True) if not ok]
+                    log.error("claim_refused", seqs=refused)
+            for call in batch.writes:
+                call.result = call.fn(store)
+            store.commit()
+        except BaseException:
+            store.rollback()
+            raise
+        done.calls = [*batch.submits, *batch.writes]
+        done.tokens = batch.tokens
+        done.oks = oks
+
+    def _write_in_parts(self, batch: Batch, reason: StoreUnavailable) -> Answers:
+        """The batch did not go through: outcomes have precedence and are kept until they do, everything else is tried
+        alone, so that one call's failure is not another's, and refused if it fails again."""
+        done, part = Answers(), Batch()
+        part.claims, part.outcomes, part.tokens, part.gets = batch.claims, batch.outcomes, batch.tokens, batch.gets
+        failing: str | None = None
+        if part.claims or part.outcomes:
+            try:
+                self._write(part, done)
+            except Exception as error:
+                failing = _reason(error)
+                self._held = part
+                batch.gets = []
+        for call in [*batch.submits, *batch.writes]:
+            alone = Batch()
+            if isinstance(call, Submit):
+                alone.submits.append(call)
+            else:
+                alone.writes.append(call)
+            try:
+                if failing is not None:
+                    raise reason
+                self._write(alone, Answers())
+            except StoreUnavailable as error:
+                failing = _reason(error)
+                call.error = StoreUnavailable(error.message)
+            except Exception as error:
+                call.error = error
+            done.calls.append(call)
+        self._report(failing)
+        return done
+
+    def _read(self, batch: Batch, done: Answers) -> None:
+        if batch.gets:
+            try:
+                done.found = self._store.get(batch.gets)
+                done.gets = batch.gets
+            except StokerError as error:
+                self._report(_reason(error))
+        for call in batch.reads:
+            try:
+                call.result = call.fn(self._store)
+            except Exception as error:
+                call.error = error
+            done.reads.append(call)
+
+    def _report(self, reason: str | None) -> None:
+        if reason != self._reported:
+            self._reported = reason
+            self._tell(reason)
+
+
+def _submit_all(store: Store, submits: list[Submit]) -> None:
+    """All waiting submits in one verb; each gets its own slice of the answers."""
+    if len(submits) < 2:
+        for one in submits:
+            one.result = store.submit(one.jobs, one.now)
+        return
+    answers = store.submit([job for one in submits for job in one.jobs], max(one.now for one in submits))
+    start = 0
+    for one in submits:
+        one.result = answers[start : start + len(one.jobs)]
+        start += len(one.jobs)
+
+
+def _reason(error: Exception) -> str:
+    return error.message if isinstance(error, StokerError) else str(error)
