@@ -16,7 +16,7 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "store_failing": "nothing can be committed, for the reason given: submits are refused, outcomes are kept",
         "store_recovered": "commits succeed again, and what was kept is on disk",
         "store_batch_failed": "the store raised what it should not: a bug, with its traceback",
-        "outcomes_not_recorded": "the daemon stops while the disk refuses outcomes: these jobs run again at the next start",
+        "outcomes_not_recorded": "stopped while the disk refused outcomes: so many jobs run again at the next start",
         "claim_refused": "the store did not know a job as it was checked out: a bug, or another hand in the file",
         "stale_outcome": "the outcome of an attempt that is not the job's latest, and was not recorded",
         # Pools and workers.

@@ -67,7 +67,6 @@ class Feeder:
         self._committer = committer
         self._now = now
         self._jitter = jitter
-        self._turn = 0
         committer.recorded = self._recorded
         committer.found = self.waiters.found
         committer.on_failing = self._store_failing
@@ -177,13 +176,14 @@ class Feeder:
         if self.stopped or self._committer.failing is not None:
             return None
         names = pool.config.queues
-        self._turn += 1
         for step in range(len(names)):
-            line = self.lines[names[(self._turn + step) % len(names)]]
+            place = (pool.turn + step) % len(names)
+            line = self.lines[names[place]]
             if line.paused:
                 continue
             row = self._next_row(line)
             if row is not None:
+                pool.turn = place + 1
                 return self._check_out(row, pool)
         return None
 

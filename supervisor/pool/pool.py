@@ -38,6 +38,7 @@ class Pool:
         self.slots = [Slot(self, number) for number in range(config.size)]
         self.deadlines.timed.extend(self.slots)
         self.idle: list[Slot] = []
+        self.turn = 0  # the place among its queues from where the next job is looked for
         self.reason: str | None = None  # why it is degraded
         self.settled = trio.Event()  # has a worker, or is degraded
         self.spawned = 0

@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from protocol.framing import Lines, LineTooLong
-from protocol.text import quote
-from protocol.worker import Garbage, Reply, decode_reply, encode_request
+from protocol.worker import Reply, encode_request
 from supervisor.core.blame import Ending, Exit, Why, blame
-from supervisor.core.job import NULL, Cause, JobError
-from supervisor.core.verdict import End, Verdict
+from supervisor.core.verdict import Verdict
 from supervisor.pool.child import Child, describe_exit
+from supervisor.pool.conversation import Broken, Conversation, verdict_of
 from supervisor.pool.ending import end_tree
 from supervisor.pool.run import Run
 from supervisor.pool.stderr import StderrLog
@@ -34,9 +32,6 @@ log = structlog.get_logger("stoker.pool")
 
 CHUNK = 65536
 CLOSED_GRACE = 0.1  # seconds for a child that closed its stdout to exit by itself, so that its exit code is its own
-# What a worker says of a failure is kept with its job, up to 20 times over; the job must still fit into one answer.
-MAX_MESSAGE = 8192  # characters
-MAX_DETAILS = 65536  # bytes
 
 
 class Slot:
@@ -54,13 +49,11 @@ class Slot:
         self._took_job = False
         self._dead = False  # it may still have said something
         self._retires = False  # it has asked to be replaced after this job
-        self._echoes = False  # it has sent an id once, so it must go on
-        self._last_id: str | None = None  # of the job it answered last
         self._unread = False  # when it ended, the request in hand had not been touched
         self._late = False  # what ended it belonged to that job
         self._ending: Ending | None = None
         self._over = trio.Event()
-        self._lines = Lines(pool.config.max_line)
+        self._conversation = Conversation(pool.config.max_line, self._nothing_read)
         self._stderr = StderrLog(self)
         self._request = 0  # bytes written of the request in hand
         self._rest = b""  # of the request that the pipe did not take
@@ -93,11 +86,10 @@ class Slot:
         self.child = child
         self.state = "starting"
         self.jobs_done = 0
-        self._answered = self._took_job = self._retires = self._echoes = self._unread = self._late = self._dead = False
-        self._last_id = None
+        self._answered = self._took_job = self._retires = self._unread = self._late = self._dead = False
         self._ending = None
         self._over = trio.Event()
-        self._lines = Lines(self.pool.config.max_line)
+        self._conversation = Conversation(self.pool.config.max_line, self._nothing_read)
         self._stderr = StderrLog(self)
         self._rest = b""
 
@@ -112,9 +104,9 @@ class Slot:
         await end_tree(child, self._ending.why, self.pool.config.kill_grace)
         await self._stderr.drain()
 
-    def _nothing_read(self, child: Child) -> bool:
+    def _nothing_read(self) -> bool:
         """Whether all of the request in hand that the pipe took is in there still."""
-        return self.run is not None and child.unread() >= self._request
+        return self.run is not None and self.child is not None and self.child.unread() >= self._request
 
     def _judge(self, exit: Exit) -> None:
         ending = self._ending
@@ -155,6 +147,7 @@ class Slot:
         row = run.row
         request = encode_request(row.id, row.payload, row.queue, run.attempt, run.timeout)
         self.run = run
+        self._conversation.request(row.id)
         run.slot = self
         run.pid = child.pid
         self.state = "busy"
@@ -198,6 +191,11 @@ class Slot:
             if self._ending is None:
                 self._hear_chunk(child)
 
+    def _hear(self, child: Child) -> None:
+        """Act on everything that can be read now, until it is over."""
+        while self._ending is None and self._hear_chunk(child):
+            pass
+
     def _hear_chunk(self, child: Child) -> bool:
         """Act on what can be read now; False when there is nothing (more)."""
         try:
@@ -207,78 +205,35 @@ class Slot:
         if not data:
             self.end(Why.EXITED if self._dead else Why.CLOSED)
             return False
-        try:
-            lines = self._lines.feed(data)
-        except LineTooLong as too_long:
-            for line in too_long.lines:
-                self._hear_line(line, more=True)
-            self.end(Why.OVERSIZE, f"the worker wrote a line of more than max_line = {too_long.max_line} bytes")
-            return False
-        left = len(lines)
-        for line in lines:
-            left -= 1
-            self._hear_line(line, more=left > 0 or self._lines.partial > 0)
-        if self.run is None and self._lines.partial and self._ending is None:
-            self._extra(self._lines.tail())
+        final = False
+        for step in self._conversation.hear(data):
+            if isinstance(step, Broken):
+                self._late = step.late
+                self.end(step.why, step.text)
+            elif step.status == "progress":
+                self._retires = self._retires or step.recycle
+                self._progress(step)
+            else:
+                final = True
+                self._answer(step)
+        if final and self._ending is None:
+            if self._retires:
+                self.end(Why.RECYCLE)
+            else:
+                self._free()
         return True
 
-    def _hear(self, child: Child) -> None:
-        """Act on everything that can be read now, until it is over."""
-        while self._ending is None and self._hear_chunk(child):
-            pass
+    def _progress(self, reply: Reply) -> None:
+        assert self.run is not None
+        self.run.progress = reply
 
-    def _hear_line(self, line: bytes, more: bool = False) -> None:
-        if self._ending is not None:
-            return
-        run = self.run
-        if run is None:
-            self._extra(line)
-            return
-        try:
-            reply = decode_reply(line)
-        except Garbage as garbage:
-            self.end(Why.GARBAGE, str(garbage))
-            return
-        if self._out_of_step(reply, run):
-            return
-        self._retires = self._retires or reply.recycle
-        if reply.status == "progress":
-            run.progress = reply
-            return
+    def _answer(self, reply: Reply) -> None:
         self._answered = True
+        self._retires = self._retires or reply.recycle
         self.jobs_done += 1
         self.pool.jobs_done += 1
-        self._last_id = run.id
-        self._finish(_verdict(reply, self._stderr))
+        self._finish(verdict_of(reply, self._stderr.since_mark))
         self.pool.answered()
-        if self._retires:
-            self.end(Why.RECYCLE)
-        elif not more:
-            self._free()
-
-    def _out_of_step(self, reply: Reply, run: Run) -> bool:
-        if reply.id == run.id:
-            self._echoes = True
-            return False
-        if reply.id is None:
-            assert self.child is not None
-            if self._nothing_read(self.child):
-                self.end(Why.EXTRA, "the worker replied before it had read its request")
-            elif self._echoes:
-                self.end(Why.GARBAGE, "the worker replied without the id, though it had sent ids before")
-            else:
-                return False
-        elif reply.id == self._last_id:
-            self._late = True
-            self.end(Why.EXTRA, f"the worker replied a second time to job {reply.id}")
-        else:
-            other = quote(reply.id.encode())
-            self.end(Why.DESYNC, f"the worker replied to job {other} while it had job {run.id}")
-        return True
-
-    def _extra(self, line: bytes) -> None:
-        """Words out of turn. They cost no job anything: there is none in hand."""
-        self.end(Why.EXTRA, f"the worker wrote a line while it had no job: {quote(line)}")
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
@@ -287,7 +242,7 @@ class Slot:
         if self._ending is not None or self.child is None:
             return
         self._ending = Ending(why, text)
-        self._unread = self._nothing_read(self.child)
+        self._unread = self._nothing_read()
         self._over.set()
         self.pool.not_idle(self)
         if not (why.by_itself or why.polite):
@@ -354,19 +309,3 @@ class Slot:
         assert run is not None
         self.deadline = float("inf")
         self.pool.finished(run, verdict)
-
-
-def _verdict(reply: Reply, stderr: StderrLog) -> Verdict:
-    """What a final reply says of its attempt."""
-    if reply.status == "ok":
-        return Verdict(End.OK, result=bytes(reply.result))
-    if reply.status == "throttled":
-        return Verdict(End.THROTTLED, delay=reply.retry_after_secs)
-    message, details = reply.message, reply.details
-    if len(message) > MAX_MESSAGE:
-        message = message[:MAX_MESSAGE] + "…"
-    if len(memoryview(details)) > MAX_DETAILS:
-        message += f" (its details were over {MAX_DETAILS} bytes and are left out)"
-        details = NULL
-    error = JobError(cause=Cause.ERROR, message=message, stderr=stderr.since_mark(), retry=reply.retry, details=details)
-    return Verdict(End.FAILED, error=error)

@@ -1,0 +1,112 @@
+"""What one child says, taken as steps of the worker protocol. No I/O: bytes in, replies or a broken rule out."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from protocol.framing import Lines, LineTooLong
+from protocol.text import quote
+from protocol.worker import Garbage, Reply, decode_reply
+from supervisor.core.blame import Why
+from supervisor.core.job import NULL, Cause, JobError
+from supervisor.core.verdict import End, Verdict
+
+# What a worker says of a failure is kept with its job, up to 20 times over; the job must still fit into one answer.
+MAX_MESSAGE = 8192  # characters
+MAX_DETAILS = 65536  # bytes
+
+
+class Broken(msgspec.Struct, frozen=True):
+    """A rule of the protocol was broken, and the conversation is over. `late`: by words that belong to the job before
+    the one in hand."""
+
+    why: Why
+    text: str
+    late: bool = False
+
+
+class Conversation:
+    """`unread` tells whether the child has not touched the request it was sent, and so cannot be answering it."""
+
+    def __init__(self, max_line: int, unread: Callable[[], bool]) -> None:
+        self._lines = Lines(max_line)
+        self._unread = unread
+        self._job: str | None = None  # the request that is out
+        self._last: str | None = None  # the one before it
+        self._echoes = False  # the child has sent an id once, so it must go on
+
+    def request(self, job_id: str) -> None:
+        """A request goes out; until its final reply it is the child's turn."""
+        self._job = job_id
+
+    def hear(self, data: bytes) -> list[Reply | Broken]:
+        """The child's replies in `data`: any progress, then at most one final one. Broken comes last."""
+        try:
+            lines = self._lines.feed(data)
+        except LineTooLong as too_long:
+            steps = self._hear_lines(too_long.lines)
+            if not (steps and isinstance(steps[-1], Broken)):
+                text = f"the worker wrote a line of more than max_line = {too_long.max_line} bytes"
+                steps.append(Broken(Why.OVERSIZE, text))
+            return steps
+        steps = self._hear_lines(lines)
+        if self._job is None and self._lines.partial and not (steps and isinstance(steps[-1], Broken)):
+            steps.append(_out_of_turn(self._lines.tail()))
+        return steps
+
+    def _hear_lines(self, lines: list[bytes]) -> list[Reply | Broken]:
+        steps: list[Reply | Broken] = []
+        for line in lines:
+            step = self._hear_line(line)
+            steps.append(step)
+            if isinstance(step, Broken):
+                break
+        return steps
+
+    def _hear_line(self, line: bytes) -> Reply | Broken:
+        job = self._job
+        if job is None:
+            return _out_of_turn(line)
+        try:
+            reply = decode_reply(line)
+        except Garbage as garbage:
+            return Broken(Why.GARBAGE, str(garbage))
+        if reply.id == job:
+            self._echoes = True
+        elif (broken := self._out_of_step(reply, job)) is not None:
+            return broken
+        if reply.status != "progress":
+            self._job, self._last = None, job
+        return reply
+
+    def _out_of_step(self, reply: Reply, job: str) -> Broken | None:
+        if reply.id is None:
+            if self._unread():
+                return Broken(Why.EXTRA, "the worker replied before it had read its request")
+            if self._echoes:
+                return Broken(Why.GARBAGE, "the worker replied without the id, though it had sent ids before")
+            return None
+        if reply.id == self._last:
+            return Broken(Why.EXTRA, f"the worker replied a second time to job {reply.id}", late=True)
+        other = quote(reply.id.encode())
+        return Broken(Why.DESYNC, f"the worker replied to job {other} while it had job {job}")
+
+
+def _out_of_turn(line: bytes) -> Broken:
+    return Broken(Why.EXTRA, f"the worker wrote a line while it had no job: {quote(line)}")
+
+
+def verdict_of(reply: Reply, stderr: Callable[[], str | None]) -> Verdict:
+    """What a final reply says of its attempt. `stderr` is asked for the last lines where the attempt failed."""
+    if reply.status == "ok":
+        return Verdict(End.OK, result=bytes(reply.result))
+    if reply.status == "throttled":
+        return Verdict(End.THROTTLED, delay=reply.retry_after_secs)
+    message, details = reply.message, reply.details
+    if len(message) > MAX_MESSAGE:
+        message = message[:MAX_MESSAGE] + "…"
+    if len(memoryview(details)) > MAX_DETAILS:
+        message += f" (its details were over {MAX_DETAILS} bytes and are left out)"
+        details = NULL
+    error = JobError(cause=Cause.ERROR, message=message, stderr=stderr(), retry=reply.retry, details=details)
+    return Verdict(End.FAILED, error=error)
