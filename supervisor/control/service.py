@@ -84,30 +84,26 @@ class Service:
     async def wait(self, ids: Sequence[str], timeout: float | None) -> list[Job]:
         """The jobs in their final states, in the order of `ids`. Raises NotFound (also when one is deleted meanwhile)
         and TimedOut, whose data has the `jobs` that were final by then."""
+        wanted = list(dict.fromkeys(ids))
         ended: dict[str, Job | None] = {}
-        changed = trio.Event()
+        over = trio.Event()
 
-        def told(job_id: str) -> Callable[[Job | None], None]:
-            def tell(job: Job | None) -> None:
-                ended[job_id] = job
-                changed.set()
+        def tell(job_id: str, job: Job | None) -> None:
+            ended.setdefault(job_id, job)
+            if job is None or len(ended) == len(wanted):
+                over.set()
 
-            return tell
-
-        wanted = {job_id: told(job_id) for job_id in ids}
-        for job_id, tell in wanted.items():
+        for job_id in wanted:
             self._feeder.waiters.add(job_id, tell)
         try:
-            found = await self._committer.read(lambda store: store.get(list(wanted)))
+            found = await self._committer.read(lambda store: store.get(wanted))
             for job_id, job in zip(wanted, found, strict=True):
                 if job is None or job.state.final:
-                    ended.setdefault(job_id, job)
+                    tell(job_id, job)
             with trio.move_on_after(float("inf") if timeout is None else timeout):
-                while len(ended) < len(wanted) and None not in ended.values():
-                    await changed.wait()
-                    changed = trio.Event()
+                await over.wait()
         finally:
-            for job_id, tell in wanted.items():
+            for job_id in wanted:
                 self._feeder.waiters.remove(job_id, tell)
         return _ended(ids, ended, timeout)
 

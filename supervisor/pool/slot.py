@@ -171,15 +171,16 @@ class Slot:
             self._writing = trio.Event()
             rest = memoryview(self._rest)
             while rest:
-                await trio.lowlevel.wait_writable(child.stdin)
                 try:
+                    await trio.lowlevel.wait_writable(child.stdin)
                     count = child.write(rest)
-                except BrokenPipeError:
+                except (OSError, trio.ClosedResourceError):  # the child is gone, or is being asked to go
                     return
                 self._request += count
                 rest = rest[count:]
             self._rest = b""
             if self.run is None:  # it answered before it had read the whole request
+                self.deadline = float("inf")
                 self._free()
 
     # -- hearing ---------------------------------------------------------------------------------------------------
@@ -259,7 +260,10 @@ class Slot:
     def expire(self) -> None:
         """The deadline has passed: what the child has said until now still counts."""
         run, child = self.run, self.child
-        if run is None or child is None or self._ending is not None:
+        if child is None or self._ending is not None:
+            return
+        if run is None:
+            self.end(Why.EXTRA, "the worker answered without having read its request, and did not read the rest in time")
             return
         self._hear(child)
         if self.run is run:
@@ -307,5 +311,6 @@ class Slot:
     def _finish(self, verdict: Verdict) -> None:
         run, self.run = self.run, None
         assert run is not None
-        self.deadline = float("inf")
+        if not self._rest:
+            self.deadline = float("inf")
         self.pool.finished(run, verdict)

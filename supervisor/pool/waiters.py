@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from supervisor.core.job import Job
 
-Told = Callable[[Job | None], None]  # the final job; None: it was deleted
+Told = Callable[[str, Job | None], None]  # an id and its final job; None: it was deleted
 
 
 class Waiters:
@@ -26,7 +26,7 @@ class Waiters:
 
     def tell(self, job: Job) -> None:
         for told in self._told.pop(job.id, ()):
-            told(job)
+            told(job.id, job)
 
     def found(self, jobs: Sequence[Job | None], ids: Sequence[str]) -> None:
         """The store's answer about jobs that ended while somebody waited."""
@@ -38,4 +38,4 @@ class Waiters:
 
     def gone(self, job_id: str) -> None:
         for told in self._told.pop(job_id, ()):
-            told(None)
+            told(job_id, None)
