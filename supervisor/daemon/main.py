@@ -155,8 +155,8 @@ class Daemon:
                 await self.committer.settle()
                 await self._let_answers_out()
                 serving.cancel_scope.cancel()
+            self.reader.close()  # first: the store leaves its files tidy only when nobody else has them open
             self.committer.close()
-        self.reader.close()
 
     async def _until_stopped(self, signals: AsyncIterator[int]) -> None:
         """From the first stop signal to the moment when nothing runs, the drain is over, or a second signal came."""

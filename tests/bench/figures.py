@@ -1,6 +1,7 @@
 """What a measurement comes to: one figure, its goal, and how to make one out of many samples."""
 
 from collections.abc import Sequence
+from math import ceil
 from statistics import median
 from typing import Literal
 
@@ -48,4 +49,9 @@ def ceiling(
 def percentile(samples: Sequence[float], percent: float) -> float:
     """The smallest sample that `percent` of all do not exceed."""
     ordered = sorted(samples)
-    return ordered[max(0, -(-len(ordered) * percent // 100).__int__() - 1)]
+    return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)]
+
+
+def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
+    """Round by round."""
+    return [one / other for one, other in zip(above, below, strict=True)]

@@ -21,12 +21,15 @@ class Refused(Exception):
     """The daemon said no."""
 
 
-def request(method: str, params: object) -> bytes:
-    return encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}) + b"\n"
+def request(method: str, params: object, number: int = 0) -> bytes:
+    return encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + b"\n"
 
 
 def result(line: bytes) -> Any:
-    answer = msgspec.json.decode(line)
+    return _result(msgspec.json.decode(line))
+
+
+def _result(answer: dict[str, Any]) -> Any:
     if "result" not in answer:
         raise Refused(answer["error"]["message"])
     return answer["result"]
@@ -87,9 +90,12 @@ class Wire:
 def submits(queue: str, payloads: Iterable[object], group: int, **options: object) -> list[bytes]:
     """submit_many requests of `group` jobs each."""
     jobs = [{"queue": queue, "payload": payload, **options} for payload in payloads]
-    return [request("submit_many", {"jobs": jobs[start : start + group]}) for start in range(0, len(jobs), group)]
+    return [
+        request("submit_many", {"jobs": jobs[start : start + group]}, start) for start in range(0, len(jobs), group)
+    ]
 
 
 def ids(answers: Iterable[bytes]) -> list[str]:
-    """The job ids that submit_many answered with."""
-    return [job["id"] for answer in answers for job in result(answer)["jobs"]]
+    """The job ids that these submits were answered with, in the order of the requests: answers may overtake."""
+    in_order = sorted(map(msgspec.json.decode, answers), key=lambda answer: answer["id"])
+    return [job["id"] for answer in in_order for job in _result(answer)["jobs"]]

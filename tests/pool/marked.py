@@ -68,7 +68,7 @@ async def prove_idle_pools_take_nothing(daemon: Rig, queue: str) -> None:
 
 
 class NeverIdleBeside(trio.abc.Instrument):
-    """Looks whenever the loop is about to sleep: `broken` says each time that a due job waited beside an idle worker."""
+    """Looks whenever the loop is about to sleep: `broken` has each time that a due job waited beside an idle worker."""
 
     def __init__(self, daemon: Rig) -> None:
         self.looks = 0
