@@ -33,6 +33,10 @@ class Work:
     def in_turn(self) -> bool:
         return self._method.in_turn
 
+    def drop(self) -> None:
+        """Instead of `finish`."""
+        self._coroutine.close()
+
     async def finish(self) -> bytes:
         """The line that answers."""
         try:

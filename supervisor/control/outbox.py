@@ -9,13 +9,14 @@ _BATCH = 256 * 1024  # bytes joined for one write; more would only be copied for
 
 
 class Outbox:
-    """Any task may put an answer, one at a time writes. `answers` and `size` are what the client has not taken yet.
+    """Any task may put an answer, one at a time writes. `answers` and `size` are what the client has not taken yet;
+    `gone`: it never will.
 
     Answers to a client that takes no more are dropped. That is no reason to end the conversation: what it sent before
     it went is still to be read, and the end of that shows that it has gone.
     """
 
-    __slots__ = ("_fd", "_flushing", "_waiting", "answers", "size")
+    __slots__ = ("_fd", "_flushing", "_waiting", "answers", "gone", "size")
 
     def __init__(self, fd: int) -> None:
         """`fd` is a non-blocking stream socket."""
@@ -23,6 +24,7 @@ class Outbox:
         self._waiting: deque[bytes] = deque()
         self._flushing = False
         self.answers = 0
+        self.gone = False
         self.size = 0
 
     def put(self, answer: bytes) -> None:
@@ -69,4 +71,5 @@ class Outbox:
         except BlockingIOError:
             return 0
         except OSError:
+            self.gone = True
             return len(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import trio
@@ -17,7 +17,7 @@ from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.pool import Pool
 from supervisor.store.committer import Committer
-from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Submitted
+from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
 
 T = TypeVar("T")
 
@@ -126,14 +126,13 @@ class Service:
             if run.slot is not None:
                 run.slot.cancel(run)
             await run.recorded()
-        await self._change(job_id, lambda: self._committer.write(lambda store: store.cancel([job_id], self._now())))
-        job = await self.get(job_id)
-        self._feeder.final([job])
-        return job
+        await self._change(job_id, lambda store: store.cancel([job_id], self._now()))
+        self._feeder.ended([job_id])
+        return await self.get(job_id)
 
     async def retry(self, job_id: str) -> Job:
         """A failed, cancelled or expired job is pending again. Raises Conflict for any other."""
-        [changed] = await self._committer.write(lambda store: store.retry([job_id], self._now()))
+        [changed] = await self._committer.write(lambda store: store.retry([job_id], self._now()), self._retried)
         if changed.before is None:
             raise _no_job(job_id)
         if changed.conflict is not None:
@@ -144,27 +143,28 @@ class Service:
             )
         if not changed.changed:
             raise Conflict(f"job {job_id} is {changed.before}: only failed, cancelled and expired jobs can be retried")
-        if changed.queue is not None:
-            self._feeder.reread([changed.queue])
         return await self.get(job_id)
+
+    def _retried(self, answers: list[Changed]) -> None:
+        self._feeder.reread([one.queue for one in answers if one.changed and one.queue is not None])
 
     async def delete(self, job_id: str) -> None:
         """Raises Conflict for a running job."""
         if job_id in self._feeder.running:
             raise _running(job_id)
-        changed = await self._change(job_id, lambda: self._committer.write(lambda store: store.delete([job_id])))
+        changed = await self._change(job_id, lambda store: store.delete([job_id]))
         if not changed.changed:
             raise _running(job_id)
         self._feeder.waiters.gone(job_id)
 
-    async def _change(self, job_id: str, verb: Callable[[], Awaitable[list[Changed]]]) -> Changed:
+    async def _change(self, job_id: str, verb: Callable[[Store], list[Changed]]) -> Changed:
         """Cancel or delete a job that no child has; none gets it meanwhile."""
         self._feeder.hold(job_id)
         reread = True
         try:
             # Once handed over it will happen, whether or not the caller is still there to hear of it.
             with trio.CancelScope(shield=True):
-                [changed] = await verb()
+                [changed] = await self._committer.write(verb)
             reread = False
         finally:
             self._feeder.unhold(job_id, reread=reread)
@@ -194,20 +194,18 @@ class Service:
         return [self._queue_view(one, counts.get(one)) for one in names]
 
     async def pause(self, queue: str) -> QueueView:
-        """From now on no child receives a job of this queue."""
-        self.queue(queue)
-        self._feeder.pause(queue, True)
-        try:
-            await self._committer.write(lambda store: store.pause(queue, True))
-        except BaseException:
-            self._feeder.pause(queue, False)
-            raise
-        return (await self.queues(queue))[0]
+        """When this returns, no child receives a job of the queue any more."""
+        return await self._pause(queue, True)
 
     async def resume(self, queue: str) -> QueueView:
+        return await self._pause(queue, False)
+
+    async def _pause(self, queue: str, paused: bool) -> QueueView:
         self.queue(queue)
-        await self._committer.write(lambda store: store.pause(queue, False))
-        self._feeder.pause(queue, False)
+        # The feeder hears of it in the order of the commits, and also when who asked has gone: it and the store agree.
+        await self._committer.write(
+            lambda store: store.pause(queue, paused), lambda _: self._feeder.pause(queue, paused)
+        )
         return (await self.queues(queue))[0]
 
     def pools(self, pool: str | None) -> list[PoolView]:

@@ -26,7 +26,10 @@ class State(StrEnum):
 
     @property
     def final(self) -> bool:
-        return self not in (State.PENDING, State.RUNNING)
+        return self in _FINAL
+
+
+_FINAL = frozenset(State) - {State.PENDING, State.RUNNING}
 
 
 class Event(StrEnum):

@@ -8,7 +8,7 @@ from the store at all.
 
 from bisect import bisect
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from supervisor.core.job import Rank, Ready
 
@@ -85,13 +85,12 @@ class Lookahead:
         """
         if after != self._horizon:
             return
-        known = {row.seq for row in self._rows}
-        for row in rows:
-            rank = row.rank
-            if self._horizon is None or rank > self._horizon:
-                self._horizon = rank
-            if row.seq not in known and row.id not in skip:
-                self._insert(row, rank)
+        # They stand behind whatever is here: that is all before the horizon, and the read began there.
+        fresh = [row for row in rows if row.id not in skip]
+        self._rows.extend(fresh)
+        self._bytes += _weight(fresh)
+        if rows:
+            self._horizon = rows[-1].rank
         self._complete = complete
         self._trim()
 
@@ -108,7 +107,7 @@ class Lookahead:
         kept = [row for row in self._rows if row.id not in ids]
         if len(kept) < len(self._rows):
             self._rows = deque(kept)
-            self._bytes = sum(len(memoryview(row.payload)) for row in kept)
+            self._bytes = _weight(kept)
 
     def replace(self, rows: list[Ready], *, complete: bool, skip: Container[str]) -> None:
         """The store's answer to a read from the front of the queue, in the place of everything: rows had become due
@@ -124,6 +123,10 @@ class Lookahead:
             self._bytes -= len(memoryview(row.payload))
             self._complete = False
             self._horizon = self._rows[-1].rank
+
+
+def _weight(rows: Iterable[Ready]) -> int:
+    return sum(len(memoryview(row.payload)) for row in rows)
 
 
 def _rank(row: Ready) -> Rank:

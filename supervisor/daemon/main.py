@@ -28,6 +28,7 @@ from supervisor.pool.remains import Remains
 from supervisor.store.committer import Committer
 from supervisor.store.port import Store
 from supervisor.store.sqlite import open_sqlite
+from supervisor.store.sqlite.lock import FileLock
 
 log = structlog.get_logger("stoker.daemon")
 
@@ -86,6 +87,9 @@ async def _serve(config: Config, notifier: Notifier) -> None:
         ) from None
     store = open_sqlite(database_path(config))
     remains = Remains(state_dir / "children", f"{found.st_dev:x}.{found.st_ino:x}")
+    # The store's own lock is not enough: a daemon with another store in this folder would take the living workers of
+    # the first for remains.
+    FileLock(remains.folder)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
         ended = remains.end_previous()
         recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS)
@@ -210,7 +214,7 @@ class Daemon:
         workers = sum(view.idle + view.busy for view in views)
         degraded = [view.pool for view in views if view.state == "degraded"]
         words = (
-            f"{len(views)} pools, {workers}/{sum(view.size for view in views)} workers, "
+            f"{len(views)} pool{'s' * (len(views) != 1)}, {workers}/{sum(view.size for view in views)} workers, "
             f"{len(self.feeder.running)} running"
         )
         if degraded:

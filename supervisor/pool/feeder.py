@@ -15,7 +15,7 @@ import structlog
 from msgspec import Raw
 
 from supervisor.config.model import QueueConfig
-from supervisor.core.job import Claim, Job, NewJob, Ready, State
+from supervisor.core.job import Claim, NewJob, Ready, State
 from supervisor.core.lookahead import Lookahead
 from supervisor.core.verdict import Verdict, judge
 from supervisor.pool.rates import Rate
@@ -192,7 +192,7 @@ class Feeder:
         while row is not None and row.expires_at is not None and row.expires_at <= self._now():
             self.at(row.expires_at)  # the store's clock ends it
             row = line.ahead.pop()
-        if not line.ahead.complete:
+        if line.ahead.wants_rows:
             self._read_ahead(line)
         return row
 
@@ -211,7 +211,7 @@ class Feeder:
         outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
         run.outcome = outcome
         run.slot = None
-        waited_for = outcome.state.final and run.id in self.waiters
+        waited_for = run.id in self.waiters and outcome.state.final
         self._committer.outcome(outcome, run, get=run.id if waited_for else None)
 
     def _recorded(self, runs: Sequence[Run], oks: Sequence[bool]) -> None:
@@ -260,11 +260,7 @@ class Feeder:
         if not ids:
             return
         self._drop(set(ids))
-        waited_for = [job_id for job_id in ids if job_id in self.waiters]
-        if waited_for:
-            self._committer.read_soon(
-                lambda store: store.get(waited_for), lambda jobs: self.waiters.found(jobs, waited_for), _nothing
-            )
+        self.ended(ids)
 
     def _drop(self, ids: set[str]) -> None:
         for line in self.lines.values():
@@ -283,10 +279,11 @@ class Feeder:
         if not paused:
             self.wake(line)
 
-    def final(self, jobs: Sequence[Job]) -> None:
-        """Jobs that reached their end without a child."""
-        for job in jobs:
-            self.waiters.tell(job)
+    def ended(self, ids: Iterable[str]) -> None:
+        """Jobs that reached their end without a child: tell those who wait for them."""
+        waited_for = [job_id for job_id in ids if job_id in self.waiters]
+        if waited_for:
+            self._committer.tell(waited_for)
 
 
 def _ready(job: NewJob, answer: Submitted) -> Ready:
@@ -304,7 +301,3 @@ def _ready(job: NewJob, answer: Submitted) -> Ready:
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
     )
-
-
-def _nothing() -> None:
-    """For reads whose failure somebody else reports."""

@@ -17,6 +17,7 @@ from supervisor.core.verdict import Verdict
 from supervisor.pool import procfs
 from supervisor.pool.child import Child, SpawnFailed, spawn
 from supervisor.pool.deadlines import Deadlines
+from supervisor.pool.ears import Ears
 from supervisor.pool.remains import Remains
 from supervisor.pool.run import Run
 from supervisor.pool.slot import Slot
@@ -35,6 +36,7 @@ class Pool:
         self.name = config.name
         self.feeder = feeder
         self.deadlines = Deadlines()
+        self.ears = Ears()
         self.slots = [Slot(self, number) for number in range(config.size)]
         self.deadlines.timed.extend(self.slots)
         self.idle: list[Slot] = []
@@ -53,11 +55,13 @@ class Pool:
         """Keep every slot filled; returns after `stop`, when the last tree is gone."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.deadlines.run)
+            nursery.start_soon(self.ears.run)
             nursery.start_soon(self._stop_if_cancelled)
             async with trio.open_nursery() as lives:
                 for slot in self.slots:
                     lives.start_soon(self._keep_filled, slot)
             nursery.cancel_scope.cancel()
+        self.ears.close()
 
     def stop(self) -> None:
         """Idle children are asked to go, the jobs of busy ones are released."""

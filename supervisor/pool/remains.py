@@ -26,6 +26,7 @@ class Session(NamedTuple):
     leader: int
     started: int  # of the leader, in ticks since boot
     boot: str
+    instance: str
 
 
 class Remains:
@@ -41,7 +42,7 @@ class Remains:
         found = procfs.stat(leader)
         if found is None:
             return None
-        name = f"{leader}.{found.started}.{self._boot}"
+        name = f"{leader}.{found.started}.{self._boot}.{self.instance}"
         os.close(os.open(self.folder / name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         return name
 
@@ -57,22 +58,27 @@ class Remains:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         names = os.listdir(self.folder)
-        sessions = [session for name in names if (session := _parse(name)) is not None and session.boot == self._boot]
+        sessions = [session for name in names if (session := _parse(name)) is not None and self._is_ours(session)]
         ended: set[int] = set()
         deadline = time.monotonic() + PATIENCE
         while left := self._living(sessions):
             if time.monotonic() > deadline:
-                pids = ", ".join(map(str, sorted(left)))
+                pids = ", ".join(str(one.pid) for one in sorted(left))
                 raise StartError(
                     f"workers of the previous run do not die (pids {pids}): end them by hand, then start again"
                 )
-            ended |= left
+            ended |= {one.pid for one in left}
             end_processes(left, deadline)
         for name in names:
             self.forget(name)
         return len(ended)
 
-    def _living(self, sessions: list[Session]) -> set[int]:
+    def _is_ours(self, session: Session) -> bool:
+        """Not of another boot, whose numbers mean nothing now, nor of the folder this one is a copy of, whose daemon
+        may be at work."""
+        return session.boot == self._boot and session.instance == self.instance
+
+    def _living(self, sessions: list[Session]) -> list[procfs.Stat]:
         everybody = procfs.all_processes()
         by_pid = {one.pid: one for one in everybody}
         ours = set()
@@ -83,8 +89,8 @@ class Remains:
         oldest = dict(ours)
         mark = f"STOKER_INSTANCE={self.instance}".encode()
         me = os.getpid()
-        return {
-            one.pid
+        return [
+            one
             for one in everybody
             if one.state not in "ZX"
             and one.pid != me
@@ -92,11 +98,11 @@ class Remains:
                 (one.session in oldest and one.started >= oldest[one.session])
                 or (one.session != 0 and procfs.has_environ(one.pid, mark))
             )
-        }
+        ]
 
 
 def _parse(name: str) -> Session | None:
-    parts = name.split(".")
-    if len(parts) != 3 or not (parts[0].isdigit() and parts[1].isdigit()):
+    parts = name.split(".", 3)
+    if len(parts) != 4 or not (parts[0].isdigit() and parts[1].isdigit()):
         return None
-    return Session(int(parts[0]), int(parts[1]), parts[2])
+    return Session(int(parts[0]), int(parts[1]), parts[2], parts[3])

@@ -1,7 +1,7 @@
 """One place in a pool: the life of a child, and after it the next child's.
 
-The conversation is driven by what the child says: one task reads its stdout, and whoever has a job for an idle child
-writes it straight into the pipe. So a reply leads to the next request without a task switch in between.
+The conversation is driven by what the child says: the pool's ears hear its stdout, and whoever has a job for an idle
+child writes it straight into the pipe. So a reply leads to the next request without a task switch in between.
 
 `_over` ends a life: the first to set an ending wins, and what the child says afterwards is ignored. The attempt in
 hand is judged when the whole tree is gone, so a repeat never overlaps it.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -66,10 +67,10 @@ class Slot:
         self._begin(child)
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._read_stdout, child)
                 nursery.start_soon(self._watch_exit, child)
                 nursery.start_soon(self._write_rest, child)
                 nursery.start_soon(self._stderr.follow, child)
+                self.pool.ears.listen(child.stdout, partial(self._hear_chunk, child))
                 self._free()
                 await self._over.wait()
                 self.state = "ending"
@@ -185,13 +186,6 @@ class Slot:
 
     # -- hearing ---------------------------------------------------------------------------------------------------
 
-    async def _read_stdout(self, child: Child) -> None:
-        while self._ending is None:
-            # Waiting first saves the failing read: a child that was just written to has not answered yet.
-            await trio.lowlevel.wait_readable(child.stdout)
-            if self._ending is None:
-                self._hear_chunk(child)
-
     def _hear(self, child: Child) -> None:
         """Act on everything that can be read now, until it is over."""
         while self._ending is None and self._hear_chunk(child):
@@ -245,6 +239,7 @@ class Slot:
         self._ending = Ending(why, text)
         self._unread = self._nothing_read()
         self._over.set()
+        self.pool.ears.ignore(self.child.stdout)
         self.pool.not_idle(self)
         if not (why.by_itself or why.polite):
             log.warning(
@@ -263,7 +258,9 @@ class Slot:
         if child is None or self._ending is not None:
             return
         if run is None:
-            self.end(Why.EXTRA, "the worker answered without having read its request, and did not read the rest in time")
+            self.end(
+                Why.EXTRA, "the worker answered without having read its request, and did not read the rest in time"
+            )
             return
         self._hear(child)
         if self.run is run:

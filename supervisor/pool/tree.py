@@ -19,10 +19,10 @@ def signal_group(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-def members(session: int) -> list[int]:
+def members(session: int) -> list[procfs.Stat]:
     """Live processes of a session, its leader excepted."""
     return [
-        one.pid
+        one
         for one in procfs.all_processes()
         if one.session == session and one.pid != session and one.state not in "ZX"
     ]
@@ -39,22 +39,33 @@ def end_session(session: int, *, patience: float = 5.0) -> list[int]:
         end_processes(left, deadline)
         if time.monotonic() >= deadline:
             break
-    return left
+    return [one.pid for one in left]
 
 
-def end_processes(pids: Iterable[int], deadline: float) -> None:
+def end_processes(victims: Iterable[procfs.Stat], deadline: float) -> None:
     """SIGKILL, then wait for each until `deadline` (monotonic)."""
     dying = []
-    for pid in pids:
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
-            continue
-        with contextlib.suppress(OSError):
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        dying.append(pidfd)
+    for victim in victims:
+        pidfd = _hold(victim)
+        if pidfd is not None:
+            with contextlib.suppress(OSError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            dying.append(pidfd)
     for pidfd in dying:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
         os.close(pidfd)
+
+
+def _hold(process: procfs.Stat) -> int | None:
+    """A pidfd of that very process; None if it is gone, be its number another's by now."""
+    try:
+        pidfd = os.pidfd_open(process.pid)
+    except OSError:
+        return None
+    found = procfs.stat(process.pid)
+    if found is None or found.started != process.started:
+        os.close(pidfd)
+        return None
+    return pidfd

@@ -82,12 +82,13 @@ class Batch:
 class Answers:
     """A batch's answers, on their way back to the loop."""
 
-    __slots__ = ("calls", "found", "gets", "oks", "reads", "tokens")
+    __slots__ = ("found", "gets", "oks", "reads", "submits", "tokens", "writes")
 
     def __init__(self) -> None:
-        self.calls: list[Call[Any]] = []
+        self.submits: list[Submit] = []
         self.tokens: list[Any] = []
         self.oks: list[bool] = []
+        self.writes: list[Call[Any]] = []
         self.gets: list[str] = []
         self.found: list[Job | None] = []
         self.reads: list[Call[Any]] = []

@@ -99,6 +99,11 @@ class Committer:
         elif not self._riding.is_set():
             self._riding.set()
 
+    def tell(self, job_ids: Sequence[str]) -> None:
+        """Let `found` hear how these jobs stand, once everything handed over so far is on disk."""
+        self._next.gets += job_ids
+        self._flush()
+
     async def submit(
         self, jobs: Sequence[NewJob], now: int, done: Callable[[list[Submitted]], None]
     ) -> list[Submitted]:
@@ -133,14 +138,16 @@ class Committer:
 
     def _deliver(self, done: Answers) -> None:
         self.commits += 1
-        for call in done.calls:
-            call.deliver()
+        for submit in done.submits:
+            submit.deliver()
         if done.tokens:
             self.recorded(done.tokens, done.oks)
+        for write in done.writes:
+            write.deliver()
         if done.gets:
             self.found(done.found, done.gets)
-        for call in done.reads:
-            call.deliver()
+        for read in done.reads:
+            read.deliver()
 
     def _set_failing(self, reason: str | None) -> None:
         self.failing = reason

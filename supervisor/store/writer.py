@@ -30,7 +30,7 @@ class Writer:
         self._queue = queue
         self._deliver = deliver
         self._tell = report
-        self._held = Batch()  # claims and outcomes that would not go to the disk yet
+        self._held = Batch()  # claims and outcomes that would not go to the disk yet, and reads owed to waiters
         self._reported: str | None = None
 
     def run(self) -> None:
@@ -61,7 +61,7 @@ class Writer:
             batch.add(more)
 
     def _play(self, batch: Batch) -> None:
-        if self._held.claims or self._held.outcomes:
+        if self._held.claims or self._held.outcomes or self._held.gets:
             held, self._held = self._held, Batch()
             held.add(batch)
             batch = held
@@ -100,24 +100,27 @@ class Writer:
         except BaseException:
             store.rollback()
             raise
-        done.calls = [*batch.submits, *batch.writes]
-        done.tokens = batch.tokens
-        done.oks = oks
+        done.submits, done.writes = batch.submits, batch.writes
+        done.tokens, done.oks = batch.tokens, oks
 
     def _write_in_parts(self, batch: Batch, reason: StoreUnavailable) -> Answers:
         """The batch did not go through: outcomes have precedence and are kept until they do, everything else is tried
         alone, so that one call's failure is not another's, and refused if it fails again."""
         done, part = Answers(), Batch()
         part.claims, part.outcomes, part.tokens, part.gets = batch.claims, batch.outcomes, batch.tokens, batch.gets
+        calls = [*batch.submits, *batch.writes]
         failing: str | None = None
-        if part.claims or part.outcomes:
+        if not (part.claims or part.outcomes or calls):  # it was to find out whether commits work again
+            failing = reason.message
+        elif part.claims or part.outcomes:
             try:
                 self._write(part, done)
             except Exception as error:
                 failing = _reason(error)
                 self._held = part
                 batch.gets = []
-        for call in [*batch.submits, *batch.writes]:
+        done.submits, done.writes = batch.submits, batch.writes
+        for call in calls:
             alone = Batch()
             if isinstance(call, Submit):
                 alone.submits.append(call)
@@ -132,7 +135,6 @@ class Writer:
                 call.error = StoreUnavailable(error.message)
             except Exception as error:
                 call.error = error
-            done.calls.append(call)
         self._report(failing)
         return done
 
@@ -142,6 +144,7 @@ class Writer:
                 done.found = self._store.get(batch.gets)
                 done.gets = batch.gets
             except StokerError as error:
+                self._held.gets += batch.gets
                 self._report(_reason(error))
         for call in batch.reads:
             try:

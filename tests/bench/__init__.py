@@ -1,1 +1,1 @@
-"""How fast stoker is, measured on real daemons beside the references of the same run: `python -m tests.bench --help`."""
+"""How fast stoker is: real daemons, beside the references of the same run. See `python -m tests.bench --help`."""

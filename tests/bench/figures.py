@@ -7,14 +7,16 @@ from typing import Literal
 
 import msgspec
 
-MS = 1000.0
+MS = 1e3  # in a second
+MICROS = 1e6
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """`goal` None: a reference, or for information. `samples` are the rounds that `value` is the median of."""
+    """`goal` None: a reference, or for information. `samples` are the rounds that `value` is the median of; None is a
+    value that cannot be measured here, and `note` says why."""
 
     name: str
-    value: float
+    value: float | None
     unit: str
     goal: float | None = None
     better: Literal["higher", "lower"] = "higher"
@@ -23,7 +25,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def met(self) -> bool | None:
-        if self.goal is None:
+        if self.goal is None or self.value is None:
             return None
         return self.value >= self.goal if self.better == "higher" else self.value <= self.goal
 
@@ -37,9 +39,7 @@ def ratio(name: str, samples: Sequence[float], *, at_least: float, note: str = "
     return Figure(name=name, value=median(samples), unit="x", goal=at_least, samples=tuple(samples), note=note)
 
 
-def ceiling(
-    name: str, samples: Sequence[float], unit: str, *, goal: float | None = None, note: str = ""
-) -> Figure:
+def ceiling(name: str, samples: Sequence[float], unit: str, *, goal: float | None = None, note: str = "") -> Figure:
     """Less is better."""
     return Figure(
         name=name, value=median(samples), unit=unit, goal=goal, better="lower", samples=tuple(samples), note=note

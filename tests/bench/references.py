@@ -16,7 +16,8 @@ from tests.bench.wire import encode
 
 _CHUNK = 65536
 _PAGE = 4096
-LINE = encode({"id": "0199f3c2-0000-7000-8000-000000000000", "payload": {"n": 1}, "queue": "echo", "attempt": 1}) + b"\n"
+_REQUEST = {"id": "0199f3c2-0000-7000-8000-000000000000", "payload": {"n": 1}, "queue": "echo", "attempt": 1}
+LINE = encode(_REQUEST) + b"\n"
 
 
 class EchoChild:

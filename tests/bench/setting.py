@@ -33,7 +33,15 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
 
 FULL = Sizes()
 QUICK = Sizes(
-    rounds=3, reference_secs=0.3, syncs=200, spawns=5, drain=20_000, submit=20_000, latency=300, many=100_000, slice=10_000
+    rounds=3,
+    reference_secs=0.3,
+    syncs=200,
+    spawns=5,
+    drain=20_000,
+    submit=20_000,
+    latency=300,
+    many=100_000,
+    slice=10_000,
 )
 TINY = Sizes(
     rounds=1,

@@ -87,8 +87,9 @@ class Wire:
         return result(self.ask(request(method, {} if params is None else params)))
 
 
-def submits(queue: str, payloads: Iterable[object], group: int, **options: object) -> list[bytes]:
+def submits(queue: str, payloads: Iterable[object], group: int, delay_secs: float | None = None) -> list[bytes]:
     """submit_many requests of `group` jobs each."""
+    options = {} if delay_secs is None else {"delay_secs": delay_secs}
     jobs = [{"queue": queue, "payload": payload, **options} for payload in payloads]
     return [
         request("submit_many", {"jobs": jobs[start : start + group]}, start) for start in range(0, len(jobs), group)

@@ -40,10 +40,14 @@ class Held:
         self._folder = folder
         self._gate = gate
 
+    def open(self) -> None:
+        """They go on."""
+        self._gate.open()
+
     async def release(self) -> None:
         """They are done when this returns, and with them everything that could have been checked out meanwhile has
         been, or is not going to be."""
-        self._gate.open()
+        self.open()
         await self._daemon.ends(*self.jobs)
         self._gate.close()
 

@@ -13,7 +13,6 @@ from supervisor.core.job import Attempt, Cause, Claim, Job, JobError, NewJob, Ou
 from supervisor.store.memory import Disk, MemoryStore
 from supervisor.store.port import Store, Submitted
 from supervisor.store.sqlite import SqliteStore, open_sqlite
-from supervisor.store.sqlite.checkpoint import LOG_BYTES
 
 NOW = 1_700_000_000_000_000
 MAX_INTERRUPTIONS = 3
@@ -54,9 +53,9 @@ class MemoryBackend:
 class SqliteBackend:
     """Each crash copies the files as they are, and the copy is what is opened next."""
 
-    def __init__(self, folder: Path, log_bytes: int = LOG_BYTES) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         self._folder = folder
-        self._log_bytes = log_bytes
+        self._options = options
         self._lives = 0
         self._store: SqliteStore | None = None
 
@@ -66,7 +65,7 @@ class SqliteBackend:
 
     def open(self) -> Store:
         self.close()
-        self._store = open_sqlite(self.path, log_bytes=self._log_bytes)
+        self._store = open_sqlite(self.path, **self._options)
         self._store.recover(NOW, max_interruptions=MAX_INTERRUPTIONS)
         return self._store
 

@@ -1,5 +1,7 @@
 """Every backend: lists, positions and counts, beside the writer."""
 
+from typing import Any
+
 import pytest
 
 from supervisor.core.job import State
@@ -20,20 +22,20 @@ from tests.store.support import (
 )
 
 
-def page(reader: Reader, limit: int = 50, before: int | None = None, full: bool = False, **want: object) -> Page:
-    return reader.list(Filter(**want), limit=limit, before=before, full=full)  # type: ignore[arg-type]
+def page(reader: Reader, limit: int = 50, before: int | None = None, full: bool = False, **want: Any) -> Page:
+    return reader.list(Filter(**want), limit=limit, before=before, full=full)
 
 
-def ids(reader: Reader, **want: object) -> list[str]:
-    return [job.id for job in page(reader, **want).jobs]  # type: ignore[arg-type]
+def ids(reader: Reader, **want: Any) -> list[str]:
+    return [job.id for job in page(reader, **want).jobs]
 
 
-def walk(reader: Reader, limit: int, **want: object) -> list[str]:
+def walk(reader: Reader, limit: int, **want: Any) -> list[str]:
     """Every id, page by page; a page but the last is full, and every total is the same."""
     seen: list[str] = []
     before, totals = None, set()
     while True:
-        found = page(reader, limit=limit, before=before, **want)  # type: ignore[arg-type]
+        found = page(reader, limit=limit, before=before, **want)
         seen += [job.id for job in found.jobs]
         totals.add(found.total)
         if found.next_seq is None:
@@ -45,7 +47,7 @@ def walk(reader: Reader, limit: int, **want: object) -> list[str]:
 
 def test_an_empty_store_has_an_empty_page(store: Store) -> None:
     for want in ({}, {"queue": "q"}, {"tag": "t"}, {"client": "c"}, {"states": (State.DONE, State.PENDING)}):
-        assert page(store.reader(), **want) == Page(jobs=(), total=0, next_seq=None)  # type: ignore[arg-type]
+        assert page(store.reader(), **want) == Page(jobs=(), total=0, next_seq=None)
 
 
 def test_newest_first(store: Store) -> None:
@@ -82,7 +84,7 @@ def zoo(store: Store) -> Store:
     return store
 
 
-FILTERS: list[dict[str, object]] = [
+FILTERS: list[dict[str, Any]] = [
     {},
     {"queue": "q1"},
     {"queue": "nowhere"},
@@ -104,7 +106,7 @@ FILTERS: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize("want", FILTERS, ids=str)
-def test_filters_are_met_together(zoo: Store, want: dict[str, object]) -> None:
+def test_filters_are_met_together(zoo: Store, want: dict[str, Any]) -> None:
     reader = zoo.reader()
     everything = page(reader, limit=1000).jobs
     assert len(everything) == 60
@@ -119,22 +121,22 @@ def test_filters_are_met_together(zoo: Store, want: dict[str, object]) -> None:
         and want.get("client") in (None, job.client)
     ]
     assert ids(reader, limit=1000, **want) == expected
-    assert page(reader, limit=1, **want).total == len(expected)  # type: ignore[arg-type]
+    assert page(reader, limit=1, **want).total == len(expected)
     for limit in (1, 3, max(1, len(expected))):
         assert walk(reader, limit, **want) == expected
 
 
 def test_pages_are_stable_while_jobs_are_added(store: Store) -> None:
     jobs = submit(store, *[new_job(tags=("t",), client="c") for _ in range(10)])
-    wants: tuple[dict[str, object], ...] = ({}, {"tag": "t"}, {"client": "c"}, {"states": (State.PENDING,)})
+    wants: tuple[dict[str, Any], ...] = ({}, {"tag": "t"}, {"client": "c"}, {"states": (State.PENDING,)})
     for want in wants:
         reader = store.reader()
-        first = page(reader, limit=4, **want)  # type: ignore[arg-type]
+        first = page(reader, limit=4, **want)
         add(store, tags=("t",), client="c")
-        second = page(reader, limit=4, before=first.next_seq, **want)  # type: ignore[arg-type]
+        second = page(reader, limit=4, before=first.next_seq, **want)
         seen = [job.id for job in (*first.jobs, *second.jobs)]
         assert second.total == first.total + 1
-        assert seen == [job.id for job in page(reader, limit=9, **want).jobs][1:]  # type: ignore[arg-type]
+        assert seen == [job.id for job in page(reader, limit=9, **want).jobs][1:]
     assert len(page(store.reader()).jobs) == len(jobs) + len(wants)
 
 

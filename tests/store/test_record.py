@@ -203,6 +203,16 @@ def test_where_the_claim_is_stopped_so_is_its_outcome(store: Store) -> None:
     assert (get(store, cancelled).state, get(store, cancelled).attempt) == (State.CANCELLED, 0)
 
 
+def test_a_claim_and_its_outcome_need_a_higher_attempt(store: Store) -> None:
+    job = running(store)
+    finish(store, ending(job, State.PENDING))
+    for number in (0, 1):
+        with transaction(store):
+            answers = store.record([Claim(seq=job.seq, attempt=number, started_at=NOW)], [ending(job, attempt=number)])
+        assert answers == ([False], [False])
+    assert get(store, job).state is State.PENDING
+
+
 def test_a_claim_and_an_outcome_of_different_attempts_do_not_meet(store: Store) -> None:
     job = add(store)
     with transaction(store):

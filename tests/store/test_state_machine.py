@@ -313,7 +313,7 @@ class MemoryMachine(StoreMachine):
 class SqliteMachine(StoreMachine):
     def make_backend(self) -> Backend:
         self.folder = tempfile.TemporaryDirectory()
-        return SqliteBackend(Path(self.folder.name), log_bytes=64 * 1024)
+        return SqliteBackend(Path(self.folder.name), log_bytes=64 * 1024, synchronous="OFF")
 
     def teardown(self) -> None:
         super().teardown()

@@ -9,7 +9,7 @@ wait a moment.
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import apsw
 
@@ -71,35 +71,31 @@ class Checkpointer:
         self._gate = gate
         self._log_bytes = log_bytes
         self._full = max(1, log_bytes // PAGE)
-        self._step = max(1, self._full // 4)  # after a checkpoint that readers held up, try again this much later
-        self._pages = 0  # in the log, as far as we know
-        self._due = self._full
+        self._pages = 0  # written since the last checkpoint
 
     @property
     def overdue(self) -> bool:
         self._count()
-        return self._pages >= self._due + self._full
+        return self._pages >= 2 * self._full
 
     def _count(self) -> None:
         self._pages += self._connection.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE, True)[0]
 
     def tidy(self) -> None:
-        """Copy the log into the database if it is time. What fails now is tried again when the log has grown: the
-        commit it follows is on disk either way, and a disk that stays broken makes itself known to the next one."""
+        """Copy the log into the database if it is time.
+
+        What fails now is tried again when as much has been written once more: the commit it follows is on disk either
+        way, and a disk that stays broken makes itself known to the next one.
+        """
         self._count()
-        if self._pages < self._due:
+        if self._pages < self._full:
             return
-        try:
-            in_log, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._pages = 0
+        with suppress(apsw.Error):
+            in_log, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             if in_log >= OVERGROWN * self._full:
                 with self._gate.closed():
-                    in_log, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
-        except apsw.Error:
-            self._due = self._pages + self._step
-            return
-        whole = copied >= in_log
-        self._pages = 0 if whole else in_log
-        self._due = self._full if whole else in_log + self._step
+                    self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
 
     def grow(self, size: int) -> None:
         """Bring a log of `size` bytes to its full length: a transaction larger than the page cache spills into the

@@ -1,7 +1,8 @@
 """Rows as JSON documents, put together by SQLite and decoded by msgspec.
 
-However many jobs a read returns, it is one row with one text: fetched row by row, each would cost the thread a fight
-for the interpreter's lock. Payloads and results are spliced in as they are, never decoded.
+However many jobs a read returns, it is one row with one value: fetched row by row, each would cost the thread a fight
+for the interpreter's lock. Payloads and results are spliced in as they are, never decoded; for the same reason the text
+arrives as a blob, which becomes bytes and not a str.
 """
 
 from collections.abc import Sequence
@@ -16,23 +17,25 @@ from supervisor.store.sqlite.schema import STATE_OF
 # `timeout` is printed to 17 digits: what comes out is the float that went in.
 _OPTIONAL_TIMEOUT = "iif(j.timeout IS NULL, 'null', format('%!.17g', j.timeout))"
 
-_READY = f"""SELECT '[' || ifnull(group_concat(format(
+
+def _ready_statements(place: str) -> tuple[str, str]:
+    """For the due rows at a place in the claim order: the sizes of their payloads, and the rows as documents."""
+    front = f"""FROM states AS s CROSS JOIN jobs AS j ON j.seq = s.seq
+      WHERE s.state = 1 AND s.queue = :queue AND {place} ORDER BY s.urgency, s.seq LIMIT :limit"""
+    sizes = f"SELECT json_group_array(size) FROM (SELECT octet_length(j.payload) AS size {front})"
+    rows = f"""SELECT CAST('[' || ifnull(group_concat(document), '') || ']' AS BLOB) FROM (SELECT format(
       '{{"seq":%d,"id":"%s","queue":%s,"payload":%s,"priority":%d,"attempt":%d,"charged":%d,"crashes":%d,'
       || '"interruptions":%d,"timeout":%s,"max_attempts":%s,"expires_at":%s}}',
       s.seq, j.id, :name, j.payload, -s.urgency, s.attempt, s.charged, s.crashes,
-      s.interruptions, {_OPTIONAL_TIMEOUT}, ifnull(j.max_attempts, 'null'), ifnull(s.expires_at, 'null'))), '') || ']'
-    FROM (
-      SELECT d.seq, sum(octet_length(p.payload)) OVER (
-        ORDER BY d.urgency, d.seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-      FROM (
-        SELECT seq, urgency FROM states
-        WHERE state = 1 AND queue = :queue AND (urgency, seq) > (:urgency, :seq)
-        ORDER BY urgency, seq LIMIT :limit) AS d
-      CROSS JOIN jobs AS p ON p.seq = d.seq
-      ORDER BY d.urgency, d.seq LIMIT :limit) AS c
-    CROSS JOIN states AS s ON s.seq = c.seq
-    CROSS JOIN jobs AS j ON j.seq = c.seq
-    WHERE c.before IS NULL OR c.before <= :max_bytes"""
+      s.interruptions, {_OPTIONAL_TIMEOUT}, ifnull(j.max_attempts, 'null'), ifnull(s.expires_at, 'null')) AS document
+      {front})"""
+    return sizes, rows
+
+
+# Two places, not one comparison of (urgency, seq): by that the index is entered by the urgency alone, and a row deep in
+# the queue is reached by passing all before it.
+_SAME_URGENCY = _ready_statements("s.urgency = :urgency AND s.seq > :seq")
+_LESS_URGENT = _ready_statements("s.urgency > :urgency")
 
 _SUMMARY = f"""'{{"seq":' || s.seq || ',"id":"' || j.id || '","queue":' || json_quote(q.name)
     || ',"state":' || s.state
@@ -64,14 +67,14 @@ _WHOLE = (
       SELECT group_concat(record) FROM (SELECT record FROM attempts WHERE seq = s.seq ORDER BY attempt)), '') || ']'"""
 )
 
-_JOBS = """SELECT '[' || ifnull(group_concat({document} || '}}'), '') || ']'
-    FROM (SELECT value AS seq FROM json_each(?) ORDER BY key LIMIT -1) AS v
-    CROSS JOIN jobs AS j ON j.seq = v.seq
-    CROSS JOIN states AS s ON s.seq = v.seq
+_JOBS = """SELECT CAST('[' || ifnull(group_concat({document} || '}}'), '') || ']' AS BLOB)
+    FROM json_each(?) AS v
+    CROSS JOIN jobs AS j ON j.{column} = v.value
+    CROSS JOIN states AS s ON s.seq = j.seq
     JOIN queues AS q ON q.id = s.queue"""
-_JOBS_WHOLE = _JOBS.format(document=_WHOLE)
-_JOBS_SUMMARY = _JOBS.format(document=_SUMMARY)
-_SEQS = """SELECT json_group_array(j.seq) FROM json_each(?) AS v CROSS JOIN jobs AS j ON j.id = v.value"""
+_WHOLE_BY_ID = _JOBS.format(document=_WHOLE, column="id")
+_WHOLE_BY_SEQ = _JOBS.format(document=_WHOLE, column="seq")
+_SUMMARY_BY_SEQ = _JOBS.format(document=_SUMMARY, column="seq")
 
 
 class _Document(msgspec.Struct):
@@ -103,6 +106,7 @@ class _Document(msgspec.Struct):
     attempts: tuple[Attempt, ...] = ()
 
 
+_decode_sizes = msgspec.json.Decoder(list[int]).decode
 _decode_ready = msgspec.json.Decoder(list[Ready]).decode
 _decode_documents = msgspec.json.Decoder(list[_Document]).decode
 _encode = msgspec.json.Encoder().encode
@@ -113,27 +117,46 @@ def ready(
 ) -> list[Ready]:
     """As port.Store.ready, of the queue with this number and name."""
     urgency, seq = (after.urgency, after.seq) if after is not None else (-(2**63), 0)
-    bindings = {
-        "queue": queue,
-        "name": _encode(name).decode(),
-        "urgency": urgency,
-        "seq": seq,
-        "limit": limit,
-        "max_bytes": max_bytes,
-    }
-    return _decode_ready(connection.execute(_READY, bindings).get)
+    places = (_LESS_URGENT,) if after is None else (_SAME_URGENCY, _LESS_URGENT)
+    where = {"queue": queue, "urgency": urgency, "seq": seq, "limit": limit}
+    name = _encode(name).decode()
+    found: list[Ready] = []
+    room = max_bytes
+    for sizes_sql, rows_sql in places:
+        where["limit"] = limit - len(found)
+        sizes = _decode_sizes(connection.execute(sizes_sql, where).get)
+        fitting, room = _fitting(sizes, room)
+        if fitting:
+            bindings = {**where, "limit": fitting, "name": name}
+            found += _decode_ready(connection.execute(rows_sql, bindings).get)
+        if room < 0 or len(found) >= limit:
+            break
+    return found
+
+
+def _fitting(sizes: list[int], room: int) -> tuple[int, int]:
+    """How many until they pass the room there is, and what is then left of it."""
+    for n, size in enumerate(sizes):
+        if room < 0:
+            return n, room
+        room -= size
+    return len(sizes), room
 
 
 def jobs_by_id(connection: apsw.Connection, job_ids: Sequence[str]) -> list[Job | None]:
     """Whole jobs, in the order asked for; None for an id that no job has."""
-    seqs = connection.execute(_SEQS, (_encode(list(job_ids)).decode(),)).get
-    found = {job.id: job for job in jobs_by_seq(connection, seqs, full=True)}
+    found = {job.id: job for job in _jobs(connection, _WHOLE_BY_ID, job_ids)}
     return [found.get(job_id) for job_id in job_ids]
 
 
-def jobs_by_seq(connection: apsw.Connection, seqs: str, *, full: bool) -> list[Job]:
-    """The jobs of a JSON array of seqs, in its order. Without `full`: no payload, result or attempts."""
-    text = connection.execute(_JOBS_WHOLE if full else _JOBS_SUMMARY, (seqs,)).get
+def jobs_by_seq(connection: apsw.Connection, seqs: Sequence[int], *, full: bool) -> list[Job]:
+    """The jobs with these seqs, newest first. Without `full`: no payload, result or attempts."""
+    jobs = _jobs(connection, _WHOLE_BY_SEQ if full else _SUMMARY_BY_SEQ, seqs)
+    return sorted(jobs, key=lambda job: job.seq, reverse=True)
+
+
+def _jobs(connection: apsw.Connection, query: str, which: Sequence[str] | Sequence[int]) -> list[Job]:
+    text = connection.execute(query, (_encode(which).decode(),)).get
     return [_job(document) for document in _decode_documents(text)]
 
 

@@ -55,7 +55,7 @@ def page(connection: apsw.Connection, want: Filter, *, limit: int, before: int |
         fitting = _fitting(connection, seqs)
         more = more or len(fitting) < len(seqs)
         seqs = fitting
-    jobs = jobs_by_seq(connection, _encode(seqs).decode(), full=full)
+    jobs = jobs_by_seq(connection, seqs, full=full)
     return Page(jobs=tuple(jobs), total=total, next_seq=seqs[-1] if more else None)
 
 

@@ -92,8 +92,8 @@ def _sort_out(
     fresh: list[NewJob] = []
     for index, job in enumerate(jobs):
         scopes = _scopes(job)
-        answer = _held(keys.get(index)) or _earlier(earlier, scopes[:1] if job.key is not None else [], job)
-        answer = answer or _held(uniques.get(index)) or _earlier(earlier, scopes, job)
+        # A `unique` held in the file cannot have been taken earlier in this call too, so these two may change places.
+        answer = _held(keys.get(index)) or _earlier(earlier, scopes, job) or _held(uniques.get(index))
         if answer is None:
             answer = Submitted(
                 seq=next_seq + len(fresh), id=job.id, created=True, state=State.PENDING, due=job.run_at <= now

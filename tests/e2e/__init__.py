@@ -1,0 +1,1 @@
+"""A real daemon, reached over its socket as its users reach it."""

@@ -1,0 +1,169 @@
+"""A real daemon with a configuration of its own: started, asked, looked at from outside, stopped."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+
+from protocol.client import Client, NoDaemon
+from supervisor.pool import procfs
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60.0  # seconds; a test that needs them has failed
+TICK = os.sysconf("SC_CLK_TCK")
+NOT_FOR_THE_DAEMON = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "STOKER_SOCKET")
+BUGS = {
+    "claim_refused",
+    "outcomes_not_recorded",
+    "request_failed",
+    "stale_outcome",
+    "store_batch_failed",
+    "worker_tree_survived",
+}  # what a log never holds, whatever a test does to the daemon
+
+T = TypeVar("T")
+
+
+def until(true: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+    """Return what `true()` does, as soon as that is true."""
+    deadline = time.monotonic() + patience
+    while not (found := true()):
+        assert time.monotonic() < deadline, f"waited {patience:g} s in vain for {what}"
+        time.sleep(0.01)
+    return found
+
+
+class Daemon:
+    """`pools` and `queues` as in the configuration file; `settings` are those of its [daemon]."""
+
+    def __init__(
+        self,
+        folder: Path,
+        pools: Mapping[str, Mapping[str, Any]],
+        queues: Mapping[str, Mapping[str, Any]] | None = None,
+        **settings: object,
+    ) -> None:
+        # The kernel's limit for a socket's path is 107 bytes, and a test's own folder may be deep.
+        self._place = tempfile.TemporaryDirectory(prefix="stoker-")
+        self.socket = f"{self._place.name}/sock"
+        self._config = folder / "stoker.toml"
+        self._log = folder / "log"
+        self.side_file = folder / "marks"  # for the workers that write one
+        config = {
+            "daemon": {"socket": self.socket, "state_dir": str(folder / "state"), "log_format": "json", **settings},
+            "pools": pools,
+            "queues": queues or {},
+        }
+        self._config.write_text(tomli_w.dumps(config))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    # -- from start to stop ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_THE_DAEMON}
+        environment["STOKER_TEST_FILE"] = str(self.side_file)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "supervisor", "serve", "-c", str(self._config)],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            until(self._answers, "the daemon's first answer")
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            raise
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, f"the daemon exited at its start:\n{self.last_words()}"
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except NoDaemon:
+            return False
+
+    def stop(self) -> None:
+        """As systemd does; it must exit cleanly, leave no child, and have met no bug on its way."""
+        assert self._process is not None
+        assert self._process.poll() is None, f"the daemon has exited:\n{self.last_words()}"
+        children = self.children()
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(PATIENCE)
+        self._process = None
+        assert code == 0, f"the daemon exited with code {code}:\n{self.last_words()}"
+        left = [child for child in children if (now := procfs.stat(child.pid)) and now.started == child.started]
+        assert left == []
+        assert BUGS.isdisjoint(row["event"] for row in self.log())
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def end(self) -> None:
+        """Whatever happened, and however often it is called."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._place.cleanup()
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    # -- from outside ----------------------------------------------------------------------------------------------
+
+    def client(self, timeout: float | None = PATIENCE) -> Client:
+        return Client(self.socket, timeout=timeout)
+
+    def connect(self) -> socket.socket:
+        """A bare connection, for what a client would not do."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.connect(self.socket)
+        connection.settimeout(PATIENCE)  # not before: where there is a timeout, connect does not wait for its turn
+        return connection
+
+    def children(self) -> list[procfs.Stat]:
+        """Its child processes, dead ones included that it has not reaped."""
+        pids = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [found for pid in pids if (found := procfs.stat(int(pid)))]
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def memory(self) -> int:
+        """Bytes of it that are resident."""
+        return procfs.rss(self.pid) or 0
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far, of all its threads and none of its workers."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICK
+
+    def log(self) -> list[dict[str, Any]]:
+        """Every event, all its starts together."""
+        return [json.loads(row) for row in self._log.read_text().splitlines()]
+
+    def last_words(self, rows: int = 30) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-rows:])

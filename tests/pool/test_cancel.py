@@ -1,0 +1,216 @@
+"""Cancel means now, and a job has one end, whoever comes first."""
+
+import json
+import random
+import select
+from pathlib import Path
+
+import pytest
+import trio
+
+from supervisor.config.model import Backoff, QueueConfig
+from supervisor.core.job import MICROS, Cause, Job, State
+from supervisor.errors import NotFound
+from tests.pool.marked import begun, hold_workers, marked, marked_pool
+from tests.pool.rig import PATIENCE, Rig, pool_config, rig
+from tests.pool.test_table import alive
+from tests.workers import Gate, command
+
+HOUR = 3600 * MICROS
+LATER = QueueConfig(name="q", max_attempts=5, backoff=Backoff(base=3600.0, cap=3600.0))
+SOON = QueueConfig(name="q", max_attempts=5, backoff=Backoff(base=0.01, cap=0.02))
+
+
+def wait_until_it_has_written(daemon: Rig) -> None:
+    """Blocks the loop: what the child wrote is in the pipe, and nobody has read it."""
+    child = daemon.slot.child
+    assert child is not None
+    poll = select.poll()
+    poll.register(child.stdout, select.POLLIN)
+    assert poll.poll(PATIENCE * 1000)
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+async def test_a_running_jobs_whole_tree_is_gone_when_its_cancel_is_answered(tmp_path: Path, deaf: bool) -> None:
+    pid_file = tmp_path / "grandchild"
+    async with rig(command("forks_grandchild"), folder=tmp_path) as daemon:
+        child = daemon.slot.child.pid
+        [job_id] = await daemon.submit({"pid_file": str(pid_file), "then": "hang", "deaf": deaf})
+        await daemon.until(pid_file.exists)
+        job = await daemon.service.cancel(job_id)
+        assert not alive(child)
+        assert not alive(int(pid_file.read_text()))
+        assert (job.state, job.charged, job.attempt, job.error, job.attempts) == (State.CANCELLED, 0, 1, None, ())
+        assert (await daemon.run(None)).state is State.DONE  # the slot is filled again
+
+
+async def test_a_cancel_disturbs_no_other_job(tmp_path: Path) -> None:
+    with Gate(tmp_path) as gate:
+        async with marked(tmp_path, size=3) as daemon:
+            ids = await daemon.submit(*[{"gate": gate.path}] * 5)
+            await daemon.until(lambda: len(begun(tmp_path)) == 3)
+            await daemon.service.cancel(ids[1])
+            gate.open()
+            jobs = await daemon.ends(*ids)
+            ends = [(job.state, job.attempt) for job in jobs]
+            assert ends == [(State.DONE, 1), (State.CANCELLED, 1), *[(State.DONE, 1)] * 3]
+            assert sorted(begun(tmp_path)) == sorted(ids)
+
+
+async def test_a_cancel_says_nothing_against_the_program(tmp_path: Path) -> None:
+    async with rig(command("never_answers"), folder=tmp_path) as daemon:
+        for _ in range(3):
+            [job_id] = await daemon.submit(1)
+            assert (await daemon.service.cancel(job_id)).state is State.CANCELLED
+        pool = daemon.service.pools("p")[0]
+        assert (pool.state, pool.crashes) == ("ready", 0)
+
+
+async def test_the_cancel_of_a_final_job_changes_nothing(tmp_path: Path) -> None:
+    async with rig(command("error"), folder=tmp_path) as daemon:
+        done, failed = await daemon.run(None), await daemon.run({"retry": False})
+        assert await daemon.service.cancel(done.id) == done
+        again = await daemon.service.cancel(failed.id)
+        assert (again.state, again.finished_at) == (State.FAILED, failed.finished_at)
+
+
+async def test_the_cancel_of_a_job_that_never_was_is_refused(tmp_path: Path) -> None:
+    async with rig(command("echo"), folder=tmp_path) as daemon:
+        with pytest.raises(NotFound, match="no job 0199"):
+            await daemon.service.cancel("0199f3c2-5b7e-7c31-9a04-6e0d5c8b1f20")
+
+
+async def test_a_result_that_is_in_the_pipe_already_stands(tmp_path: Path) -> None:
+    async with rig(command("echo"), folder=tmp_path) as daemon:
+        child = daemon.slot.child
+        [job_id] = await daemon.submit("a result")
+        wait_until_it_has_written(daemon)
+        job = await daemon.service.cancel(job_id)
+        assert (job.state, json.loads(job.result)) == (State.DONE, "a result")
+        assert daemon.slot.child is child
+
+
+@pytest.mark.parametrize(
+    ("program", "payload"),
+    [("error", {"message": "try again"}), ("throttled", {"retry_after_secs": 3600})],
+)
+async def test_a_reply_in_the_pipe_that_would_send_the_job_back_ends_it_cancelled(
+    tmp_path: Path, program: str, payload: object
+) -> None:
+    async with rig(command(program), folder=tmp_path, queue=LATER) as daemon:
+        child = daemon.slot.child
+        [job_id] = await daemon.submit(payload)
+        wait_until_it_has_written(daemon)
+        job = await daemon.service.cancel(job_id)
+        assert (job.state, job.attempt) == (State.CANCELLED, 1)
+        assert daemon.slot.child is child  # it has kept to the rules: no reason to end it
+
+
+async def test_a_failure_in_the_pipe_that_is_final_anyway_stands(tmp_path: Path) -> None:
+    async with rig(command("error"), folder=tmp_path, queue=LATER) as daemon:
+        [job_id] = await daemon.submit({"message": "never", "retry": False})
+        wait_until_it_has_written(daemon)
+        job = await daemon.service.cancel(job_id)
+        assert (job.state, job.error.cause) == (State.FAILED, Cause.ERROR)
+
+
+async def test_a_job_that_times_out_while_it_is_cancelled_is_not_tried_again(tmp_path: Path) -> None:
+    async with rig(command("ignores_term"), folder=tmp_path, queue=SOON, timeout=0.1, kill_grace=0.3) as daemon:
+        await daemon.run(None)
+        [job_id] = await daemon.submit(1)
+        await daemon.until(lambda: daemon.slot.state == "ending")
+        job = await daemon.service.cancel(job_id)
+        assert (job.state, job.attempt) == (State.CANCELLED, 1)
+
+
+async def test_a_cancel_that_races_with_the_reply_has_one_answer_for_everybody(tmp_path: Path) -> None:
+    """However many turns of the loop lie between the two."""
+    chance = random.Random(3)
+    ends: list[State] = []
+    async with rig(command("echo"), folder=tmp_path, size=2) as daemon:
+        for _ in range(100):
+            [job_id] = await daemon.submit(None)
+            told: list[Job] = []
+
+            async def wait(job_id: str = job_id, told: list[Job] = told) -> None:
+                told += await daemon.ends(job_id)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                for _ in range(chance.randrange(12)):
+                    await trio.lowlevel.checkpoint()
+                answer = await daemon.service.cancel(job_id)
+            kept = await daemon.service.get(job_id)
+            assert answer == told[0] == kept
+            assert (kept.state is State.DONE) == (kept.result is not None)
+            ends.append(kept.state)
+        counts = (await daemon.service.queues("q"))[0]
+        assert (counts.done, counts.cancelled) == (ends.count(State.DONE), ends.count(State.CANCELLED))
+        assert counts.done + counts.cancelled == 100
+
+
+async def test_a_job_in_retry_backoff_is_cancelled_for_good(tmp_path: Path) -> None:
+    async with rig(command("error"), folder=tmp_path, queue=LATER) as daemon:
+        [job_id] = await daemon.submit({"message": "try again"})
+        await daemon.until(lambda: not daemon.feeder.running)
+        assert (await daemon.service.get(job_id)).state is State.PENDING
+        job = await daemon.service.cancel(job_id)
+        assert (job.state, job.attempt, len(job.attempts)) == (State.CANCELLED, 1, 1)
+        daemon.skew = 2 * HOUR
+        [witness] = await daemon.submit(None, run_at=daemon.now() + 1)
+        await daemon.ends(witness)  # the clock has looked
+        assert (await daemon.service.get(job_id)).attempt == 1
+
+
+async def test_two_cancels_at_once_have_the_same_answer(tmp_path: Path) -> None:
+    async with rig(command("never_answers"), folder=tmp_path, size=2) as daemon:
+        running, other = await daemon.submit(1, 2)
+        [waiting] = await daemon.submit(3)
+        for job_id in (running, waiting):
+            answers: list[Job] = []
+
+            async def cancel(job_id: str = job_id, answers: list[Job] = answers) -> None:
+                answers.append(await daemon.service.cancel(job_id))
+
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(cancel)
+            assert [job.state for job in answers] == [State.CANCELLED] * 3
+            assert answers[0] == answers[1] == answers[2]
+        assert other in daemon.feeder.running
+
+
+@pytest.mark.parametrize("which", ["running", "waiting"])
+async def test_a_cancel_is_carried_out_and_told_although_who_asked_has_gone(tmp_path: Path, which: str) -> None:
+    async with marked(tmp_path, kill_grace=5.0) as daemon, hold_workers(daemon, tmp_path) as held:
+        [waiting] = await daemon.submit(None)
+        job_id = held.jobs[0] if which == "running" else waiting
+        async with trio.open_nursery() as nursery:
+            told: list[Job] = []
+
+            async def wait() -> None:
+                told.extend(await daemon.ends(job_id))
+
+            nursery.start_soon(wait)
+            await daemon.until(lambda: job_id in daemon.feeder.waiters)
+            with trio.CancelScope() as gone:
+                gone.cancel()
+                await daemon.service.cancel(job_id)
+        assert told[0].state is State.CANCELLED
+
+
+async def test_a_cancel_while_the_daemon_drains_is_carried_out(tmp_path: Path) -> None:
+    with Gate(tmp_path) as gate:
+        async with marked(tmp_path) as daemon:
+            running, waiting = await daemon.submit({"gate": gate.path}, None)
+            daemon.service.stop_feeding()
+            for job_id in (running, waiting):
+                assert (await daemon.service.cancel(job_id)).state is State.CANCELLED
+            await daemon.service.drain()
+
+
+async def test_a_job_of_a_queue_that_no_worker_can_serve_is_cancelled_at_once(tmp_path: Path) -> None:
+    pools = [pool_config(["/no/such/program"], tmp_path, name="broken"), marked_pool(tmp_path, name="x", queues=("r",))]
+    async with rig(folder=tmp_path, pools=pools) as daemon:
+        [job_id] = await daemon.submit(None)
+        assert (await daemon.service.cancel(job_id)).state is State.CANCELLED

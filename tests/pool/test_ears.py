@@ -1,0 +1,117 @@
+"""Hearing many children at once: who is heard, who is not any more, and that the loop goes on meanwhile."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import trio
+
+from supervisor.pool.ears import STRETCH, Ears
+from tests.pool.rig import rig
+from tests.workers import command
+
+
+class Speaker:
+    """A pipe that is heard; what was read from it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.out, self._in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        stack.callback(os.close, self.out)
+        stack.callback(os.close, self._in)
+        self.heard: list[bytes] = []
+
+    def say(self, word: bytes) -> None:
+        os.write(self._in, word)
+
+    def hear(self) -> None:
+        self.heard.append(os.read(self.out, 1))
+
+
+@pytest.fixture
+def speakers() -> Iterator[list[Speaker]]:
+    with ExitStack() as stack:
+        yield [Speaker(stack) for _ in range(3)]
+
+
+@pytest.fixture
+def ears() -> Iterator[Ears]:
+    made = Ears()
+    yield made
+    made.close()
+
+
+async def _all_heard(speakers: list[Speaker], count: int) -> None:
+    with trio.fail_after(10):
+        while sum(len(one.heard) for one in speakers) < count:
+            await trio.lowlevel.checkpoint()
+
+
+async def test_whoever_speaks_is_heard(ears: Ears, speakers: list[Speaker], nursery: trio.Nursery) -> None:
+    for one in speakers:
+        ears.listen(one.out, one.hear)
+    nursery.start_soon(ears.run)
+    for number, one in enumerate(speakers):
+        one.say(b"%d" % number)
+    await _all_heard(speakers, 3)
+    assert [one.heard for one in speakers] == [[b"0"], [b"1"], [b"2"]]
+
+
+async def test_who_is_ignored_is_not_heard_though_it_had_spoken(
+    ears: Ears, speakers: list[Speaker], nursery: trio.Nursery
+) -> None:
+    """One of the two is heard first, and has the other ignored before its turn comes."""
+    first, second, third = speakers
+
+    def hear_alone(one: Speaker, other: Speaker) -> None:
+        one.hear()
+        ears.ignore(other.out)
+
+    ears.listen(first.out, lambda: hear_alone(first, second))
+    ears.listen(second.out, lambda: hear_alone(second, first))
+    ears.listen(third.out, third.hear)
+    first.say(b"a")
+    second.say(b"b")
+    nursery.start_soon(ears.run)
+    await _all_heard(speakers, 1)
+    third.say(b"c")
+    await _all_heard(speakers, 2)
+    assert sorted([len(first.heard), len(second.heard)]) == [0, 1]
+    assert third.heard == [b"c"]
+
+
+def test_ignoring_twice_is_once(ears: Ears, speakers: list[Speaker]) -> None:
+    ears.listen(speakers[0].out, speakers[0].hear)
+    ears.ignore(speakers[0].out)
+    ears.ignore(speakers[0].out)
+
+
+async def test_one_that_never_stops_speaking_leaves_the_others_their_turn(
+    ears: Ears, speakers: list[Speaker], nursery: trio.Nursery
+) -> None:
+    endless = speakers[0]
+
+    def hear() -> None:
+        endless.hear()
+        endless.say(b"x")
+
+    ears.listen(endless.out, hear)
+    endless.say(b"x")
+    nursery.start_soon(ears.run)
+    turns = 20
+    for _ in range(turns):
+        await trio.lowlevel.checkpoint()
+    # That this is reached at all shows it; and a stretch is no longer than said.
+    assert STRETCH <= len(endless.heard) <= STRETCH * turns
+
+
+async def test_a_pool_that_is_cancelled_with_a_busy_child_ends_it(tmp_path: Path) -> None:
+    async with rig(command("never_answers"), folder=tmp_path) as here:
+        [job] = await here.submit({"never": True})
+        await here.until(lambda: here.slot.run is not None)
+        child = here.slot.child
+        assert child is not None
+        here.cancel_pools()
+    assert not Path(f"/proc/{child.pid}").exists()
+    assert (await_state := here.store_state(job)) == "pending", await_state

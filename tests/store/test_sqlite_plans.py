@@ -1,0 +1,149 @@
+"""SQLite: what a verb costs does not depend on backlog, on future jobs or on history."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from supervisor.core.job import Claim, Rank, State
+from supervisor.store.port import Store
+from supervisor.store.sqlite import SqliteStore, open_sqlite
+from tests.store.support import NOW, add, ending, error, finish, new_job, ready, submit, transaction
+
+# Jobs' tables, and the names that statements give them; not the rows that a call brings along.
+WHOLE_TABLE = re.compile(r"^SCAN (states|jobs|tags|attempts|counts|s|j|p|t|h|a)\b(?!.* INDEX states_running)")
+
+
+@contextmanager
+def traced(store: SqliteStore) -> Iterator[dict[str, Any]]:
+    """The statements that are executed, each with its bindings."""
+    seen: dict[str, Any] = {}
+
+    def remember(cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
+        seen.setdefault(sql, bindings)
+        return True
+
+    store._connection.exec_trace = remember
+    try:
+        yield seen
+    finally:
+        store._connection.exec_trace = None
+
+
+def every_verb(store: Store) -> None:
+    store.recover(NOW, max_interruptions=2)
+    with transaction(store):
+        optioned = new_job(client="c", key="k", unique="u", tags=("t",), expires_at=NOW + 99)
+        first, second = store.submit([optioned, new_job(run_at=NOW + 5, expires_at=NOW + 9)], NOW)
+        (third,) = store.submit([new_job()], NOW)
+        claims = [Claim(seq=job.seq, attempt=30, started_at=NOW) for job in (first, third)]
+        store.record(claims, [ending(first, State.FAILED, attempt=30, error=error()), ending(second)])
+        store.retry([first.id], NOW)
+        store.cancel([first.id], NOW)
+        store.delete([first.id])
+        store.promote(NOW + 5, 10)
+        store.pause("q", True)
+        store.touch(NOW)
+        store.get([second.id])
+        store.find("c", "k")
+        store.paused()
+        store.ready("q", after=Rank(0, 1), limit=3, max_bytes=4)
+
+
+def test_no_verb_of_the_writer_reads_a_whole_table(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "stoker.db")
+    with traced(store) as statements:
+        every_verb(store)
+    checked = 0
+    for sql, bindings in statements.items():
+        if sql not in ("BEGIN IMMEDIATE", "COMMIT"):
+            rows = store._connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings).fetchall()
+            plan = [str(row[3]) for row in rows]
+            assert not [step for step in plan if WHOLE_TABLE.match(step)], sql
+            checked += 1
+    assert checked > 30
+    store.close()
+
+
+@contextmanager
+def counted(store: SqliteStore) -> Iterator[list[int]]:
+    """The work of each statement, in steps of SQLite's virtual machine: the same on any machine."""
+    steps: list[int] = []
+    store._connection.trace_v2(
+        apsw.SQLITE_TRACE_PROFILE,
+        lambda event: steps.append(event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]),
+    )
+    try:
+        yield steps
+    finally:
+        store._connection.trace_v2(0)
+
+
+def read_ahead(store: Store) -> None:
+    assert len(ready(store, limit=20)) == 20
+
+
+def run(store: Store) -> None:
+    rows = ready(store, limit=20)
+    claims = [Claim(seq=row.seq, attempt=row.attempt + 1, started_at=NOW) for row in rows]
+    assert all(finish(store, *[ending(row, attempt=row.attempt + 1) for row in rows], claims=claims))
+
+
+def add_keyed(store: Store) -> None:
+    assert submit(store, *[new_job(client="c", key=new_job().id, unique=new_job().id) for _ in range(20)])[0].created
+
+
+def cancel(store: Store) -> None:
+    with transaction(store):
+        assert store.cancel([row.id for row in ready(store, limit=5)], NOW)[0].changed
+
+
+def promote(store: Store) -> None:
+    submit(store, *[new_job(run_at=NOW + 1) for _ in range(20)])
+    with transaction(store):
+        assert store.promote(NOW + 1, 20).queues == ("q",)
+
+
+def fill(store: Store, pending: int, future: int, history: int) -> None:
+    with transaction(store):
+        done = store.submit([new_job(client="c", key=new_job().id) for _ in range(history)], NOW)
+        claims = [Claim(seq=job.seq, attempt=1, started_at=NOW) for job in done]
+        store.record(claims, [ending(job) for job in done])
+        store.submit([new_job(run_at=NOW + 1000 + n, expires_at=NOW + 10**9) for n in range(future)], NOW)
+        store.submit([new_job(priority=n % 3) for n in range(pending)], NOW)
+
+
+def cost(folder: Path, verb: Callable[[Store], None], pending: int, future: int, history: int) -> int:
+    folder.mkdir()
+    store = open_sqlite(folder / "stoker.db", synchronous="OFF")
+    fill(store, pending, future, history)
+    add(store)
+    with counted(store) as steps:
+        verb(store)
+    store.close()
+    return sum(steps)
+
+
+@pytest.mark.parametrize("verb", [read_ahead, run, add_keyed, cancel, promote], ids=lambda verb: verb.__name__)
+def test_a_verb_costs_the_same_in_a_full_store(tmp_path: Path, verb: Callable[[Store], None]) -> None:
+    little = cost(tmp_path / "little", verb, 100, 0, 0)
+    much = cost(tmp_path / "much", verb, 6000, 6000, 6000)
+    assert much < little * 1.1 + 20
+
+
+def test_reading_on_behind_a_row_costs_the_same_however_deep(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "stoker.db", synchronous="OFF")
+    fill(store, 9000, 0, 0)
+    rows = ready(store, limit=9000, max_bytes=1 << 30)
+    assert len(rows) == 9000
+    costs = []
+    for row in (rows[5], rows[2900], rows[5900], rows[8900]):
+        with counted(store) as steps:
+            assert len(ready(store, after=row.rank, limit=20)) == 20
+        costs.append(sum(steps))
+    assert max(costs) < min(costs) * 1.3
+    store.close()
