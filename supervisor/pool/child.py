@@ -19,6 +19,8 @@ import trio
 from supervisor.errors import StokerError
 from supervisor.pool.tree import signal_group
 
+MARK = "STOKER_WORKER"
+
 # As the daemon was given them; it raises its own for the sake of its connections.
 _NOFILE = resource.getrlimit(resource.RLIMIT_NOFILE)
 
@@ -30,10 +32,12 @@ class SpawnFailed(StokerError):
 
 
 class Child:
-    """A running child in a session of its own. Descriptors are ours, non-blocking, and closed by `close`."""
+    """A running child in a session of its own. Descriptors are ours, non-blocking, and closed by `close`. `mark` is
+    the entry of its environment (NAME=VALUE) that no other live worker and its descendants have."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", stdin: int, stdout: int, stderr: int) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", stdin: int, stdout: int, stderr: int, mark: bytes) -> None:
         self.pid = process.pid
+        self.mark = mark
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
@@ -91,13 +95,15 @@ class Child:
             os.close(fd)
 
 
-def spawn(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Child:
-    """Start `command` in a new session. Raises SpawnFailed with the reason.
+def spawn(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], mark: str) -> Child:
+    """Start `command` in a new session; `mark` is a value for $STOKER_WORKER that no other live worker has. Raises
+    SpawnFailed with the reason.
 
     Forks on the calling thread, which must be the main one: the kernel's parent-death signal follows the thread that
     forked. That is why trio's own open_process, which forks on a thread that ends, is of no use here.
     """
     argv = _with_death_signal(command, cwd, env)
+    env = {**env, MARK: mark}
     ends: list[int] = []
     try:
         for _ in range(3):
@@ -116,7 +122,7 @@ def spawn(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Child
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, _NOFILE)
     for fd in (in_write, out_read, err_read):
         os.set_blocking(fd, False)
-    return Child(process, in_write, out_read, err_read)
+    return Child(process, in_write, out_read, err_read, f"{MARK}={mark}".encode())
 
 
 def _with_death_signal(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> list[str]:

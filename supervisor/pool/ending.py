@@ -25,7 +25,7 @@ async def end_tree(child: Child, why: Why, kill_grace: float) -> None:
         await _gone(child, kill_grace)
     child.signal(signal.SIGKILL)
     await child.dead.wait()
-    left = await trio.to_thread.run_sync(end_session, child.pid)
+    left = await trio.to_thread.run_sync(end_session, child.pid, child.mark)
     if left:
         log.error("worker_tree_survived", pid=child.pid, left=left)
 

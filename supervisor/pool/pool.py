@@ -66,6 +66,7 @@ class Pool:
     def stop(self) -> None:
         """Idle children are asked to go, the jobs of busy ones are released."""
         self._stopping.set()
+        self.settled.set()  # as much as it ever will be
         for slot in self.slots:
             slot.stop()
 
@@ -96,7 +97,8 @@ class Pool:
             "STOKER_INSTANCE": self._remains.instance,
         }
         try:
-            child = spawn(self.config.command, cwd=self.config.cwd, env=env)
+            mark = f"{self._remains.instance}/{self.name}/{slot.number}"
+            child = spawn(self.config.command, cwd=self.config.cwd, env=env, mark=mark)
         except SpawnFailed as failed:
             self._boot_failed(failed.message)
             return None

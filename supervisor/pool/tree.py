@@ -1,4 +1,5 @@
-"""Ending a worker's whole tree: its process group and whatever else lives in its session.
+"""Ending a worker's whole tree: its process group, whatever else lives in its session, and what has left both but
+carries the worker's mark in its environment.
 
 The leader is a child of ours and is reaped last: while it is a zombie its number cannot be given to anybody else, so
 the group and the session it names are still the ones it made.
@@ -19,23 +20,31 @@ def signal_group(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-def members(session: int) -> list[procfs.Stat]:
-    """Live processes of a session, its leader excepted."""
+def members(session: int, mark: bytes | None = None) -> list[procfs.Stat]:
+    """Live processes of a worker's tree, its leader excepted: those in its session, and with a `mark` (NAME=VALUE)
+    also those that were started later than the leader and have it in their environment."""
+    leader = procfs.stat(session)
+    since = leader.started if leader is not None else 0
     return [
         one
         for one in procfs.all_processes()
-        if one.session == session and one.pid != session and one.state not in "ZX"
+        if one.pid != session
+        and one.state not in "ZX"
+        and (
+            one.session == session
+            or (mark is not None and one.session != 0 and one.started >= since and procfs.has_environ(one.pid, mark))
+        )
     ]
 
 
-def end_session(session: int, *, patience: float = 5.0) -> list[int]:
-    """SIGKILL everything in the session but its leader and wait until it is gone; blocks, so call it in a thread.
+def end_session(session: int, mark: bytes | None = None, *, patience: float = 5.0) -> list[int]:
+    """SIGKILL the whole tree but its leader and wait until it is gone; blocks, so call it in a thread.
 
     Looks again until nothing is left, since what is being killed may fork. Returns the pids that are still there
     after `patience` seconds: processes in an uninterruptible sleep.
     """
     deadline = time.monotonic() + patience
-    while left := members(session):
+    while left := members(session, mark):
         end_processes(left, deadline)
         if time.monotonic() >= deadline:
             break

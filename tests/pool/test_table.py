@@ -257,11 +257,12 @@ async def test_a_worker_deaf_to_sigterm_is_killed_after_its_grace(tmp_path):
         assert not alive(pid)
 
 
+@pytest.mark.parametrize("session", [False, True])
 @pytest.mark.parametrize("then", ["exit", "hang"])
-async def test_the_whole_tree_is_gone_before_the_attempt_is_judged(tmp_path, then):
+async def test_the_whole_tree_is_gone_before_the_attempt_is_judged(tmp_path, then, session):
     pid_file = tmp_path / "grandchild"
     async with rig(command("forks_grandchild"), folder=tmp_path, timeout=0.3, boot_timeout=1.0) as daemon:
-        job = await daemon.run({"pid_file": str(pid_file), "then": then, "deaf": True})
+        job = await daemon.run({"pid_file": str(pid_file), "then": then, "deaf": True, "session": session})
         assert job.state is State.FAILED
         assert not alive(int(pid_file.read_text()))
 
