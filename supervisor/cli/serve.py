@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from supervisor.cli.failures import Misuse, say
+from supervisor.cli.failures import Failed, Misuse, say
 from supervisor.cli.options import place_options, places
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def serve() -> None:
     The configuration is -c FILE, else ./stoker.toml, else /etc/stoker/stoker.toml; --socket overrides its socket.
     """
     from supervisor.cli import collision, configuration
-    from supervisor.errors import StartError
+    from supervisor.errors import StartError, StoreUnavailable
 
     config = _with_socket(configuration.read(configuration.find()), places().socket)
     if trouble := collision.trouble():
@@ -32,6 +32,8 @@ def serve() -> None:
         code = run(config)
     except StartError as error:
         raise Misuse(error.message) from None
+    except StoreUnavailable as error:  # not 2, after which systemd would not try again
+        raise Failed(error.message) from None
     raise click.exceptions.Exit(code)
 
 

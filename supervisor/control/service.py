@@ -100,8 +100,9 @@ class Service:
             for job_id, job in zip(wanted, found, strict=True):
                 if job is None or job.state.final:
                     tell(job_id, job)
-            with trio.move_on_after(float("inf") if timeout is None else timeout):
-                await over.wait()
+            if not over.is_set():  # waiting for what has happened would still be a turn of the loop
+                with trio.move_on_after(float("inf") if timeout is None else timeout):
+                    await over.wait()
         finally:
             for job_id in wanted:
                 self._feeder.waiters.remove(job_id, tell)

@@ -17,7 +17,7 @@ from supervisor.config.model import Config
 from supervisor.config.places import database_path
 from supervisor.control.server import serve_control
 from supervisor.control.service import Service
-from supervisor.daemon import logs
+from supervisor.daemon import logs, memory
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
 from supervisor.errors import StartError
@@ -49,9 +49,11 @@ def now() -> int:
 
 
 def serve(config: Config) -> int:
-    """Run until stopped; returns the exit code. Raises StartError where starting again unchanged will not help."""
+    """Run until stopped; returns the exit code. Raises StartError where starting again unchanged will not help, and
+    StoreUnavailable where it may."""
     logs.configure(config.daemon.log_level, config.daemon.log_format, sys.stderr)
     sys.setswitchinterval(SWITCH_INTERVAL)
+    memory.give_back()
     _raise_descriptor_limit(config)
     notifier = Notifier.from_environ(os.environ)
     try:

@@ -117,4 +117,8 @@ class Daemon:
 
 
 def can_count_syncs() -> bool:
-    return shutil.which("strace") is not None
+    """Whether there is a strace, recent enough and allowed to trace."""
+    if shutil.which("strace") is None:
+        return False
+    probe = subprocess.run(["strace", *_TRACE, "-o", os.devnull, "true"], capture_output=True)
+    return probe.returncode == 0

@@ -23,7 +23,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     if can_count_syncs():
         yield from _count(setting)
     else:
-        yield Figure(name="syncs for each job", value=None, unit="", note="strace is not installed")
+        yield Figure(name="syncs for each job", value=None, unit="", note="strace is missing, too old, or not allowed")
 
 
 def _synchronous(setting: Setting) -> Figure:

@@ -70,7 +70,7 @@ class Table:
     def end(self, figures: Sequence[Figure]) -> None:
         short = [figure.name for figure in figures if figure.met is False]
         goals = sum(figure.met is not None for figure in figures)
-        words = f"{goals - len(short)} of {goals} goals met"
+        words = f"load {os.getloadavg()[0]:.2f} at the end; {goals - len(short)} of {goals} goals met"
         self._print(f"\n{words}" + (f"; short: {', '.join(short)}" if short else ""), "bold")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config.model import Config
-from supervisor.errors import StartError
+from supervisor.errors import StartError, StoreUnavailable
 from tests.cli.conftest import Run
 
 CONFIG = """
@@ -57,6 +57,17 @@ def test_a_daemon_that_cannot_start_is_exit_2_with_its_reason(
     monkeypatch.setattr("supervisor.daemon.main.serve", fail)
     result = stoker("serve")
     assert (result.exit_code, result.stderr) == (2, "stoker: another daemon has the store open: pid 12\n")
+
+
+def test_a_store_that_cannot_be_used_now_is_exit_1_so_that_systemd_tries_again(
+    served: list[Config], stoker: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Config) -> int:
+        raise StoreUnavailable("cannot open the store: the disk is full")
+
+    monkeypatch.setattr("supervisor.daemon.main.serve", fail)
+    result = stoker("serve")
+    assert (result.exit_code, result.stderr) == (1, "stoker: cannot open the store: the disk is full\n")
 
 
 def test_pypis_supervisor_beside_us_is_named_at_the_start(

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import tomli_w
 
@@ -75,24 +75,34 @@ class Daemon:
 
     def start(self) -> None:
         """Returns when it answers."""
-        environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_THE_DAEMON}
-        environment["STOKER_TEST_FILE"] = str(self.side_file)
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "supervisor", "serve", "-c", str(self._config)],
-                cwd=ROOT,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            self._process = self._launch(log)
         try:
             until(self._answers, "the daemon's first answer")
         except BaseException:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+            self.kill()
             raise
+
+    def failing_start(self) -> tuple[int, str]:
+        """The exit code, and what it says."""
+        process = self._launch(subprocess.PIPE)
+        try:
+            words, _ = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+        return process.returncode, words.decode()
+
+    def _launch(self, output: IO[bytes] | int) -> "subprocess.Popen[bytes]":
+        environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_THE_DAEMON}
+        environment["STOKER_TEST_FILE"] = str(self.side_file)
+        return subprocess.Popen(
+            [sys.executable, "-m", "supervisor", "serve", "-c", str(self._config)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -116,6 +126,13 @@ class Daemon:
         assert left == []
         assert BUGS.isdisjoint(row["event"] for row in self.log())
 
+    def kill(self) -> None:
+        """As the kernel does when memory runs out."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
     def restart(self) -> None:
         self.stop()
         self.start()
@@ -123,9 +140,7 @@ class Daemon:
     def end(self) -> None:
         """Whatever happened, and however often it is called."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+            self.kill()
         self._place.cleanup()
 
     @property

@@ -62,7 +62,7 @@ def test_the_wait_of_a_client_that_has_gone_is_dropped(start: Start, tmp_path: P
                 leaver.receive()  # by now the wait is under way
             leaver.close()
         until(lambda: client.status()["connections"] == 1, "the others' end")
-        assert daemon.descriptors() == descriptors
+        until(lambda: daemon.descriptors() <= descriptors, "the descriptors it had before")
         gate.open()
         assert client.wait(job_id)["state"] == "done"
 
@@ -107,7 +107,7 @@ def hangs_up(daemon: Daemon, over: threading.Event) -> None:
     while not over.is_set():
         with daemon.connect() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            connection.sendall(request(1, "status") * 50)
+            connection.sendall(request(1, "status") * 10)
 
 
 def comes_and_goes(daemon: Daemon, over: threading.Event) -> None:
@@ -158,5 +158,5 @@ def test_a_bad_client_disturbs_nobody_else(start: Start, rude: Callable[[Daemon,
         assert trouble == []
         assert longest < 5.0  # nobody is starved; how fast it is depends on the machine
         until(lambda: client.status()["connections"] == 1, "the bad client's end")
-        assert daemon.descriptors() == descriptors
+        until(lambda: daemon.descriptors() <= descriptors, "the descriptors it had before")
         assert daemon.memory() < memory + 64 * MEGABYTE

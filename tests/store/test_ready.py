@@ -2,7 +2,7 @@
 
 import random
 
-from supervisor.core.job import Rank, State
+from supervisor.core.job import Rank, Ready, State
 from supervisor.store.port import Store
 from tests.store.support import (
     NOW,
@@ -73,7 +73,7 @@ def test_only_due_pending_jobs_of_the_queue_are_ready(store: Store) -> None:
 def test_a_limit_is_kept_and_after_goes_on_behind_it(store: Store) -> None:
     submit(store, *[new_job(priority=n % 3) for n in range(50)])
     whole = ready(store)
-    seen = []
+    seen: list[Ready] = []
     after = None
     while rows := ready(store, after=after, limit=7):
         assert len(rows) <= 7

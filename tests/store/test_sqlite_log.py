@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[SqliteStore]:
-    store = open_sqlite(path, log_bytes=SMALL_LOG)
+    store = open_sqlite(path, log_bytes=SMALL_LOG, synchronous="OFF")
     store.recover(NOW, max_interruptions=1)
     yield store
     store.close()
@@ -124,14 +124,17 @@ def test_readers_that_always_overlap_cannot_make_it_grow(store: SqliteStore, pat
     assert pest.rounds > 0
 
 
-def test_without_the_gate_they_would(store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supervisor.store.sqlite.checkpoint.OVERGROWN", 1 << 30)
-    pest = Pest(store)
-    try:
-        write(store, 400)
-    finally:
-        pest.end()
-    assert log_size(path) > 2 * (OVERGROWN + 2) * SMALL_LOG
+def test_a_reader_that_is_not_ours_can(store: SqliteStore, path: Path) -> None:
+    """What the gate is for: no checkpoint can pass a read transaction that nobody may interrupt."""
+    foreign = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    foreign.execute("BEGIN")
+    foreign.execute("SELECT count(*) FROM jobs").fetchall()
+    write(store, 100)
+    grown = log_size(path)
+    assert grown > 2 * OVERGROWN * SMALL_LOG
+    foreign.close()
+    write(store, 200)
+    assert log_size(path) < grown + 2 * SMALL_LOG
 
 
 def endless(connection: apsw.Connection) -> None:
@@ -147,6 +150,34 @@ def test_a_read_that_takes_too_long_is_ended(store: SqliteStore, monkeypatch: py
         mine._read(lambda: endless(mine._connection))
     add(store)
     assert mine.list(Filter(), limit=5, before=None, full=False).total == 1
+    mine.close()
+
+
+def test_a_long_read_cannot_make_it_grow(store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is interrupted, and starts over, as often as need be."""
+    monkeypatch.setattr(reader, "_MOST_SECS", 60.0)
+    mine = store.reader()
+    began = threading.Event()
+    tries: list[int] = []
+    enough = threading.Event()
+
+    def read() -> None:
+        tries.append(1)
+        mine._connection.execute("SELECT count(*) FROM jobs").fetchall()  # from here on it needs the log
+        began.set()
+        if not enough.is_set():
+            endless(mine._connection)
+
+    thread = threading.Thread(target=mine._read, args=(read,))
+    thread.start()
+    began.wait()
+    write(store, 400)
+    enough.set()
+    while thread.is_alive():
+        mine._connection.interrupt()
+        thread.join(0.05)
+    assert len(tries) > 2
+    assert log_size(path) < (OVERGROWN + 2) * SMALL_LOG
     mine.close()
 
 

@@ -15,10 +15,12 @@ import apsw
 
 PAGE = 4096
 LOG_BYTES = 4 * 1024 * 1024
+BUSY_MS = 500  # how long programs that are not ours, a sqlite3 shell or a backup, may hold a lock
 OVERGROWN = 4  # times its size: then readers are held back
 
 _SPILL = 16  # pages; a cache so small that a transaction spills into the log before it commits
 _POLITE_SECS = 0.1  # how long readers may finish in peace before they are interrupted (and start over)
+_AGAIN_SECS = 0.02
 _READ_SECS = 1.0
 
 
@@ -47,10 +49,12 @@ class Gate:
         """Nobody is inside, except a read that neither ends nor can be interrupted within a second."""
         with self._changed:
             self._closed = True
-            if not self._changed.wait_for(lambda: not self._inside, _POLITE_SECS):
+            until = time.monotonic() + _READ_SECS
+            self._changed.wait_for(lambda: not self._inside, _POLITE_SECS)
+            while self._inside and time.monotonic() < until:
                 for connection in self._inside:
-                    connection.interrupt()
-                self._changed.wait_for(lambda: not self._inside, _READ_SECS)
+                    connection.interrupt()  # reaches a statement that runs, and not one about to: hence again
+                self._changed.wait(_AGAIN_SECS)
         try:
             yield
         finally:
@@ -94,8 +98,16 @@ class Checkpointer:
         with suppress(apsw.Error):
             in_log, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             if in_log >= OVERGROWN * self._full:
-                with self._gate.closed():
-                    self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+                self._restart()
+
+    def _restart(self) -> None:
+        """With our own readers out. One that is not ours is not waited for: it may stay for hours."""
+        with self._gate.closed():
+            self._connection.set_busy_timeout(0)
+            try:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            finally:
+                self._connection.set_busy_timeout(BUSY_MS)
 
     def grow(self, size: int) -> None:
         """Bring a log of `size` bytes to its full length: a transaction larger than the page cache spills into the

@@ -18,6 +18,8 @@ _REASONS: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.InterruptError, "the read took too long; ask for less"),
 )
 
+_PASSING = (apsw.FullError, apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.NoMemError)
+
 
 def _reason(error: apsw.Error) -> str | None:
     for kind, reason in _REASONS:
@@ -41,6 +43,7 @@ def translate(error: apsw.Error, path: str) -> StokerError:
     return StoreUnavailable(f"the store {path} cannot be used: {reason}")
 
 
-def cannot_start(error: apsw.Error, path: str) -> StartError:
-    """What `open` raises for `error`."""
-    return StartError(f"cannot open the store {path}: {_reason(error) or error}")
+def cannot_start(error: apsw.Error, path: str) -> StokerError:
+    """What `open` raises for `error`: StoreUnavailable where a later try may do, StartError where it will not."""
+    kind = StoreUnavailable if isinstance(error, _PASSING) else StartError
+    return kind(f"cannot open the store {path}: {_reason(error) or error}")

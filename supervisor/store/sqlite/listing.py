@@ -45,8 +45,8 @@ def page(connection: apsw.Connection, want: Filter, *, limit: int, before: int |
         "tag": want.tag,
         "client": want.client,
         "before": _NEWEST if before is None else before,
-        # On the first page the total says when the last match has been met; without it a scan would go on to the end.
-        "limit": min(limit + 1, total) if before is None else limit + 1,
+        # The total says when the last match has been met: without it a scan would go on to the end.
+        "limit": min(limit + 1, total),
     }
     seqs = _decode_seqs(connection.execute(f"SELECT json_group_array(seq) FROM ({source})", bindings).get)
     more = len(seqs) > limit

@@ -6,9 +6,8 @@ from pathlib import Path
 import apsw
 
 from supervisor.errors import StartError
-from supervisor.store.sqlite.checkpoint import LOG_BYTES, OVERGROWN, PAGE
+from supervisor.store.sqlite.checkpoint import BUSY_MS, LOG_BYTES, OVERGROWN, PAGE
 
-_BUSY_MS = 500  # for programs that are not ours: a sqlite3 shell, a backup
 _WRITER_CACHE_KIB = 8 * 1024
 _READER_CACHE_KIB = 2 * 1024
 _SYNCHRONOUS = {"OFF": 0, "NORMAL": 1, "FULL": 2, "EXTRA": 3}
@@ -18,7 +17,7 @@ def open_writer(path: Path, *, synchronous: str, vfs: str | None) -> apsw.Connec
     """The one connection that writes. Raises StartError when a setting does not take, apsw's errors otherwise."""
     connection = apsw.Connection(str(path), vfs=vfs, statementcachesize=200)
     try:
-        connection.set_busy_timeout(_BUSY_MS)
+        connection.set_busy_timeout(BUSY_MS)
         connection.pragma("page_size", PAGE)  # of a new file; before its first write, which the change to WAL is
         connection.pragma("cache_size", -_WRITER_CACHE_KIB)
         connection.pragma("journal_size_limit", OVERGROWN * LOG_BYTES)  # after one huge transaction, back to this
@@ -35,7 +34,7 @@ def open_writer(path: Path, *, synchronous: str, vfs: str | None) -> apsw.Connec
 def open_reader(path: Path, *, vfs: str | None) -> apsw.Connection:
     """A connection that cannot write."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
-    connection.set_busy_timeout(_BUSY_MS)
+    connection.set_busy_timeout(BUSY_MS)
     connection.pragma("query_only", True)
     connection.pragma("cache_size", -_READER_CACHE_KIB)
     _harden(connection)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,8 +58,9 @@ class SqliteReader:
                 except apsw.Error as error:
                     raise self._failed(error) from error
                 finally:
-                    if self._connection.in_transaction:
-                        self._connection.execute("COMMIT")
+                    while self._connection.in_transaction:
+                        with suppress(apsw.InterruptError):  # it may meet this statement too
+                            self._connection.execute("ROLLBACK")
 
     def _failed(self, error: apsw.Error) -> StokerError:
         return translate(error, str(self._path))

@@ -181,8 +181,9 @@ def open_sqlite(
     """Open the store in the file `path`, new if there is none, brought to this version's schema if it is older.
 
     Raises StartError: in use by another daemon, not a stoker database, written by a newer stoker, damaged, or not
-    accessible. `synchronous` below FULL loses what was acknowledged when the power fails; it is here for tests and
-    measurements, as are another `vfs` and another size of the log.
+    accessible; StoreUnavailable for what may pass: a full disk, an I/O error, a lock. `synchronous` below FULL loses
+    what was acknowledged when the power fails; it is here for tests and measurements, as are another `vfs` and another
+    size of the log.
     """
     create(path)
     lock = FileLock(path)
