@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 PROTOCOL_VERSION = 1
+MAX_ANSWER = 16 * 1024 * 1024  # bytes of one answer
 
 # JSON-RPC's own codes; everything of stoker's is REFUSED with a stable word in data.code.
 PARSE_ERROR = -32700

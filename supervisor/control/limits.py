@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from protocol.control import MAX_ANSWER
 from supervisor.core.job import Job
 from supervisor.errors import TooLarge
 
-MAX_ANSWER = 16 * 1024 * 1024  # bytes of one line
 MAX_PAGE = 200  # jobs of one list
 
 

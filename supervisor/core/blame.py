@@ -13,6 +13,7 @@ class Why(Enum):
 
     EXITED = "exited"
     CLOSED = "closed"  # its stdout, while it lives on
+    DEAF = "deaf"  # it closed its stdin, while it lives on
     GARBAGE = "garbage"
     DESYNC = "desync"
     OVERSIZE = "oversize"
@@ -40,8 +41,9 @@ class Why(Enum):
         return self in (Why.RECYCLE, Why.STOP, Why.TIMEOUT, Why.CANCEL, Why.RELEASE)
 
     @property
-    def by_itself(self) -> bool:
-        return self in (Why.EXITED, Why.CLOSED)
+    def perhaps_exiting(self) -> bool:
+        """A process that exits closes its pipes a moment before it can be waited for: this may be the beginning."""
+        return self in (Why.CLOSED, Why.DEAF)
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -85,11 +87,26 @@ def blame(ending: Ending, exit: Exit, *, unread: bool, late: bool, stderr: str |
         return Verdict(End.RELEASED)
     match ending.why:
         case Why.EXITED:
-            return _failed(Cause.EXITED, f"the worker {exit.words} before it replied", exit, stderr)
-        case Why.CLOSED:
-            text = f"the worker closed its stdout before it replied, and {exit.words}"
-            return _failed(Cause.EXITED, text, exit, stderr)
+            return _failed(Cause.EXITED, f"{_what(ending, exit)} before it replied", exit, stderr)
+        case Why.CLOSED | Why.DEAF:
+            return _failed(Cause.EXITED, f"{_what(ending, exit)} before it replied", None, stderr)
     return _failed(_BROKEN[ending.why], ending.text, None, stderr)
+
+
+def failed_life(ending: Ending, exit: Exit) -> str:
+    """Why a life that answered nothing speaks against its program, in a clause that can stand alone."""
+    return f"{_what(ending, exit)} before it worked on a job"
+
+
+def _what(ending: Ending, exit: Exit) -> str:
+    match ending.why:
+        case Why.EXITED:
+            return f"the worker {exit.words}"
+        case Why.CLOSED:
+            return "the worker closed its stdout"
+        case Why.DEAF:
+            return "the worker closed its stdin"
+    return ending.text
 
 
 def _failed(cause: Cause, message: str, exit: Exit | None, stderr: str | None) -> Verdict:

@@ -182,6 +182,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
     progress: bytes | None = None  # the last one, JSON
 
+    @property
+    def due(self) -> bool:
+        """Of a pending one: whether the job may begin again at once."""
+        return self.run_at is None or self.run_at <= self.finished_at
+
 
 class Job(msgspec.Struct, kw_only=True):
     """A whole job as the store knows it. `max_attempts` and `timeout` are None where the submit did not say."""

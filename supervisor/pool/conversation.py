@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from protocol.control import MAX_ANSWER
 from protocol.framing import Lines, LineTooLong
 from protocol.text import quote
 from protocol.worker import Garbage, Reply, decode_reply
@@ -14,6 +15,7 @@ from supervisor.core.verdict import End, Verdict
 # What a worker says of a failure is kept with its job, up to 20 times over; the job must still fit into one answer.
 MAX_MESSAGE = 8192  # characters
 MAX_DETAILS = 65536  # bytes
+MAX_JOB = MAX_ANSWER - 2 * 1024 * 1024  # bytes of payload and result; the rest is for everything else a job has
 
 
 class Broken(msgspec.Struct, frozen=True):
@@ -33,6 +35,7 @@ class Conversation:
         self._unread = unread
         self._job: str | None = None  # the request that is out
         self._last: str | None = None  # the one before it
+        self._has_read = False  # it has begun to read the request; asked once for each chunk
         self._echoes = False  # the child has sent an id once, so it must go on
 
     def request(self, job_id: str) -> None:
@@ -41,6 +44,7 @@ class Conversation:
 
     def hear(self, data: bytes) -> list[Reply | Broken]:
         """The child's replies in `data`: any progress, then at most one final one. Broken comes last."""
+        self._has_read = False
         try:
             lines = self._lines.feed(data)
         except LineTooLong as too_long:
@@ -81,7 +85,8 @@ class Conversation:
 
     def _out_of_step(self, reply: Reply, job: str) -> Broken | None:
         if reply.id is None:
-            if self._unread():
+            self._has_read = self._has_read or not self._unread()
+            if not self._has_read:
                 return Broken(Why.EXTRA, "the worker replied before it had read its request")
             if self._echoes:
                 return Broken(Why.GARBAGE, "the worker replied without the id, though it had sent ids before")
@@ -96,10 +101,14 @@ def _out_of_turn(line: bytes) -> Broken:
     return Broken(Why.EXTRA, f"the worker wrote a line while it had no job: {quote(line)}")
 
 
-def verdict_of(reply: Reply, stderr: Callable[[], str | None]) -> Verdict:
-    """What a final reply says of its attempt. `stderr` is asked for the last lines where the attempt failed."""
+def verdict_of(reply: Reply, stderr: Callable[[], str | None], payload: int) -> Verdict:
+    """What a final reply says of its attempt. `stderr` is asked for the last lines where the attempt failed;
+    `payload` is the size of the job's."""
     if reply.status == "ok":
-        return Verdict(End.OK, result=bytes(reply.result))
+        result = bytes(reply.result)
+        if len(result) + payload > MAX_JOB:
+            return _too_large(len(result), payload)
+        return Verdict(End.OK, result=result)
     if reply.status == "throttled":
         return Verdict(End.THROTTLED, delay=reply.retry_after_secs)
     message, details = reply.message, reply.details
@@ -110,3 +119,12 @@ def verdict_of(reply: Reply, stderr: Callable[[], str | None]) -> Verdict:
         details = NULL
     error = JobError(cause=Cause.ERROR, message=message, stderr=stderr(), retry=reply.retry, details=details)
     return Verdict(End.FAILED, error=error)
+
+
+def _too_large(result: int, payload: int) -> Verdict:
+    """A result that was recorded and then fits into no answer would be lost to everybody."""
+    message = (
+        f"the result of {result} bytes, with the payload's {payload}, is over the {MAX_JOB} that a job may have: "
+        "put it into a file, and let the result name it"
+    )
+    return Verdict(End.FAILED, error=JobError(cause=Cause.OVERSIZE, message=message, retry=False))

@@ -3,34 +3,50 @@
 A wait for each reply, a task switch there and back, would be a third of what a short job costs the loop. So the pipes
 of a pool's children are gathered in one epoll of its own, and one task waits for that; it goes from child to child for
 as long as any has spoken, and the loop turns only when all are silent or others have waited long enough.
+
+A child that never stops talking is heard at intervals: meanwhile its pipe is full, and it waits.
 """
 
 import select
+import time
 from collections.abc import Callable
 
 import trio
 
-STRETCH = 64  # chunks heard before the loop's other tasks get a chance
+TURN = 0.001  # seconds of hearing before the loop's other tasks get a chance
+REST = 0.02  # seconds before a chatterer is heard again
+
+Hear = Callable[[], bool | None]
 
 
 class Ears:
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._hear: dict[int, Callable[[], object]] = {}
+        self._hear: dict[int, Hear] = {}
+        self._resting: set[int] = set()
+        self._rested_at = 0.0  # monotonic: when they are listened to again
 
-    def listen(self, fd: int, hear: Callable[[], object]) -> None:
-        """From now on `hear` is called whenever there is something to read, or the end; it must read, or `ignore`."""
+    def listen(self, fd: int, hear: Hear) -> None:
+        """From now on `hear` is called whenever there is something to read, or the end; it must read, or `ignore`.
+        If it returns True, this one talks too much and has a rest."""
         self._hear[fd] = hear
         self._epoll.register(fd, select.EPOLLIN)
 
     def ignore(self, fd: int) -> None:
         """Call it before `fd` is closed."""
-        if self._hear.pop(fd, None) is not None:
+        if self._hear.pop(fd, None) is None:
+            return
+        if fd in self._resting:
+            self._resting.remove(fd)
+        else:
             self._epoll.unregister(fd)
 
     async def run(self) -> None:
         while True:
-            await trio.lowlevel.wait_readable(self._epoll.fileno())
+            with trio.move_on_after(REST if self._resting else float("inf")):
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+            if self._resting and time.monotonic() >= self._rested_at:
+                self._end_rest()
             self._hear_some()
 
     def close(self) -> None:
@@ -38,10 +54,24 @@ class Ears:
         self._epoll.close()
 
     def _hear_some(self) -> None:
-        left = STRETCH
-        while left > 0 and (spoken := self._epoll.poll(0)):
-            left -= len(spoken)
+        until = time.monotonic() + TURN
+        while spoken := self._epoll.poll(0):
             for fd, _ in spoken:
                 hear = self._hear.get(fd)  # what one says may end another
-                if hear is not None:
-                    hear()
+                if hear is not None and hear():
+                    self._rest(fd)
+                if time.monotonic() >= until:
+                    return  # whoever was not heard is still readable, and in front next time
+
+    def _rest(self, fd: int) -> None:
+        if fd not in self._hear:
+            return
+        self._epoll.unregister(fd)
+        if not self._resting:
+            self._rested_at = time.monotonic() + REST
+        self._resting.add(fd)
+
+    def _end_rest(self) -> None:
+        for fd in self._resting:
+            self._epoll.register(fd, select.EPOLLIN)
+        self._resting.clear()

@@ -15,7 +15,7 @@ import structlog
 from msgspec import Raw
 
 from supervisor.config.model import QueueConfig
-from supervisor.core.job import Claim, NewJob, Ready, State
+from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.lookahead import Lookahead
 from supervisor.core.verdict import Verdict, judge
 from supervisor.pool.rates import Rate
@@ -223,14 +223,19 @@ class Feeder:
             if not ok:
                 log.error("stale_outcome", job=run.id, attempt=run.attempt)
             elif outcome.state is State.PENDING:
-                if outcome.run_at is None:
-                    self.offer(run.row_again(outcome))
-                else:
-                    self.at(outcome.run_at)
+                self._sent_back(run, outcome)
             else:
                 self.lines[run.row.queue].finished.total += 1
         if not self.running:
             self.quiet()
+
+    def _sent_back(self, run: Run, outcome: Outcome) -> None:
+        if outcome.due:
+            self.offer(run.row_again(outcome))
+        elif outcome.run_at is not None:
+            self.at(outcome.run_at)
+        if run.row.expires_at is not None:  # it may have passed while the job ran, when it did not matter
+            self.at(run.row.expires_at)
 
     def _store_failing(self, reason: str | None) -> None:
         if reason is not None:

@@ -176,7 +176,7 @@ class Pool:
             command = " ".join(self.config.command)
             stderr = slot.last_words()
             said = f"; its stderr ends: {stderr}" if stderr else ""
-            self._boot_failed(f"the worker {what} before it worked on a job (command: {command}){said}")
+            self._boot_failed(f"{what} (command: {command}){said}")
 
     def _boot_failed(self, reason: str) -> None:
         self._failures += 1

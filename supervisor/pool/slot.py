@@ -18,7 +18,7 @@ import structlog
 import trio
 
 from protocol.worker import Reply, encode_request
-from supervisor.core.blame import Ending, Exit, Why, blame
+from supervisor.core.blame import Ending, Exit, Why, blame, failed_life
 from supervisor.core.verdict import Verdict
 from supervisor.pool.child import Child, describe_exit
 from supervisor.pool.conversation import Broken, Conversation, verdict_of
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("stoker.pool")
 
 CHUNK = 65536
+PIPE_CHUNKS = 16  # a full pipe of the largest size
+CHATTER = 250  # replies in one chunk: progress that nobody could follow
 CLOSED_GRACE = 0.1  # seconds for a child that closed its stdout to exit by itself, so that its exit code is its own
 
 
@@ -70,7 +72,7 @@ class Slot:
                 nursery.start_soon(self._watch_exit, child)
                 nursery.start_soon(self._write_rest, child)
                 nursery.start_soon(self._stderr.follow, child)
-                self.pool.ears.listen(child.stdout, partial(self._hear_chunk, child))
+                self.pool.ears.listen(child.stdout, partial(self._overhear, child))
                 self._free()
                 await self._over.wait()
                 self.state = "ending"
@@ -97,8 +99,7 @@ class Slot:
     async def _end(self, child: Child) -> None:
         """End the whole tree."""
         assert self._ending is not None
-        if self._ending.why is Why.CLOSED:
-            # A process that exits closes its pipes a moment before it can be waited for.
+        if self._ending.why.perhaps_exiting:
             with trio.move_on_after(CLOSED_GRACE):
                 await child.dead.wait()
                 self._ending = Ending(Why.EXITED)
@@ -116,7 +117,7 @@ class Slot:
         if not ending.why.on_request:
             self.pool.child_failed(
                 self,
-                ending.text or exit.words,
+                failed_life(ending, exit),
                 answered=self._answered,
                 took_job=run is not None,
                 unread=self._unread,
@@ -160,7 +161,8 @@ class Slot:
         self._request = 0
         try:
             self._request = child.write(request)
-        except BrokenPipeError:  # its death is noticed elsewhere, and the job comes back unread
+        except BrokenPipeError:
+            self._deaf()
             return
         if self._request < len(request):
             self._rest = request[self._request :]
@@ -175,7 +177,10 @@ class Slot:
                 try:
                     await trio.lowlevel.wait_writable(child.stdin)
                     count = child.write(rest)
-                except (OSError, trio.ClosedResourceError):  # the child is gone, or is being asked to go
+                except BrokenPipeError:
+                    self._deaf()
+                    return
+                except (OSError, trio.ClosedResourceError):  # it is being asked to go
                     return
                 self._request += count
                 rest = rest[count:]
@@ -184,24 +189,37 @@ class Slot:
                 self.deadline = float("inf")
                 self._free()
 
+    def _deaf(self) -> None:
+        """Nobody can read the request any more: the child has died, which is noticed as such, or closed its stdin."""
+        if self.child is not None and not self.child.silent():
+            self._hear(self.child)
+        self.end(Why.DEAF)
+
     # -- hearing ---------------------------------------------------------------------------------------------------
 
     def _hear(self, child: Child) -> None:
-        """Act on everything that can be read now, until it is over."""
-        while self._ending is None and self._hear_chunk(child):
-            pass
+        """Act on what was said until now. A pipe holds at most a mebibyte, and what comes while that is read is not
+        waited for: a child that never stops talking would keep us here."""
+        for _ in range(PIPE_CHUNKS):
+            if self._ending is not None or self._hear_chunk(child) is None:
+                break
 
-    def _hear_chunk(self, child: Child) -> bool:
-        """Act on what can be read now; False when there is nothing (more)."""
+    def _overhear(self, child: Child) -> bool:
+        """What the pool's ears call; True where the child says more than anybody wants to know."""
+        return (self._hear_chunk(child) or 0) > CHATTER
+
+    def _hear_chunk(self, child: Child) -> int | None:
+        """Act on what can be read now; the number of replies it was, None when there is nothing (more)."""
         try:
             data = os.read(child.stdout, CHUNK)
         except BlockingIOError:
-            return False
+            return None
         if not data:
             self.end(Why.EXITED if self._dead else Why.CLOSED)
-            return False
+            return None
         final = False
-        for step in self._conversation.hear(data):
+        steps = self._conversation.hear(data)
+        for step in steps:
             if isinstance(step, Broken):
                 self._late = step.late
                 self.end(step.why, step.text)
@@ -216,7 +234,7 @@ class Slot:
                 self.end(Why.RECYCLE)
             else:
                 self._free()
-        return True
+        return len(steps)
 
     def _progress(self, reply: Reply) -> None:
         assert self.run is not None
@@ -227,7 +245,8 @@ class Slot:
         self._retires = self._retires or reply.recycle
         self.jobs_done += 1
         self.pool.jobs_done += 1
-        self._finish(verdict_of(reply, self._stderr.since_mark))
+        assert self.run is not None
+        self._finish(verdict_of(reply, self._stderr.since_mark, len(memoryview(self.run.row.payload))))
         self.pool.answered()
 
     # -- ending ----------------------------------------------------------------------------------------------------
@@ -241,7 +260,7 @@ class Slot:
         self._over.set()
         self.pool.ears.ignore(self.child.stdout)
         self.pool.not_idle(self)
-        if not (why.by_itself or why.polite):
+        if why is not Why.EXITED and not (why.polite or why.perhaps_exiting):
             log.warning(
                 "worker_ended",
                 pool=self.pool.name,

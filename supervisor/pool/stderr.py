@@ -20,6 +20,7 @@ KEEP = 4096  # bytes, for the attempt's error
 MAX_LINE = 4096  # bytes of one log line; the rest of it is cut
 LINES_PER_SECOND = 200
 BURST = 1000
+REPORT_EVERY = 1.0  # seconds
 DRAIN = 0.1  # seconds to read what a dead child left behind
 
 
@@ -35,6 +36,7 @@ class StderrLog:
         self._allowance = float(BURST)
         self._refilled = time.monotonic()
         self._dropped = 0
+        self._reported = 0.0  # monotonic
         self._ended = trio.Event()
         self._pid = 0
 
@@ -64,19 +66,22 @@ class StderrLog:
             self._take(data)
         if self._line:
             self._log_line(bytes(self._line))
-        self._report_dropped()
+        self._report_dropped(now=True)
         self._ended.set()
 
     async def drain(self) -> None:
         """Return when everything was read, or soon after: a process that left the tree may hold the pipe open."""
         with trio.move_on_after(DRAIN):
             await self._ended.wait()
-        self._report_dropped()
+        self._report_dropped(now=True)
 
     def _take(self, data: bytes) -> None:
         self._total += len(data)
         self._tail += data[-KEEP:]
         del self._tail[:-KEEP]
+        if not self._allowed():
+            self._skip(data)
+            return
         *lines, rest = data.split(b"\n")
         for line in lines:
             if self._line:
@@ -85,10 +90,18 @@ class StderrLog:
             self._log_line(line)
         self._line += rest[: MAX_LINE - len(self._line)]
 
+    def _skip(self, data: bytes) -> None:
+        """Of a flood only the lines are counted: looking at each would cost the loop more than it costs the child."""
+        self._dropped += data.count(b"\n")
+        self._line.clear()
+        self._line += data[data.rfind(b"\n") + 1 :][:MAX_LINE]
+        self._report_dropped()
+
     def _log_line(self, line: bytes) -> None:
         if not self._allowed():
             self._dropped += 1
             return
+        self._allowance -= 1
         self._report_dropped()
         text = line[:MAX_LINE].decode("utf-8", "replace").rstrip("\r")
         log.info("worker_stderr", line=text, **self._where())
@@ -98,15 +111,15 @@ class StderrLog:
             now = time.monotonic()
             self._allowance = min(BURST, self._allowance + (now - self._refilled) * LINES_PER_SECOND)
             self._refilled = now
-        if self._allowance < 1:
-            return False
-        self._allowance -= 1
-        return True
+        return self._allowance >= 1
 
-    def _report_dropped(self) -> None:
-        if self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            log.warning("worker_stderr_dropped", lines=dropped, **self._where())
+    def _report_dropped(self, *, now: bool = False) -> None:
+        """At most once a second, or `now`."""
+        if not self._dropped or not (now or time.monotonic() - self._reported >= REPORT_EVERY):
+            return
+        self._reported = time.monotonic()
+        dropped, self._dropped = self._dropped, 0
+        log.warning("worker_stderr_dropped", lines=dropped, **self._where())
 
     def _where(self) -> dict[str, object]:
         slot = self._slot

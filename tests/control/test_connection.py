@@ -256,6 +256,7 @@ async def test_a_client_that_reads_nothing_is_read_no_more(house: House, service
     talk.close()
     await settled()
     assert service.connections == 1
+    assert len(service.asked) <= 6  # nor is what it had sent by then looked up for nobody
 
 
 async def test_a_client_that_reads_nothing_has_few_big_answers_waiting(house: House, service: FakeService) -> None:

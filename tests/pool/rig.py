@@ -1,4 +1,4 @@
-"""Real pools and real children on the in-memory store: what the tests of the upper layers run on."""
+"""Real pools, real children and a real store, without the socket: what the tests of the upper layers run on."""
 
 import os
 import random
@@ -19,8 +19,8 @@ from supervisor.pool.feeder import Feeder
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
 from supervisor.store.committer import Committer
-from supervisor.store.sqlite import open_sqlite
 from supervisor.store.port import Store
+from supervisor.store.sqlite import open_sqlite
 
 PATIENCE = 20.0  # seconds; a test that needs them has failed
 

@@ -92,7 +92,11 @@ async def test_a_result_that_is_in_the_pipe_already_stands(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("program", "payload"),
-    [("error", {"message": "try again"}), ("throttled", {"retry_after_secs": 3600})],
+    [
+        ("error", {"message": "try again"}),
+        ("throttled", {"retry_after_secs": 3600}),
+        ("throttled", {"retry_after_secs": 0}),
+    ],
 )
 async def test_a_reply_in_the_pipe_that_would_send_the_job_back_ends_it_cancelled(
     tmp_path: Path, program: str, payload: object

@@ -77,7 +77,7 @@ async def test_whatever_comes_no_due_job_waits_beside_an_idle_worker(tmp_path: P
         ended = await daemon.ends(*submitted)
         for gate in gates:
             gate.close()
-    assert watch.looks > 100
+    assert watch.looks > 10
     assert watch.broken == []
     assert {job.state for job in ended} == {State.DONE}
     assert sorted(begun(tmp_path)) == sorted(submitted)

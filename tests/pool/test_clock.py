@@ -8,8 +8,8 @@ from supervisor.config.model import Backoff, QueueConfig
 from supervisor.core.job import MICROS, State
 from supervisor.pool.clock import STEP
 from tests.pool.marked import AHEAD, begun, hold_workers, in_claim_order, marked
-from tests.pool.rig import Rig, rig
-from tests.workers import command
+from tests.pool.rig import Rig, python, rig
+from tests.workers import Gate, command
 
 HOUR = 3600 * MICROS
 ONCE_AN_HOUR = QueueConfig(name="q", max_attempts=2, backoff=Backoff(base=3600.0, cap=3600.0, jitter=0.0))
@@ -111,3 +111,37 @@ async def test_a_retry_waits_for_its_backoff_by_the_wall_clock(tmp_path: Path) -
         daemon.skew = 2 * HOUR
         [job] = await daemon.ends(job_id)
         assert (job.state, job.attempt) == (State.FAILED, 2)
+
+
+@pytest.mark.parametrize(
+    ("program", "payload", "attempts"),
+    [("throttled", {"retry_after_secs": 0, "until": 4}, 4), ("error", {"message": "again"}, 3)],
+)
+async def test_a_job_that_is_sent_back_without_a_wait_begins_again_at_once(
+    tmp_path: Path, program: str, payload: object, attempts: int
+) -> None:
+    queue = QueueConfig(name="q", max_attempts=3, backoff=Backoff(base=0.0, cap=0.0))
+    async with rig(command(program), folder=tmp_path, queue=queue) as daemon:
+        assert (await daemon.run(payload)).attempt == attempts
+
+
+@pytest.mark.parametrize("retry_after", [0, 3600])
+async def test_a_job_that_comes_back_after_its_expiry_ends_expired(tmp_path: Path, retry_after: int) -> None:
+    throttles = python(
+        "import json, sys",
+        "for line in sys.stdin:",
+        "    request = json.loads(line)",
+        "    open(request['payload']).close()",
+        f"    reply = {{'id': request['id'], 'status': 'throttled', 'retry_after_secs': {retry_after}}}",
+        "    print(json.dumps(reply), flush=True)",
+    )
+    with Gate(tmp_path) as gate:
+        async with rig(throttles, folder=tmp_path) as daemon:
+            [job_id] = await daemon.submit(gate.path, expires_at=daemon.now() + HOUR)
+            await daemon.service.pause("q")
+            daemon.skew = HOUR + MICROS
+            [witness] = await daemon.submit(None, expires_at=daemon.now())
+            await daemon.ends(witness)  # the clock has looked, while the job ran
+            gate.open()
+            [job] = await daemon.ends(job_id)
+            assert (job.state, job.attempt) == (State.EXPIRED, 1)

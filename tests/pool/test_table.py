@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.config.model import Backoff, QueueConfig
 from supervisor.core.job import Cause, State
-from tests.pool.rig import rig
+from tests.pool.rig import python, rig
 from tests.workers import Gate, command
 
 TWICE = QueueConfig(name="q", max_attempts=2, backoff=Backoff(base=0.01, cap=0.02))
@@ -116,12 +116,12 @@ async def test_a_death_by_signal_carries_its_name(tmp_path):
 
 
 async def test_an_error_reply_carries_the_stderr_of_its_own_attempt_only(tmp_path):
-    worker = [
-        "python3",
-        "-c",
-        "import sys,json\nfor n,l in enumerate(sys.stdin):\n"
-        " print('words',n,file=sys.stderr,flush=True)\n print(json.dumps({'status':'error'}),flush=True)",
-    ]
+    worker = python(
+        "import json, sys",
+        "for number, line in enumerate(sys.stdin):",
+        "    print('words', number, file=sys.stderr, flush=True)",
+        "    print(json.dumps({'status': 'error'}), flush=True)",
+    )
     async with rig(worker, folder=tmp_path) as daemon:
         await daemon.run(0)
         await daemon.until(lambda: daemon.slot.last_words() == "words 0")
