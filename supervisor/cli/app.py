@@ -58,6 +58,13 @@ class Stoker(click.Group):
             return super().resolve_command(ctx, args)
         raise click.UsageError(f"there is no command {name!r}{_nearest(name)}", ctx)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Ctrl-C ends a command quietly: click would print an empty line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(INTERRUPTED) from None
+
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, and exit: 0 ok, 1 failed or refused, 2 usage or configuration, 3 no daemon, 130 interrupted, 141 nobody
         reads our output any more."""
@@ -98,7 +105,8 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.group(
     cls=Stoker,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 the job failed or the call was refused, 2 usage or configuration, 3 no daemon.",
+    epilog="Exit codes: 0 ok, 1 the job failed or the call was refused, 2 usage or configuration, 3 no daemon, "
+    "130 interrupted, 141 nobody reads the output any more.",
 )
 @place_options
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from supervisor.cli.connection import LOCAL_CONFIG
-from supervisor.cli.failures import Misuse
+from supervisor.cli.failures import Misuse, unusable
 from supervisor.cli.options import places
 from supervisor.config.load import load
 from supervisor.config.model import Config
@@ -32,4 +32,4 @@ def read(file: Path) -> Config:
     try:
         return load(file, environ=os.environ, is_root=os.geteuid() == 0)
     except StartError as error:
-        raise Misuse(error.message) from None
+        raise unusable(error.message) from None

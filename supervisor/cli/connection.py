@@ -5,9 +5,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from protocol.client import CallFailed, Client, ClientError, Disconnected, NoDaemon, find_socket
-from supervisor.cli.failures import Failed, Misuse, NoDaemonThere
+from protocol.client import CallFailed, ClientError, Disconnected, NoDaemon, find_socket
+from supervisor.cli.failures import Failed, Misuse, NoDaemonThere, unusable
 from supervisor.cli.options import Places, places
+from supervisor.cli.verbatim import VerbatimClient
 
 LOCAL_CONFIG = "stoker.toml"
 
@@ -17,10 +18,11 @@ class Unanswered(NoDaemonThere):
 
 
 @contextmanager
-def daemon(timeout: float | None = None) -> Iterator[Client]:
+def daemon(timeout: float | None = None) -> Iterator[VerbatimClient]:
     """A connected client; its errors come out as sentences with exit codes. `timeout`: seconds for each call."""
     try:
-        with connect(candidates(places()), timeout) as client:
+        client = connect(candidates(places()), timeout)
+        with client:
             yield client
     except CallFailed as error:
         raise refusal(error) from None
@@ -40,11 +42,11 @@ def refusal(error: CallFailed) -> Failed:
     return Failed(error.message if error.code != "internal" else f"the daemon failed: {error.message}")
 
 
-def connect(paths: list[str], timeout: float | None = None) -> Client:
+def connect(paths: list[str], timeout: float | None = None) -> VerbatimClient:
     """The first that answers."""
     for path in paths:
         try:
-            return Client(path, timeout)
+            return VerbatimClient(path, timeout)
         except NoDaemon:
             continue
     raise NoDaemonThere(_unreachable(paths))
@@ -85,7 +87,7 @@ def _load_socket(file: str) -> str:
     try:
         return str(load_socket(Path(file), environ=os.environ, is_root=os.geteuid() == 0))
     except StartError as error:
-        raise Misuse(error.message) from None
+        raise unusable(error.message) from None
 
 
 def _usual() -> list[str]:

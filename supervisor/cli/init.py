@@ -40,7 +40,7 @@ def init(folder: str, force: bool) -> None:
             file.write_text(text, encoding="utf-8")
         (place / WORKER_FILE).chmod(0o755)
     except OSError as error:
-        raise Misuse(f"cannot write {error.filename}: {error.strerror}") from None
+        raise Misuse(f"cannot write {error.filename}: {_reason(error)}; choose another folder") from None
     for file in files:
         output.write(f"wrote {file}")
     _tell_next(place)
@@ -53,6 +53,12 @@ def _refuse_existing(files: list[Path]) -> None:
             f"{' and '.join(there)} {'exists' if len(there) == 1 else 'exist'} already; "
             "nothing is written: choose another folder, or overwrite with --force"
         )
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileExistsError):
+        return "it is a file, where a folder is wanted"
+    return error.strerror or str(error)
 
 
 def _settings(place: Path) -> dict[str, Any]:

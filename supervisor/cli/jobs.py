@@ -10,10 +10,10 @@ from supervisor.cli import output, tables
 from supervisor.cli.connection import daemon, refusal
 from supervisor.cli.failures import say
 from supervisor.cli.job_page import show_job
-from supervisor.cli.options import json_option, place_options
+from supervisor.cli.options import id_type, json_option, place_options
 
-ids_argument = click.argument("ids", metavar="ID...", nargs=-1, required=True)
-id_argument = click.argument("job_id", metavar="ID")
+ids_argument = click.argument("ids", metavar="ID...", type=id_type, nargs=-1, required=True)
+id_argument = click.argument("job_id", metavar="ID", type=id_type)
 
 
 @click.command()
@@ -21,7 +21,7 @@ id_argument = click.argument("job_id", metavar="ID")
 @click.option("--key", metavar="TEXT", help="The job that was submitted with it.")
 @json_option
 @place_options
-@click.argument("job_id", metavar="[ID]", required=False)
+@click.argument("job_id", metavar="[ID]", type=id_type, required=False)
 def get(job_id: str | None, client: str | None, key: str | None, as_json: bool) -> None:
     """Show a job, with its payload, result and failed attempts."""
     if (job_id is None) == (key is None) or (client is None) != (key is None):

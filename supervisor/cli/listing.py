@@ -40,6 +40,8 @@ def list_jobs(as_json: bool, state: tuple[str, ...], **filters: Any) -> None:
         wanted["state"] = list(state)
     with daemon() as client:
         page = client.list(**wanted)
+        if not page["jobs"] and filters["queue"] is not None and not as_json:
+            client.queues(filters["queue"])  # a misspelled queue is refused here, and the known ones are named
     if as_json:
         output.write_json(page)
         return

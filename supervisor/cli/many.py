@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 import click
 
-from protocol.client import CallFailed, Client, Disconnected
+from protocol.client import CallFailed, Disconnected
 from supervisor.cli import output
 from supervisor.cli.connection import daemon
 from supervisor.cli.endings import patience
 from supervisor.cli.failures import Failed, Misuse, NoDaemonThere, say
 from supervisor.cli.main import INTERRUPTED
-from supervisor.cli.payload import parse
+from supervisor.cli.payload import checked
+from supervisor.cli.verbatim import VerbatimClient
 from supervisor.cli.wait import report_each
 
 BATCH = 500  # jobs in one transaction
@@ -32,7 +33,7 @@ class Order(NamedTuple):
 class Batch(NamedTuple):
     first: int  # line of stdin
     last: int
-    payloads: list[Any]
+    payloads: list[str]  # JSON
 
 
 def print_answer(answer: dict[str, Any], as_json: bool) -> None:
@@ -61,31 +62,33 @@ def submit_lines(order: Order) -> None:
                 raise click.exceptions.Exit(1)
 
 
-def _submit_batch(client: Client, order: Order, batch: Batch, before: int) -> list[dict[str, Any]]:
+def _submit_batch(client: VerbatimClient, order: Order, batch: Batch, before: int) -> list[dict[str, Any]]:
     """All of them or none; `before` is how many jobs were submitted earlier, for the words of an error."""
     lines = f"lines {batch.first} to {batch.last} of stdin"
     earlier = f"; the {before} jobs before them are submitted" if before else ""
-    jobs = [{**order.options, "queue": order.queue, "payload": payload} for payload in batch.payloads]
     try:
-        return client.submit_many(jobs)
+        return client.submit_texts(order.queue, batch.payloads, order.options)
     except CallFailed as error:
         raise Failed(f"{lines} were refused: {error.message}{earlier}") from None
     except Disconnected:
         raise NoDaemonThere(f"the daemon went away before it answered for {lines}{earlier}") from None
+    except KeyboardInterrupt:
+        say(f"interrupted before the daemon answered for {lines}: all of them may be queued, or none{earlier}")
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def _batches() -> Iterator[Batch]:
     """Blank lines are passed over. A line that is no JSON is reported only after those before it are yielded: what was
     submitted is then exactly what stands before it."""
     numbers: list[int] = []
-    payloads: list[Any] = []
+    payloads: list[str] = []
     size = 0
     some = False
     for number, line in enumerate(sys.stdin.buffer, 1):
         if not line.strip():
             continue
         try:
-            payload = parse(line, f"line {number} of stdin")
+            payload = checked(line, f"line {number} of stdin")
         except Misuse as error:
             if payloads:
                 yield Batch(numbers[0], numbers[-1], payloads)

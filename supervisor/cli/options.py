@@ -54,6 +54,13 @@ def place_options(command: Command) -> Command:
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for programs.")
 
 
+def id_type(text: str) -> str:
+    """A job's id. An argument's `type`."""
+    if not text.strip():
+        raise click.BadParameter("it is empty; is a variable of the shell not set?")
+    return text
+
+
 def duration(text: str) -> float:
     """Seconds, from text as people write them: 30s, 1h30m. An option's `type`."""
     from supervisor.config.quantities import parse_duration

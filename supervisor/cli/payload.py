@@ -1,7 +1,9 @@
-"""JSON from the command line and from stdin, with an error that says where it went wrong and why it may have."""
+"""JSON from the command line and from stdin, with an error that says where it went wrong and why it may have.
+
+The text is checked and handed on as it is: decoding and encoding it would change its numbers.
+"""
 
 import json
-import math
 from typing import Any, NoReturn
 
 from supervisor.cli.failures import Misuse
@@ -9,8 +11,9 @@ from supervisor.cli.failures import Misuse
 EXCERPT = 40  # characters of the text that are quoted in an error
 
 
-def parse(text: str | bytes, name: str) -> Any:
-    """The value; raises Misuse, in one sentence that begins with `name` ("the payload", "line 3 of stdin").
+def checked(text: str | bytes, name: str) -> str:
+    """The same JSON on one line; raises Misuse, in one sentence that begins with `name` ("the payload", "line 3 of
+    stdin").
 
     `text` as str came through a shell, which is where quotes get lost.
     """
@@ -18,10 +21,10 @@ def parse(text: str | bytes, name: str) -> Any:
     if not decoded.strip():
         raise Misuse(f"{name} is empty: write null where there is nothing to say")
     try:
-        value = json.loads(decoded, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(decoded, parse_constant=_refuse, parse_float=str, parse_int=str)  # no limit to digits
         if "\\ud" in decoded.lower():
             _refuse_lone_surrogates(value)
-        return value
+        return decoded.strip().replace("\n", " ")  # inside strings they are escaped
     except json.JSONDecodeError as error:
         hint = _hint(decoded) if isinstance(text, str) else ""
         raise Misuse(f"{name} is not JSON: {error.msg} at {_position(error)}{_near(error)}{hint}") from None
@@ -44,13 +47,6 @@ def _decode(text: str | bytes, name: str) -> str:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a JSON number")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError(f"the number {digits[:EXCERPT]} is too large")
-    return number
 
 
 def _refuse_lone_surrogates(value: Any) -> None:
@@ -77,6 +73,8 @@ def _near(error: json.JSONDecodeError) -> str:
 def _hint(text: str) -> str:
     """What the shell may have done to the text."""
     bare = text.strip()
+    if bare[0] == "@":
+        return "; a file's content comes through stdin: write - in place of the payload, and < FILE behind it"
     if bare[0] in "{[" and '"' not in bare and any(letter.isalpha() for letter in bare):
         return '; the shell has probably taken the quotes: write \'{"key": "value"}\', in single quotes'
     if bare[0].isalpha() and '"' not in bare:

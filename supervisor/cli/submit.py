@@ -8,9 +8,11 @@ import click
 from supervisor.cli.connection import daemon
 from supervisor.cli.endings import patience
 from supervisor.cli.failures import Misuse, say
+from supervisor.cli.main import INTERRUPTED
 from supervisor.cli.many import Order, print_answer, submit_lines
 from supervisor.cli.options import duration, instant, json_option, place_options
-from supervisor.cli.payload import parse
+from supervisor.cli.payload import checked
+from supervisor.cli.verbatim import VerbatimClient
 from supervisor.cli.wait import report_each
 
 
@@ -64,21 +66,21 @@ def _check(wait: bool, timeout: float | None, many: bool, job: dict[str, Any]) -
         raise click.UsageError("--key and --unique are for one job, --many would give them to each")
 
 
-def _payload(words: tuple[str, ...]) -> Any:
+def _payload(words: tuple[str, ...]) -> str:
     if not words:
-        return None
+        return "null"
     if len(words) > 1:
         raise Misuse(
             f"the payload came as {len(words)} arguments, the shell has split it: put the whole JSON in single quotes"
         )
     if words[0] == "-":
-        return parse(sys.stdin.buffer.read(), "the payload on stdin")
-    return parse(words[0], "the payload")
+        return checked(sys.stdin.buffer.read(), "the payload on stdin")
+    return checked(words[0], "the payload")
 
 
-def _submit_one(order: Order, payload: Any) -> None:
+def _submit_one(order: Order, payload: str) -> None:
     with daemon() as client:
-        answer = client.submit(order.queue, payload, **order.options)
+        answer = _accepted(client, order, payload)
         if answer.get("same") is False:
             say(f"job {answer['id']} was there before, and its queue or payload is another")
         if not order.wait:
@@ -89,3 +91,15 @@ def _submit_one(order: Order, payload: Any) -> None:
             fine = report_each(client, ids, order.timeout, order.as_json)
     if not fine:
         raise click.exceptions.Exit(1)
+
+
+def _accepted(client: VerbatimClient, order: Order, payload: str) -> dict[str, Any]:
+    try:
+        return client.submit_text(order.queue, payload, order.options)
+    except KeyboardInterrupt:
+        if "key" in order.options:
+            look = "the same command again, with the same --key, makes no second one"
+        else:
+            look = f"look with `stoker list --queue {order.queue}`; with --client and --key a submit can be repeated"
+        say(f"interrupted before the daemon answered: the job may have been queued; {look}")
+        raise click.exceptions.Exit(INTERRUPTED) from None

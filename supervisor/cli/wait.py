@@ -9,7 +9,7 @@ from supervisor.cli import output, tables
 from supervisor.cli.connection import daemon
 from supervisor.cli.endings import Ending, blame, complaint, endings, patience
 from supervisor.cli.failures import say
-from supervisor.cli.options import duration, json_option, place_options
+from supervisor.cli.options import duration, id_type, json_option, place_options
 
 COLUMNS = (tables.Column("ID"), tables.Column("STATE", word=True), tables.Column("RESULT", give=True))
 
@@ -18,7 +18,7 @@ COLUMNS = (tables.Column("ID"), tables.Column("STATE", word=True), tables.Column
 @click.option("--timeout", type=duration, help="How long at most (30s, 5m); the jobs go on.")
 @json_option
 @place_options
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("ids", metavar="ID...", type=id_type, nargs=-1, required=True)
 def wait(ids: tuple[str, ...], timeout: float | None, as_json: bool) -> None:
     """Wait until jobs have ended; exit 0 if all are done.
 

@@ -11,6 +11,7 @@ import trio
 
 from protocol.control import PoolView, QueueView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, QueueConfig
+from supervisor.control.complaints import cut
 from supervisor.control.times import to_rfc3339
 from supervisor.core.job import MICROS, Job, NewJob, State
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
@@ -20,6 +21,8 @@ from supervisor.store.committer import Committer
 from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
 
 T = TypeVar("T")
+
+WAIT_SLICE = 50  # ids
 
 
 class Service:
@@ -62,7 +65,7 @@ class Service:
         except KeyError:
             known = ", ".join(sorted(self._queues))
             raise UnknownQueue(
-                f"there is no queue {name!r}: the configuration has {known}", known=sorted(self._queues)
+                f'there is no queue "{cut(name)}": the configuration has {known}', known=sorted(self._queues)
             ) from None
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
@@ -78,7 +81,7 @@ class Service:
     async def find(self, client: str, key: str) -> Job:
         job_id = await self._committer.read(lambda store: store.find(client, key))
         if job_id is None:
-            raise NotFound(f"client {client!r} has no job with key {key!r}")
+            raise NotFound(f'client "{cut(client)}" has no job with key "{cut(key)}"')
         return await self.get(job_id)
 
     async def wait(self, ids: Sequence[str], timeout: float | None) -> list[Job]:
@@ -96,9 +99,9 @@ class Service:
         for job_id in wanted:
             self._feeder.waiters.add(job_id, tell)
         try:
-            found = await self._committer.read(lambda store: store.get(wanted))
-            for job_id, job in zip(wanted, found, strict=True):
-                if job is None or job.state.final:
+            # In slices, so that whoever waits for thousands lets the submits of others in between.
+            for start in range(0, len(wanted), WAIT_SLICE):
+                for job_id, job in (await self._committer.read(_Ended(wanted[start : start + WAIT_SLICE]))).items():
                     tell(job_id, job)
             if not over.is_set():  # waiting for what has happened would still be a turn of the loop
                 with trio.move_on_after(float("inf") if timeout is None else timeout):
@@ -161,14 +164,14 @@ class Service:
     async def _change(self, job_id: str, verb: Callable[[Store], list[Changed]]) -> Changed:
         """Cancel or delete a job that no child has; none gets it meanwhile."""
         self._feeder.hold(job_id)
-        reread = True
         try:
-            # Once handed over it will happen, whether or not the caller is still there to hear of it.
+            # Once handed over it will happen, whether or not the caller is still there to hear of it. The hold ends in
+            # the order of the commits: a read that comes after it must find the job let go, or would leave it out.
             with trio.CancelScope(shield=True):
-                [changed] = await self._committer.write(verb)
-            reread = False
-        finally:
-            self._feeder.unhold(job_id, reread=reread)
+                [changed] = await self._committer.write(verb, lambda _: self._feeder.unhold(job_id, reread=False))
+        except BaseException:
+            self._feeder.unhold(job_id, reread=True)
+            raise
         if changed.before is None:
             raise _no_job(job_id)
         return changed
@@ -262,7 +265,8 @@ class Service:
         if name is None:
             return list(self._pools.values())
         if name not in self._pools:
-            raise NotFound(f"there is no pool {name!r}: the configuration has {', '.join(sorted(self._pools))}")
+            known = ", ".join(sorted(self._pools))
+            raise NotFound(f'there is no pool "{cut(name)}": the configuration has {known}')
         return [self._pools[name]]
 
     def _queue_view(self, name: str, counts: QueueCounts | None) -> QueueView:
@@ -286,6 +290,19 @@ class Service:
         )
 
 
+class _Ended:
+    """A read: which of these jobs have ended, whole, and None for those that are not there."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
+
+    def __call__(self, store: Store) -> dict[str, Job | None]:
+        states = dict(zip(self._ids, store.states(self._ids), strict=True))
+        final = [job_id for job_id, state in states.items() if state is not None and state.final]
+        ended = dict(zip(final, store.get(final) if final else (), strict=True))
+        return {**{job_id: None for job_id, state in states.items() if state is None}, **ended}
+
+
 def _ended(ids: Sequence[str], ended: dict[str, Job | None], timeout: float | None) -> list[Job]:
     for job_id, job in ended.items():
         if job is None:
@@ -302,7 +319,7 @@ def _ended(ids: Sequence[str], ended: dict[str, Job | None], timeout: float | No
 
 
 def _no_job(job_id: str) -> NotFound:
-    return NotFound(f"there is no job {job_id}: it was deleted, or never was")
+    return NotFound(f'there is no job "{cut(job_id)}": it was deleted, or never was')
 
 
 def _running(job_id: str) -> Conflict:

@@ -120,9 +120,17 @@ def spawn(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], mark: st
         os.close(fd)
     with contextlib.suppress(OSError):  # it may be gone already
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, _NOFILE)
-    for fd in (in_write, out_read, err_read):
-        os.set_blocking(fd, False)
-    return Child(process, in_write, out_read, err_read, f"{MARK}={mark}".encode())
+    ours = (in_write, out_read, err_read)
+    try:
+        for fd in ours:
+            os.set_blocking(fd, False)
+        return Child(process, *ours, f"{MARK}={mark}".encode())
+    except OSError as error:  # no descriptor left for its pidfd
+        signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+        for fd in ours:
+            os.close(fd)
+        raise SpawnFailed(f"cannot start {command[0]!r}: {_why(error, cwd)}") from None
 
 
 def _with_death_signal(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> list[str]:

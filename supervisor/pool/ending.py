@@ -11,6 +11,7 @@ from supervisor.pool.tree import end_session
 
 log = structlog.get_logger("stoker.pool")
 
+TRY_AGAIN = 0.5  # seconds
 POLITE = 1.0  # seconds an idle child has to go by itself once its stdin is closed
 
 
@@ -25,9 +26,21 @@ async def end_tree(child: Child, why: Why, kill_grace: float) -> None:
         await _gone(child, kill_grace)
     child.signal(signal.SIGKILL)
     await child.dead.wait()
-    left = await trio.to_thread.run_sync(end_session, child.pid, child.mark)
+    left = await _end_the_rest(child)
     if left:
         log.error("worker_tree_survived", pid=child.pid, left=left)
+
+
+async def _end_the_rest(child: Child) -> list[int]:
+    """As end_session, in a thread. Where that cannot even be tried (no thread or descriptor to be had, which a fork
+    bomb may see to), it is tried again until it can: an attempt is not judged while its tree may live."""
+    while True:
+        try:
+            return await trio.to_thread.run_sync(end_session, child.pid, child.mark)
+        except (OSError, RuntimeError) as error:
+            log.warning("worker_tree_out_of_reach", pid=child.pid, error=str(error))
+            child.signal(signal.SIGKILL)
+            await trio.sleep(TRY_AGAIN)
 
 
 async def _gone(child: Child, seconds: float) -> bool:

@@ -211,10 +211,11 @@ class Feeder:
         outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
         run.outcome = outcome
         run.slot = None
-        waited_for = run.id in self.waiters and outcome.state.final
-        self._committer.outcome(outcome, run, get=run.id if waited_for else None)
+        run.waited_for = run.id in self.waiters and outcome.state.final
+        self._committer.outcome(outcome, run, get=run.id if run.waited_for else None)
 
     def _recorded(self, runs: Sequence[Run], oks: Sequence[bool]) -> None:
+        late: list[str] = []
         for run, ok in zip(runs, oks, strict=True):
             del self.running[run.id]
             run.settle()
@@ -226,6 +227,9 @@ class Feeder:
                 self._sent_back(run, outcome)
             else:
                 self.lines[run.row.queue].finished.total += 1
+                if not run.waited_for and run.id in self.waiters:  # somebody came to wait after it was handed over
+                    late.append(run.id)
+        self.ended(late)
         if not self.running:
             self.quiet()
 

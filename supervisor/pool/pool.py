@@ -59,7 +59,7 @@ class Pool:
             nursery.start_soon(self._stop_if_cancelled)
             async with trio.open_nursery() as lives:
                 for slot in self.slots:
-                    lives.start_soon(self._keep_filled, slot)
+                    lives.start_soon(self._keep_filled_or_stop, slot)
             nursery.cancel_scope.cancel()
         self.ears.close()
 
@@ -78,6 +78,14 @@ class Pool:
             self.stop()
 
     # -- lives -----------------------------------------------------------------------------------------------------
+
+    async def _keep_filled_or_stop(self, slot: Slot) -> None:
+        """A bug in one life must end the daemon, loudly: its siblings are shielded, and would go on regardless."""
+        try:
+            await self._keep_filled(slot)
+        except Exception:
+            self.stop()
+            raise
 
     async def _keep_filled(self, slot: Slot) -> None:
         while not self._stopping.is_set():

@@ -16,11 +16,11 @@ class Stat(NamedTuple):
 
 
 def stat(pid: int) -> Stat | None:
-    """None: there is no such process (any more)."""
+    """None: there is no such process (any more). OSError: nobody can tell now (too many open files)."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             text = file.read()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
     # The second field is the program's name in parentheses and may hold anything, parentheses included.
     fields = text[text.rindex(b")") + 2 :].split()
@@ -46,7 +46,7 @@ def has_environ(pid: int, entry: bytes) -> bool:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             return entry in file.read().split(b"\0")
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
 
 

@@ -47,7 +47,8 @@ class Remains:
         return name
 
     def forget(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
+        # One that stays does no harm: the next start finds nobody of that number and start time.
+        with contextlib.suppress(OSError):
             os.unlink(self.folder / name)
 
     def end_previous(self) -> int:

@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 class Run:
     """`started_at` is UTC microseconds, `timeout` the seconds the job itself may take."""
 
-    __slots__ = ("_settled", "attempt", "cancel", "outcome", "pid", "progress", "row", "slot", "started_at", "timeout")
+    __slots__ = (
+        "_settled",
+        "attempt",
+        "cancel",
+        "outcome",
+        "pid",
+        "progress",
+        "row",
+        "slot",
+        "started_at",
+        "timeout",
+        "waited_for",
+    )
 
     def __init__(self, row: Ready, started_at: int, timeout: float) -> None:
         self.row = row
@@ -28,6 +40,7 @@ class Run:
         self.cancel = False
         self.progress: Reply | None = None
         self.outcome: Outcome | None = None  # decided; from then on it only waits for the disk
+        self.waited_for = False  # already when it was decided
         self._settled: trio.Event | None = None
 
     @property

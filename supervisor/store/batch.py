@@ -78,6 +78,10 @@ class Batch:
         for name in self.__slots__:
             getattr(self, name).extend(getattr(other, name))
 
+    def calls(self) -> "list[Call[Any]]":
+        """Everything in it that somebody may wait for."""
+        return [*self.submits, *self.writes, *self.reads]
+
 
 class Answers:
     """A batch's answers, on their way back to the loop."""

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import trio
 
 from supervisor.core.job import Claim, Job, NewJob, Outcome
+from supervisor.errors import StoreUnavailable
 from supervisor.store.batch import Answers, Batch, Call, Submit
 from supervisor.store.port import Store, Submitted
 from supervisor.store.writer import Writer
@@ -64,6 +65,7 @@ class Committer:
             await self._ended.wait()
             nursery.cancel_scope.cancel()
         if self._crash is not None:
+            self._refuse_the_rest()
             raise self._crash
 
     async def _flush_riders(self) -> None:
@@ -77,6 +79,17 @@ class Committer:
     def _flush(self) -> None:
         batch, self._next = self._next, Batch()
         self._queue.put(batch)
+        if self._crash is not None:
+            self._refuse_the_rest()
+
+    def _refuse_the_rest(self) -> None:
+        """The thread has died of a bug, and the daemon is about to: nobody is left waiting for an answer, since some
+        wait under a shield."""
+        while not self._queue.empty():
+            batch = self._queue.get()
+            for call in batch.calls() if batch is not None else ():
+                call.error = StoreUnavailable("the store's thread has died, and the daemon with it: see its log")
+                trio.lowlevel.current_trio_token().run_sync_soon(call.deliver)
 
     def close(self) -> None:
         """Everything handed over so far is still carried out; then `run` returns."""
@@ -160,9 +173,11 @@ class Committer:
         def report(reason: str | None) -> None:
             token.run_sync_soon(self._set_failing, reason)
 
+        writer = Writer(self._store, self._queue, deliver, report)
         try:
-            Writer(self._store, self._queue, deliver, report).run()
+            writer.run()
         except BaseException as crash:
             self._crash = crash
+            self._queue.put(writer.playing)
         with contextlib.suppress(trio.RunFinishedError):
             token.run_sync_soon(self._ended.set)

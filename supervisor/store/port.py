@@ -201,6 +201,10 @@ class Store(Protocol):
         """Whole jobs, as the open transaction (or else the last commit) sees them."""
         ...
 
+    def states(self, job_ids: Sequence[str]) -> list[State | None]:
+        """The same, but no more than their states: for asking about many without reading what they carry."""
+        ...
+
     def find(self, client: str, key: str) -> str | None:
         """The id of the job that holds this idempotency key."""
         ...

@@ -32,6 +32,7 @@ class Writer:
         self._tell = report
         self._held = Batch()  # claims and outcomes that would not go to the disk yet, and reads owed to waiters
         self._reported: str | None = None
+        self.playing = Batch()  # what would be left unanswered if this thread died now
 
     def run(self) -> None:
         """Returns when everything is on disk and the store is closed."""
@@ -61,6 +62,7 @@ class Writer:
             batch.add(more)
 
     def _play(self, batch: Batch) -> None:
+        self.playing = batch
         if self._held.claims or self._held.outcomes or self._held.gets:
             held, self._held = self._held, Batch()
             held.add(batch)
@@ -76,6 +78,7 @@ class Writer:
             done = self._write_in_parts(batch, StoreUnavailable(f"the store failed unexpectedly: {bug}"))
         self._read(batch, done)
         self._deliver(done)
+        self.playing = Batch()
         self._store.tidy()
 
     def _write(self, batch: Batch, done: Answers) -> None:
@@ -143,9 +146,9 @@ class Writer:
             try:
                 done.found = self._store.get(batch.gets)
                 done.gets = batch.gets
-            except StokerError as error:
+            except StoreUnavailable as error:
                 self._held.gets += batch.gets
-                self._report(_reason(error))
+                self._report(error.message)
         for call in batch.reads:
             try:
                 call.result = call.fn(self._store)

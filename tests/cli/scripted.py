@@ -38,6 +38,7 @@ class ScriptedDaemon:
         self.path = path
         self.answers: dict[str, Any] = {}
         self.calls: list[tuple[str, Params]] = []
+        self.lines: list[bytes] = []
         self._called = threading.Condition()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -81,7 +82,8 @@ class ScriptedDaemon:
     def _converse(self, connection: socket.socket) -> None:
         with suppress(OSError), connection, connection.makefile("rb") as lines:
             for line in lines:
-                request = json.loads(line)
+                self.lines.append(line)
+                request = json.loads(line, parse_int=_integer)
                 try:
                     answer = self._answer(request["method"], request["params"])
                 except Silence:
@@ -104,3 +106,8 @@ class ScriptedDaemon:
             number = refusal.code if isinstance(refusal.code, int) else -32000
             data = {} if isinstance(refusal.code, int) else {"data": {"code": refusal.code}}
             return {"error": {"code": number, "message": str(refusal), **data}}
+
+
+def _integer(digits: str) -> int | str:
+    """Python reads no longer ones."""
+    return int(digits) if len(digits) <= 4300 else digits

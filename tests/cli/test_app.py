@@ -19,7 +19,17 @@ def test_help_lists_every_command_and_the_exit_codes(stoker: Run) -> None:
     result = stoker("--help")
     assert result.exit_code == 0
     assert all(f"  {name} " in result.stdout for name in COMMANDS)
-    assert "Exit codes: 0 ok" in result.stdout
+    shown = " ".join(result.stdout.split())
+    assert shown.endswith(
+        "Exit codes: 0 ok, 1 the job failed or the call was refused, 2 usage or configuration, 3 no daemon, "
+        "130 interrupted, 141 nobody reads the output any more."
+    )
+
+
+def test_without_arguments_the_help_is_printed_as_it_is(stoker: Run) -> None:
+    result = stoker()
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == stoker("--help").stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,6 +1,8 @@
 """stoker check-config, and what serve says of a configuration it cannot use."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -84,4 +86,24 @@ def test_the_systems_is_used_where_the_folder_has_none(folder: Path, stoker: Run
 def test_one_that_is_not_there_is_named(folder: Path, stoker: Run) -> None:
     result = stoker("check-config", "-c", "none.toml")
     assert result.exit_code == 2
-    assert "none.toml: cannot be read: No such file or directory" in result.stderr
+    assert result.stderr == (
+        "stoker: none.toml: cannot be read: No such file or directory; "
+        "write one with `stoker init`, or name another with -c FILE\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["check-config", "status"])
+def test_one_that_may_not_be_read_says_what_to_do(
+    folder: Path, stoker: Run, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> bytes:  # permissions do not keep root out
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    Path("stoker.toml").write_text("[pools.a]\n")
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    result = stoker(command, "-c", "stoker.toml")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "stoker: stoker.toml: cannot be read: Permission denied; "
+        "run the command as a user who may read it, or change its permissions\n"
+    )

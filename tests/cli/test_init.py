@@ -76,7 +76,10 @@ def test_a_place_that_cannot_be_written_is_named(folder: Path, stoker: Run) -> N
     (folder / "file").touch()
     result = stoker("init", "file/sub")
     assert result.exit_code == 2
-    assert result.stderr == "stoker: cannot write file/sub: Not a directory\n"
+    assert result.stderr == "stoker: cannot write file/sub: Not a directory; choose another folder\n"
+    assert stoker("init", "file").stderr == (
+        "stoker: cannot write file: it is a file, where a folder is wanted; choose another folder\n"
+    )
 
 
 def test_a_command_that_the_path_does_not_know_is_shown_as_it_was_called(

@@ -115,3 +115,10 @@ def test_json_of_several_is_a_line_each(daemon: ScriptedDaemon, stoker: Run) -> 
     daemon.on("cancel", lambda params: job("cancelled", id=params["id"]))
     result = stoker("cancel", ID, OTHER_ID, "--json")
     assert [one["id"] for one in lines_of_json(result.stdout)] == [ID, OTHER_ID]
+
+
+@pytest.mark.parametrize("command", ["get", "position", "cancel", "retry", "delete", "wait"])
+def test_an_empty_id_is_a_wrong_command_line(daemon: ScriptedDaemon, stoker: Run, command: str) -> None:
+    result = stoker(command, "")
+    assert (result.exit_code, daemon.calls) == (2, [])
+    assert "it is empty; is a variable of the shell not set?" in result.stderr

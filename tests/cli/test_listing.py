@@ -5,12 +5,13 @@ import json
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.samples import ID, OTHER_ID, ago, error, job, listed
-from tests.cli.scripted import ScriptedDaemon
+from tests.cli.samples import ID, OTHER_ID, ago, error, job, listed, queue
+from tests.cli.scripted import Refuse, ScriptedDaemon
 
 
 def test_filters_are_sent_as_the_protocol_names_them(daemon: ScriptedDaemon, stoker: Run) -> None:
     daemon.on("list", {"jobs": [], "total": 0, "next": None})
+    daemon.on("queues", {"queues": [queue()]})
     stoker("list")
     stoker(
         *("list", "--queue", "thumbs", "--state", "failed", "--state", "expired", "--tag", "x"),
@@ -57,6 +58,27 @@ def test_nothing_to_show_is_said_on_stderr(daemon: ScriptedDaemon, stoker: Run) 
     daemon.on("list", {"jobs": [], "total": 0, "next": None})
     result = stoker("list")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no jobs\n")
+
+
+def test_an_empty_list_of_a_queue_that_exists_is_no_error(daemon: ScriptedDaemon, stoker: Run) -> None:
+    daemon.on("list", {"jobs": [], "total": 0, "next": None})
+    daemon.on("queues", {"queues": [queue()]})
+    result = stoker("list", "--queue", "thumbs")
+    assert (result.exit_code, result.stderr) == (0, "no jobs\n")
+    assert daemon.params("queues") == [{"queue": "thumbs"}]
+
+
+def test_an_empty_list_of_a_queue_that_does_not_exist_is_exit_1(daemon: ScriptedDaemon, stoker: Run) -> None:
+    def refuse(_: object) -> None:
+        raise Refuse("unknown_queue", "no queue thumbz; known queues: thumbs")
+
+    empty = {"jobs": [], "total": 0, "next": None}
+    daemon.on("list", empty)
+    daemon.on("queues", refuse)
+    result = stoker("list", "--queue", "thumbz")
+    assert (result.exit_code, result.stderr) == (1, "stoker: no queue thumbz; known queues: thumbs\n")
+    as_json = stoker("list", "--queue", "thumbz", "--json")
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (0, empty)
 
 
 def test_json_is_the_page_as_the_daemon_gave_it(daemon: ScriptedDaemon, stoker: Run) -> None:

@@ -122,3 +122,12 @@ def test_json_prints_an_answer_a_line(daemon: ScriptedDaemon, stoker: Run) -> No
     daemon.on("submit_many", accept)
     result = stoker("submit", "thumbs", "--many", "--json", input="1\n2\n")
     assert lines_of_json(result.stdout) == accept({"jobs": [{"payload": 1}, {"payload": 2}]})["jobs"]
+
+
+def test_the_text_of_each_line_reaches_the_daemon_unchanged(daemon: ScriptedDaemon, stoker: Run) -> None:
+    daemon.on("submit_many", accept)
+    stoker("submit", "thumbs", "--many", input="1e400\n[0.10,  -0]\n")
+    (line,) = daemon.lines
+    assert line.endswith(
+        b'"params":{"jobs":[{"queue":"thumbs","payload":1e400},{"queue":"thumbs","payload":[0.10,  -0]}]}}\n'
+    )

@@ -3,21 +3,23 @@
 import pytest
 
 from supervisor.cli.failures import Misuse
-from supervisor.cli.payload import parse
+from supervisor.cli.payload import checked
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("text", "sent"),
     [
-        ("null", None),
-        ('  {"a": [1, 2.5, "x"]}\n', {"a": [1, 2.5, "x"]}),
-        (b'"\xc3\xa9"', "é"),
-        ('"\\ud83d\\ude00"', "😀"),
-        ("123456789012345678901234567890", 123456789012345678901234567890),
+        ("null", "null"),
+        (b'"\xc3\xa9"', '"é"'),
+        ('"\\ud83d\\ude00"', '"\\ud83d\\ude00"'),
+        (b'\r\n{"a": [1,\n  "x\\n"]}\n', '{"a": [1,   "x\\n"]}'),
+        ("[0.1000000000000000055, 1e400, -0, 1E5]", "[0.1000000000000000055, 1e400, -0, 1E5]"),
+        ('{"a":1,"a":2}', '{"a":1,"a":2}'),
+        ("9" * 5000, "9" * 5000),
     ],
 )
-def test_json_is_taken(text: str | bytes, value: object) -> None:
-    assert parse(text, "the payload") == value
+def test_json_is_handed_on_as_it_was_written_but_on_one_line(text: str | bytes, sent: str) -> None:
+    assert checked(text, "the payload") == sent
 
 
 @pytest.mark.parametrize(
@@ -32,15 +34,13 @@ def test_json_is_taken(text: str | bytes, value: object) -> None:
         ("\udcff", "the payload is not UTF-8 at character 1"),
         ("[NaN]", "the payload cannot be used: NaN is not a JSON number"),
         ("-Infinity", "the payload cannot be used: -Infinity is not a JSON number"),
-        ("1e999", "the payload cannot be used: the number 1e999 is too large"),
         ('["\\ud800"]', "the payload cannot be used: \\ud800 is half a character"),
-        ("9" * 5000, "the payload cannot be used: "),
         ("[" * 100_000, "the payload cannot be used: nested too deeply"),
     ],
 )
 def test_what_is_no_json_is_told_in_one_sentence_with_its_position(text: str | bytes, said: str) -> None:
     with pytest.raises(Misuse) as caught:
-        parse(text, "the payload")
+        checked(text, "the payload")
     assert said in caught.value.message
     assert "\n" not in caught.value.message
 
@@ -52,20 +52,21 @@ def test_what_is_no_json_is_told_in_one_sentence_with_its_position(text: str | b
         ("[a,b]", "the shell has probably taken the quotes"),
         ("hello", """a text needs quotes that the shell leaves alone: '"hello"'"""),
         ('{"a":"b c', "put the whole JSON in single quotes"),
+        ("@photo.json", "write - in place of the payload, and < FILE behind it"),
     ],
 )
 def test_what_the_shell_did_is_guessed(text: str, hint: str) -> None:
     with pytest.raises(Misuse, match=hint.replace("(", r"\(")):
-        parse(text, "the payload")
+        checked(text, "the payload")
 
 
 def test_no_shell_is_blamed_for_what_came_from_stdin() -> None:
     with pytest.raises(Misuse) as caught:
-        parse(b"{name:world}", "the payload on stdin")
+        checked(b"{name:world}", "the payload on stdin")
     assert "shell" not in caught.value.message
 
 
 def test_a_long_text_is_quoted_in_part() -> None:
     with pytest.raises(Misuse) as caught:
-        parse(b"[" + b"x" * 10_000, "line 3 of stdin")
+        checked(b"[" + b"x" * 10_000, "line 3 of stdin")
     assert len(caught.value.message) < 200

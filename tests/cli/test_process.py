@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Start
 from tests.cli.samples import ID, job, listed
 from tests.cli.scripted import ScriptedDaemon, Silence
@@ -37,7 +39,40 @@ def test_ctrl_c_anywhere_else_is_130_without_a_traceback(daemon: ScriptedDaemon,
     daemon.await_call("status")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=WITHIN)
-    assert (process.returncode, err.strip()) == (130, "")
+    assert (process.returncode, err) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "look"),
+    [
+        ((), "look with `stoker list --queue thumbs`; with --client and --key a submit can be repeated"),
+        (("--client", "c", "--key", "k"), "the same command again, with the same --key, makes no second one"),
+    ],
+)
+def test_ctrl_c_before_a_submit_is_answered_says_that_the_job_may_be_queued(
+    daemon: ScriptedDaemon, start: Start, options: tuple[str, ...], look: str
+) -> None:
+    daemon.on("submit", never)
+    process = start("submit", "thumbs", *options)
+    daemon.await_call("submit")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=WITHIN)
+    assert (process.returncode, out) == (130, "")
+    assert err == f"stoker: interrupted before the daemon answered: the job may have been queued; {look}\n"
+
+
+def test_ctrl_c_before_a_batch_is_answered_names_its_lines(daemon: ScriptedDaemon, start: Start) -> None:
+    daemon.on("submit_many", never)
+    process = start("submit", "thumbs", "--many", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write("1\n2\n")
+    process.stdin.close()
+    daemon.await_call("submit_many")
+    process.send_signal(signal.SIGINT)
+    process.stdin = None  # communicate() would flush it
+    _, err = process.communicate(timeout=WITHIN)
+    said = "interrupted before the daemon answered for lines 1 to 2 of stdin: all of them may be queued, or none"
+    assert (process.returncode, err) == (130, f"stoker: {said}\n")
 
 
 def test_ctrl_c_during_many_says_how_many_are_submitted(daemon: ScriptedDaemon, start: Start) -> None:

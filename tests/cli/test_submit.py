@@ -215,3 +215,24 @@ def test_an_internal_error_is_told_from_a_refusal(daemon: ScriptedDaemon, stoker
     daemon.on("submit", fail)
     result = stoker("submit", "thumbs")
     assert (result.exit_code, result.stderr) == (1, "stoker: the daemon failed: see the log\n")
+
+
+def test_the_text_of_the_payload_reaches_the_daemon_unchanged(daemon: ScriptedDaemon, stoker: Run) -> None:
+    daemon.on("submit", ACCEPTED)
+    text = b'{"a": 0.1000000000000000055, "a": 1e400, "b": ' + b"1" * 100_000 + b', "c": "\\u00e9\xc3\xa9"}'
+    result = stoker("submit", "thumbs", "-", "--name", "größer", input=text)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert daemon.lines == [
+        b'{"jsonrpc":"2.0","id":1,"method":"submit","params":{"queue":"thumbs","name":"'
+        + "größer".encode()
+        + b'","payload":'
+        + text
+        + b"}}\n"
+    ]
+
+
+def test_a_payload_of_megabytes_is_sent_whole(daemon: ScriptedDaemon, stoker: Run) -> None:
+    daemon.on("submit", ACCEPTED)
+    result = stoker("submit", "thumbs", "-", input=b"1" * 3_000_000)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert daemon.params("submit") == [{"queue": "thumbs", "payload": "1" * 3_000_000}]

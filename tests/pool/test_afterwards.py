@@ -224,7 +224,7 @@ async def test_pause_and_resume_may_be_asked_for_again_and_again(tmp_path: Path)
 async def test_a_queue_that_is_not_there_cannot_be_paused(tmp_path: Path) -> None:
     async with marked(tmp_path) as daemon:
         for verb in (daemon.service.pause, daemon.service.resume):
-            with pytest.raises(UnknownQueue, match="no queue 'nosuch': the configuration has q"):
+            with pytest.raises(UnknownQueue, match='no queue "nosuch": the configuration has q'):
                 await verb("nosuch")
 
 

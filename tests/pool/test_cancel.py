@@ -4,6 +4,7 @@ import json
 import random
 import select
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
@@ -11,9 +12,12 @@ import trio
 from supervisor.config.model import Backoff, QueueConfig
 from supervisor.core.job import MICROS, Cause, Job, State
 from supervisor.errors import NotFound
+from supervisor.store.port import Store
+from supervisor.store.sqlite import open_sqlite
 from tests.pool.marked import begun, hold_workers, marked, marked_pool
-from tests.pool.rig import PATIENCE, Rig, pool_config, rig
+from tests.pool.rig import PATIENCE, Rig, pool_config, python, rig
 from tests.pool.test_table import alive
+from tests.store.tripping import Tripping
 from tests.workers import Gate, command
 
 HOUR = 3600 * MICROS
@@ -76,7 +80,7 @@ async def test_the_cancel_of_a_final_job_changes_nothing(tmp_path: Path) -> None
 
 async def test_the_cancel_of_a_job_that_never_was_is_refused(tmp_path: Path) -> None:
     async with rig(command("echo"), folder=tmp_path) as daemon:
-        with pytest.raises(NotFound, match="no job 0199"):
+        with pytest.raises(NotFound, match='no job "0199'):
             await daemon.service.cancel("0199f3c2-5b7e-7c31-9a04-6e0d5c8b1f20")
 
 
@@ -218,3 +222,41 @@ async def test_a_job_of_a_queue_that_no_worker_can_serve_is_cancelled_at_once(tm
     async with rig(folder=tmp_path, pools=pools) as daemon:
         [job_id] = await daemon.submit(None)
         assert (await daemon.service.cancel(job_id)).state is State.CANCELLED
+
+
+async def test_a_retry_in_the_same_breath_as_a_cancel_loses_no_job(tmp_path: Path) -> None:
+    """The cancel changes nothing, and must not keep the job from being read back for the retry."""
+    worker = python("import sys", 'for line in sys.stdin: print(\'{"status":"error","retry":false}\', flush=True)')
+    async with rig(worker, folder=tmp_path) as daemon:
+        [job_id] = await daemon.submit(None)
+        for attempts in range(1, 60):
+            [job] = await daemon.ends(job_id)
+            assert (job.state, job.attempt) == (State.FAILED, attempts)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(daemon.service.cancel, job_id)
+                while job_id not in daemon.feeder.held:
+                    await trio.lowlevel.checkpoint()
+                nursery.start_soon(daemon.service.retry, job_id)
+            await daemon.until(lambda before=attempts: daemon.pools[0].jobs_done > before)
+
+
+async def test_a_wait_that_comes_while_the_outcome_is_held_hears_of_it(tmp_path: Path) -> None:
+    store = Tripping(open_sqlite(tmp_path / "stoker.db"))
+    with Gate(tmp_path) as gate:
+        async with rig(command("slow_boot", gate.path), folder=tmp_path, store=cast(Store, store)) as daemon:
+            [job_id] = await daemon.submit(None)
+            await daemon.committer.settle()
+            store.full = "the disk is full"
+            gate.open()
+            await daemon.until(lambda: daemon.committer.failing)
+            ended: list[Job] = []
+
+            async def wait() -> None:
+                ended.extend(await daemon.ends(job_id))
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait)
+                await daemon.until(lambda: job_id in daemon.feeder.waiters)
+                await daemon.committer.settle()
+                store.full = None
+            assert [job.state for job in ended] == [State.DONE]

@@ -5,10 +5,11 @@ import os
 import signal
 
 import pytest
+import trio
 
 from supervisor.config.model import Backoff, QueueConfig
 from supervisor.core.job import Cause, State
-from tests.pool.rig import python, rig
+from tests.pool.rig import pool_config, python, rig
 from tests.workers import Gate, command
 
 TWICE = QueueConfig(name="q", max_attempts=2, backoff=Backoff(base=0.01, cap=0.02))
@@ -294,3 +295,47 @@ async def test_a_job_that_kills_its_worker_again_and_again_is_quarantined(tmp_pa
         job = await daemon.run({"code": 1})
         assert (job.state, job.error.cause, job.crashes) == (State.FAILED, Cause.POISON, 3)
         assert [one.error.cause for one in job.attempts][:2] == [Cause.EXITED, Cause.EXITED]
+
+
+async def test_a_worker_that_closed_its_stdin_is_replaced_and_the_next_job_is_not_charged(tmp_path):
+    worker = python(
+        "import os, sys",
+        "os.read(0, 65536)",
+        "os.close(0)",
+        'os.write(1, b\'{"status":"ok"}\\n\')',
+        "import time; time.sleep(300)",
+    )
+    async with rig(worker, folder=tmp_path) as daemon:
+        first, second = await daemon.ends(*await daemon.submit(1, 2))
+        assert (first.state, second.state) == (State.DONE, State.DONE)
+        assert (second.charged, second.attempts) == (0, ())
+
+
+async def test_the_signal_of_our_own_kill_is_not_blamed_on_a_worker_that_closed_its_stdout(tmp_path):
+    async with rig(command("closes_stdout"), folder=tmp_path) as daemon:
+        error = (await daemon.run({"now": True})).error
+        assert (error.exit_code, error.signal) == (None, None)
+
+
+async def test_a_result_that_fits_into_no_answer_fails_its_attempt_and_the_child_is_kept(tmp_path):
+    async with rig(command("big_result"), folder=tmp_path) as daemon:
+        pid = daemon.slot.child.pid
+        job = await daemon.run({"bytes": 15_000_000})
+        assert (job.state, job.error.cause, job.error.retry) == (State.FAILED, Cause.OVERSIZE, False)
+        assert "put it into a file" in job.error.message
+        assert daemon.slot.child.pid == pid
+
+
+@pytest.mark.parametrize("flood", ['echo \'{"status":"progress","progress":0.5}\'', "echo flood >&2"])
+async def test_a_flood_of_one_pool_does_not_stall_another(tmp_path, flood):
+    """Unbounded, each of these jobs waited about a second; the time allowed is half of that."""
+    endless = pool_config(["sh", "-c", f"read -r line; while :; do {flood}; done"], tmp_path, name="p")
+    calm = pool_config(command("echo"), tmp_path, name="calm", queues=("calm",))
+    async with rig(folder=tmp_path, pools=[endless, calm]) as daemon:
+        await daemon.run(None, queue="calm")
+        await daemon.submit(None)
+        await daemon.until(lambda: daemon.slot.run is not None)
+        with trio.fail_after(15):
+            for _ in range(30):
+                await daemon.run(None, queue="calm")
+        daemon.slot.cancel(daemon.slot.run)

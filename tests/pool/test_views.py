@@ -89,7 +89,7 @@ async def test_pools_counts_what_its_workers_do(tmp_path: Path) -> None:
             await daemon.ends(job_id)
         [pool] = daemon.service.pools("p")
         assert (pool.idle, pool.busy, pool.jobs_done) == (3, 0, 1)
-        with pytest.raises(NotFound, match="no pool 'nosuch': the configuration has p"):
+        with pytest.raises(NotFound, match=r"no pool .nosuch.: the configuration has p"):
             daemon.service.pools("nosuch")
 
 

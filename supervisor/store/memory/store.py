@@ -217,6 +217,10 @@ class MemoryStore:
         found = (self._seen.by_id(job_id) for job_id in job_ids)
         return [None if job is None else replace(job) for job in found]
 
+    def states(self, job_ids: Sequence[str]) -> list[State | None]:
+        found = (self._seen.by_id(job_id) for job_id in job_ids)
+        return [None if job is None else job.state for job in found]
+
     def find(self, client: str, key: str) -> str | None:
         seq = self._seen.keys.get((client, key))
         return None if seq is None else self._seen.jobs[seq].id

@@ -5,13 +5,13 @@ for the interpreter's lock. Payloads and results are spliced in as they are, nev
 arrives as a blob, which becomes bytes and not a str.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import apsw
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from supervisor.core.job import Attempt, Job, JobError, Rank, Ready
+from supervisor.core.job import Attempt, Job, JobError, Rank, Ready, State
 from supervisor.store.sqlite.schema import STATE_OF
 
 # `timeout` is printed to 17 digits: what comes out is the float that went in.
@@ -106,8 +106,17 @@ class _Document(msgspec.Struct):
     attempts: tuple[Attempt, ...] = ()
 
 
+_SIZES_BY_ID = """SELECT json_group_object(jobs.id, octet_length(payload) + ifnull(octet_length(result), 0))
+    FROM jobs JOIN states USING (seq) WHERE jobs.id IN (SELECT value FROM json_each(?))"""
+
+PORTION = 64 * 1024 * 1024  # bytes of payloads and results read at once
+
+_STATES_BY_ID = """SELECT json_group_object(jobs.id, states.state)
+    FROM jobs JOIN states USING (seq) WHERE jobs.id IN (SELECT value FROM json_each(?))"""
+
 _decode_sizes = msgspec.json.Decoder(list[int]).decode
 _decode_ready = msgspec.json.Decoder(list[Ready]).decode
+_decode_states = msgspec.json.Decoder(dict[str, int]).decode
 _decode_documents = msgspec.json.Decoder(list[_Document]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -145,8 +154,32 @@ def _fitting(sizes: list[int], room: int) -> tuple[int, int]:
 
 def jobs_by_id(connection: apsw.Connection, job_ids: Sequence[str]) -> list[Job | None]:
     """Whole jobs, in the order asked for; None for an id that no job has."""
-    found = {job.id: job for job in _jobs(connection, _WHOLE_BY_ID, job_ids)}
+    found = {job.id: job for some in _in_portions(connection, job_ids) for job in _jobs(connection, _WHOLE_BY_ID, some)}
     return [found.get(job_id) for job_id in job_ids]
+
+
+def _in_portions(connection: apsw.Connection, job_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """They come back as one text, and SQLite's texts end at a gigabyte."""
+    if len(job_ids) < 2:
+        yield job_ids
+        return
+    sizes = _decode_states(connection.execute(_SIZES_BY_ID, (_encode(job_ids).decode(),)).get)
+    portion: list[str] = []
+    room = PORTION
+    for job_id, size in sizes.items():
+        if portion and size > room:
+            yield portion
+            portion, room = [], PORTION
+        portion.append(job_id)
+        room -= size
+    if portion:
+        yield portion
+
+
+def states_by_id(connection: apsw.Connection, job_ids: Sequence[str]) -> list[State | None]:
+    """Their states alone, in the order asked for."""
+    found = _decode_states(connection.execute(_STATES_BY_ID, (_encode(job_ids).decode(),)).get)
+    return [STATE_OF[found[job_id]] if job_id in found else None for job_id in job_ids]
 
 
 def jobs_by_seq(connection: apsw.Connection, seqs: Sequence[int], *, full: bool) -> list[Job]:

@@ -7,7 +7,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from supervisor.core.job import Claim, Job, NewJob, Outcome, Rank, Ready
+from supervisor.core.job import Claim, Job, NewJob, Outcome, Rank, Ready, State
 from supervisor.errors import StokerError
 from supervisor.store.port import Changed, Promoted, Recovered, Submitted
 from supervisor.store.sqlite import changes, documents
@@ -143,6 +143,10 @@ class SqliteStore:
     @_guarded
     def get(self, job_ids: Sequence[str]) -> list[Job | None]:
         return documents.jobs_by_id(self._connection, job_ids)
+
+    @_guarded
+    def states(self, job_ids: Sequence[str]) -> list[State | None]:
+        return documents.states_by_id(self._connection, job_ids)
 
     @_guarded
     def find(self, client: str, key: str) -> str | None:
