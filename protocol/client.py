@@ -173,13 +173,13 @@ class Client:
 
     # What they are made of.
 
-    def call(self, method: str, params: Object | None = None, timeout: float | None = None) -> Any:
-        """Ask, and return the result."""
+    def call(self, method: str, params: Object | str | None = None, timeout: float | None = None) -> Any:
+        """Ask, and return the result. Params given as a str are JSON text already, on one line; it is sent as it is."""
         deadline = _deadline(self.timeout if timeout is None else timeout)
         return self._answer(self._write(method, params, deadline), deadline)
 
-    def send(self, method: str, params: Object | None = None) -> int:
-        """Ask without waiting for the answer; returns the request's number. Answers that arrive are kept meanwhile."""
+    def send(self, method: str, params: Object | str | None = None) -> int:
+        """`call` without waiting for the answer; returns the request's number. Answers that come are kept meanwhile."""
         request = self._write(method, params, _deadline(self.timeout))
         self._awaited.add(request)
         return request
@@ -196,6 +196,13 @@ class Client:
         self._awaited.discard(answer["id"])
         return answer["id"], _result(answer)
 
+    def decode(self, text: str) -> Any:
+        """An answer's JSON as Python values. Numbers are what json.loads makes of them: ints, and the nearest floats,
+        beyond 1.8e308 infinite. An int of more digits than Python converts (sys.get_int_max_str_digits) is an exact
+        decimal.Decimal instead. To have it otherwise, override this with hooks of your own; an answer's `id` must stay
+        an int. ValueError and RecursionError say that the text is no JSON."""
+        return _decoder.decode(text)
+
     def _wait(self, params: Object, timeout_secs: float | None) -> Any:
         if timeout_secs is None:
             return self._answer(self._write("wait", params, None), None)
@@ -208,12 +215,13 @@ class Client:
                 self._early.append(answer)
         return _result(answer)
 
-    def _write(self, method: str, params: Object | None, deadline: float | None) -> int:
+    def _write(self, method: str, params: Object | str | None, deadline: float | None) -> int:
         if self._ended:
             raise Disconnected("the daemon closed the connection")
         self._last_id += 1
-        request = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params or {}}
-        self._unsent += _encode(request).encode() + b"\n"
+        text = params if isinstance(params, str) else _encode(params or {})
+        request = f'{{"jsonrpc":"2.0","id":{self._last_id},"method":{_encode(method)},"params":{text}}}\n'
+        self._unsent += request.encode()
         while self._unsent and not self._ended:
             try:
                 del self._unsent[: self._socket.send(self._unsent)]
@@ -228,11 +236,20 @@ class Client:
     def _next(self, deadline: float | None) -> Object:
         """The next answer, whoever asked."""
         while True:
-            message = _decode(self._line(deadline))
+            message = self._message(self._line(deadline))
             if message.get("id") is not None:
                 return message
             if "method" not in message:  # a notification is for nobody here; this is a line of ours it could not read
                 raise CallFailed(message.get("error"), None)
+
+    def _message(self, line: bytes) -> Object:
+        try:
+            message = self.decode(line.decode())
+        except (ValueError, RecursionError) as error:
+            raise ClientError(f"the daemon's answer cannot be read as JSON: {error}") from None
+        if not isinstance(message, dict) or not isinstance(message.get("id"), (int, type(None))):
+            raise ClientError("the daemon's answer is not one to a request of this client")
+        return message
 
     def _line(self, deadline: float | None) -> bytes:
         while (end := self._received.find(b"\n", self._scanned)) < 0:
@@ -286,14 +303,16 @@ def _connect(paths: list[str], timeout: float | None) -> socket.socket:
     raise NoDaemon(f"no daemon answers at {' or '.join(tried)}: start one with `stoker serve`, or say where it listens")
 
 
-def _decode(line: bytes) -> Object:
+def _integer(text: str) -> Any:
     try:
-        message = json.loads(line.decode())
-    except (ValueError, RecursionError) as error:
-        raise ClientError(f"the daemon's answer cannot be read as JSON: {error}") from None
-    if not isinstance(message, dict) or not isinstance(message.get("id"), (int, type(None))):
-        raise ClientError("the daemon's answer is not one to a request of this client")
-    return message
+        return int(text)
+    except ValueError:  # too long
+        from decimal import Decimal  # hardly ever needed, and slow to import
+
+        return Decimal(text)
+
+
+_decoder = json.JSONDecoder(parse_int=_integer)
 
 
 def _result(answer: Object) -> Any:

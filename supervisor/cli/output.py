@@ -1,10 +1,11 @@
 """What goes to stdout: JSON for programs, text for people, both safe for the terminal that shows them."""
 
-import json
 import os
 import re
 import sys
 from typing import Any
+
+from supervisor.cli import json_text
 
 # Error messages, names and log lines come from workers and clients: they must not steer the terminal.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -53,13 +54,12 @@ def let_go() -> None:
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """JSON text that any terminal and any encoding of stdout can carry; one line unless indented."""
-    separators = (",", ":") if indent is None else (",", ": ")
-    text = json.dumps(value, ensure_ascii=False, separators=separators, indent=indent)
+    text = json_text.encode(value, indent=indent)
     text = _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        return json.dumps(value, separators=separators, indent=indent)
+        return json_text.encode(value, indent=indent, ascii_only=True)
     return text
 
 

@@ -1,10 +1,12 @@
 import json
+import math
 import shutil
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +321,59 @@ def test_a_payload_that_json_cannot_hold_is_refused_here_and_nothing_is_sent(pay
         assert client.ping()["method"] == "ping"
 
 
+def in_place_of_an_answer(line: bytes) -> Callable[[Conversation], None]:
+    def serve(conversation: Conversation) -> None:
+        conversation.request()
+        conversation.connection.sendall(line + b"\n")
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("-7", -7),
+        ("1" * 300, int("1" * 300)),
+        ("1.50", 1.5),
+        ("0.1000000000000000055", 0.1),
+        ("1e400", math.inf),
+        ("9" * 100_000, Decimal("9" * 100_000)),
+        ("-" + "9" * 100_000, Decimal("-" + "9" * 100_000)),
+    ],
+)
+def test_numbers_are_pythons_own_and_an_int_too_long_for_it_is_an_exact_decimal(written: str, read: object) -> None:
+    serve = in_place_of_an_answer(b'{"id":1,"result":[%s]}' % written.encode())
+    with Answering(serve) as daemon, Client(daemon.path) as client:
+        (number,) = client.call("get")
+    assert (number, type(number)) == (read, type(read))
+
+
+def test_a_subclass_may_decode_numbers_its_own_way() -> None:
+    class Exact(Client):
+        def decode(self, text: str) -> Any:
+            return json.loads(text, parse_float=Decimal)
+
+    serve = in_place_of_an_answer(b'{"id":1,"result":[0.10,1e400]}')
+    with Answering(serve) as daemon, Exact(daemon.path) as client:
+        assert [str(number) for number in client.call("get")] == ["0.10", "1E+400"]
+
+
+def test_params_may_be_json_text_which_is_sent_as_it_is() -> None:
+    text = '{"payload": [1e400, 0.10, ' + "9" * 5000 + ', "ü"]}'
+
+    def serve(conversation: Conversation) -> None:
+        lines = conversation.connection.makefile("rb")
+        for request, method in enumerate(("submit", "get"), 1):
+            expected = f'{{"jsonrpc":"2.0","id":{request},"method":"{method}","params":{text}}}\n'
+            assert lines.readline() == expected.encode()
+            conversation.send({"id": request, "result": method})
+
+    with Answering(serve) as daemon, Client(daemon.path) as client:
+        assert client.call("submit", text) == "submit"
+        sent = client.send("get", text)
+        assert client.receive() == (sent, "get")
+
+
 def test_nobody_listening_is_said_in_one_sentence(tmp_path: Path) -> None:
     missing = str(tmp_path / "none.sock")
     with pytest.raises(NoDaemon) as caught:
@@ -366,8 +421,8 @@ def test_a_copy_of_the_file_works_alone(tmp_path: Path) -> None:
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from their_own_name import Client\n"
         "with Client(sys.argv[2]) as client: print(client.ping()['method'])\n"
-        "heavy = {'trio', 'msgspec', 'asyncio', 'dataclasses', 'typing', 'inspect', 'protocol'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
+        "heavy = {'trio', 'msgspec', 'asyncio', 'dataclasses', 'decimal', 'typing', 'inspect', 'protocol'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     with Answering(echo) as daemon:
         command = [sys.executable, "-I", "-S", "-c", script, str(tmp_path), daemon.path]
