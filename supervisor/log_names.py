@@ -31,6 +31,7 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "worker_tree_out_of_reach": "an ended worker's processes could not be looked for; tried again until it works",
         "worker_tree_survived": "processes of an ended worker did not go, not even by SIGKILL",
         # The control socket.
+        "accept_failed": "no connection can be accepted, for the reason given (too many open files); tried again",
         "request_failed": "a request met a bug: the client was told `internal`, the traceback is here",
         "connection_failed": "a connection met a bug and was closed, the traceback is here",
     }

@@ -29,6 +29,27 @@ def configure(level: str, format: str, stream: TextIO) -> None:
         logger_factory=lambda *_: Sink(stream),
         cache_logger_on_first_use=True,
     )
+    accepting = logging.getLogger("trio.serve_listeners")
+    accepting.handlers = [_Accepting()]
+    accepting.propagate = False
+
+
+class _Accepting(logging.Handler):
+    """What trio says, ten times a second and with a traceback, while no connection can be accepted: once every ten
+    seconds, as an event."""
+
+    EVERY = 10.0  # seconds
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self._said = -self.EVERY
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.created - self._said >= self.EVERY:
+            self._said = record.created
+            error = record.exc_info[1] if record.exc_info else None
+            log = structlog.get_logger("stoker.control")
+            log.error("accept_failed", error=str(error or record.getMessage()))
 
 
 class Sink:

@@ -1,5 +1,6 @@
 import io
 import json
+import logging
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,8 @@ class Terminal(io.StringIO):
 def _structlog_as_it_was() -> Iterator[None]:
     yield
     structlog.reset_defaults()
+    logging.getLogger("trio.serve_listeners").handlers.clear()
+    logging.getLogger("trio.serve_listeners").propagate = True
 
 
 def written(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -178,3 +181,16 @@ def test_a_log_that_cannot_be_written_harms_nobody(format: str) -> None:
     logs.configure("info", format, closed)
     closed.close()
     structlog.get_logger().info("ready")
+
+
+def test_what_trio_says_of_failing_accepts_is_one_event_and_no_traceback() -> None:
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    for _ in range(5):
+        try:
+            raise OSError(24, "Too many open files")
+        except OSError:
+            logging.getLogger("trio.serve_listeners").exception("accept failed")
+    [event] = written(stream)
+    assert event["event"] == "accept_failed"
+    assert "Too many open files" in event["error"]
