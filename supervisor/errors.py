@@ -36,10 +36,6 @@ class UnknownQueue(Refused):
     code = "unknown_queue"
 
 
-class QueueFull(Refused):
-    code = "queue_full"
-
-
 class TooLarge(Refused):
     code = "too_large"
 
@@ -54,10 +50,6 @@ class Forbidden(Refused):
 
 class TimedOut(Refused):
     code = "timeout"
-
-
-class Gone(Refused):
-    code = "gone"
 
 
 class StoreUnavailable(Refused):

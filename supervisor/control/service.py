@@ -53,8 +53,8 @@ class Service:
         self._now = now
         self._started_at = now()
         self._started = time.monotonic()
-        self._quiet = trio.Event()
-        feeder.quiet = self._became_quiet
+        self._drained = trio.Event()
+        feeder.emptied = self._nothing_runs
 
     # -- jobs ------------------------------------------------------------------------------------------------------
 
@@ -250,16 +250,16 @@ class Service:
         """Nothing is checked out any more."""
         self._feeder.stopped = True
         if not self._feeder.running:
-            self._quiet.set()
+            self._drained.set()
 
     async def drain(self) -> None:
         """Check nothing out any more; return when nothing runs. Submits are accepted still."""
         self.stop_feeding()
-        await self._quiet.wait()
+        await self._drained.wait()
 
-    def _became_quiet(self) -> None:
+    def _nothing_runs(self) -> None:
         if self._feeder.stopped:
-            self._quiet.set()
+            self._drained.set()
 
     def _some_pools(self, name: str | None) -> list[Pool]:
         if name is None:

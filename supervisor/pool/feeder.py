@@ -63,7 +63,7 @@ class Feeder:
         self.waiters = Waiters()
         self.stopped = False  # draining: nothing new is checked out
         self.at: Callable[[int], None] = lambda instant: None
-        self.quiet: Callable[[], None] = lambda: None  # nothing runs any more
+        self.emptied: Callable[[], None] = lambda: None  # nothing runs any more
         self._committer = committer
         self._now = now
         self._jitter = jitter
@@ -231,7 +231,7 @@ class Feeder:
                     late.append(run.id)
         self.ended(late)
         if not self.running:
-            self.quiet()
+            self.emptied()
 
     def _sent_back(self, run: Run, outcome: Outcome) -> None:
         if outcome.due:

@@ -50,7 +50,6 @@ class Committer:
         self.recorded: Recorded = lambda tokens, oks: None
         self.found: Found = lambda jobs, ids: None
         self.on_failing: Callable[[str | None], None] = lambda reason: None
-        self.commits = 0
 
     # -- the loop's side -------------------------------------------------------------------------------------------
 
@@ -150,7 +149,6 @@ class Committer:
         await self.read(lambda store: None)
 
     def _deliver(self, done: Answers) -> None:
-        self.commits += 1
         for submit in done.submits:
             submit.deliver()
         if done.tokens:

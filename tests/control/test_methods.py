@@ -7,9 +7,7 @@ from supervisor.core.job import State
 from supervisor.errors import (
     Conflict,
     Forbidden,
-    Gone,
     NotFound,
-    QueueFull,
     Refused,
     StoreUnavailable,
     TooLarge,
@@ -307,7 +305,7 @@ async def test_an_unknown_method_is_told_the_known_ones(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [NotFound, QueueFull, TooLarge, Conflict, Forbidden, Gone, StoreUnavailable], ids=lambda error: error.code
+    "error", [NotFound, TooLarge, Conflict, Forbidden, StoreUnavailable], ids=lambda error: error.code
 )
 async def test_a_refusal_of_the_service_reaches_the_client_with_its_word_and_data(
     talk: Talk, service: FakeService, error: type[Refused]

@@ -154,7 +154,7 @@ def test_a_sample_is_spread_over_all_sizes(count: int, demo_module: Import, tmp_
 def test_the_library_is_big_and_holds_nothing_that_was_added_to_it(demo_module: Import) -> None:
     indexing = demo_module("indexing")
     names = [indexing.name_of(path) for path in indexing.library_files()]
-    assert len(names) > 500
+    assert len(names) >= 600
     assert {"ast.py", "json/decoder.py"} <= set(names)
     assert not [name for name in names if "site-packages" in name or "dist-packages" in name]
 

@@ -20,12 +20,11 @@ LARGEST = SIZES[-1]
 
 
 class Bulk:
-    """A statement with `{rows}` where its VALUES belong: `before` parameters first, then `width` for each row."""
+    """A statement with `{rows}` where its VALUES belong: its own parameters first, then `width` for each row."""
 
-    def __init__(self, sql: str, *, width: int, before: int = 0) -> None:
+    def __init__(self, sql: str, *, width: int) -> None:
         self._sql = " ".join(sql.split())
         self._width = width
-        self._before = before
         self.text = cache(self._text)
 
     def _text(self, size: int) -> str:

@@ -16,7 +16,6 @@ _CLAIM = Bulk(
     FROM (VALUES {{rows}}) AS v
     WHERE seq = v.column1 AND state < {RUNNING} AND attempt < v.column2""",
     width=3,
-    before=1,
 )
 _SET = f"""UPDATE states SET
       stamp = ?, state = v.column3, attempt = v.column2, started_at = v.column4, finished_at = v.column5,
@@ -30,8 +29,8 @@ _SET = f"""UPDATE states SET
     FROM (VALUES {{rows}}) AS v
     WHERE seq = v.column1 AND """
 # Recover leaves no row running, so a running row is of this epoch, and the attempt alone is the fence.
-_FINISH = Bulk(_SET + f"state = {RUNNING} AND attempt = v.column2", width=12, before=1)
-_CLAIM_AND_FINISH = Bulk(_SET + f"state < {RUNNING} AND attempt < v.column2", width=12, before=1)
+_FINISH = Bulk(_SET + f"state = {RUNNING} AND attempt = v.column2", width=12)
+_CLAIM_AND_FINISH = Bulk(_SET + f"state < {RUNNING} AND attempt < v.column2", width=12)
 
 _STAMPED = """SELECT json_group_array(seq) FROM states
     WHERE seq IN (SELECT value FROM json_each(?)) AND stamp = ?"""
