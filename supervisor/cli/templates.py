@@ -9,8 +9,14 @@ import sys
 # What is slow to load is loaded here, once: this process stays and takes one job after the other.
 
 
+class WrongPayload(Exception):
+    """It would be as wrong the next time."""
+
+
 def handle(payload):
     """One job: its payload in, its result out. An exception fails the attempt, and stoker tries again."""
+    if payload is not None and not isinstance(payload, dict):
+        raise WrongPayload('the payload must be an object, such as {"name": "world"}')
     name = (payload or {}).get("name", "nobody")
     return {"greeting": f"Hello, {name}!"}
 
@@ -19,6 +25,8 @@ for line in sys.stdin:  # the end of stdin means: finish
     request = json.loads(line)
     try:
         reply = {"status": "ok", "result": handle(request["payload"])}
+    except WrongPayload as error:
+        reply = {"status": "error", "message": str(error), "retry": False}
     except Exception as error:
         reply = {"status": "error", "message": f"{type(error).__name__}: {error}"}
     reply["id"] = request["id"]
