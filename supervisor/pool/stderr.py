@@ -38,7 +38,7 @@ class StderrLog:
         self._dropped = 0
         self._reported = 0.0  # monotonic
         self._ended = trio.Event()
-        self._pid = 0
+        self._child: Child | None = None
 
     def mark(self) -> None:
         """A job starts: `since_mark` speaks of it alone. Before the first one everything counts, since why a program
@@ -54,18 +54,33 @@ class StderrLog:
         return bytes(self._tail[len(self._tail) - new :]).decode("utf-8", "replace").strip() or None
 
     async def follow(self, child: Child) -> None:
-        self._pid = child.pid
-        while True:
-            await trio.lowlevel.wait_readable(child.stderr)
-            try:
-                data = os.read(child.stderr, CHUNK)
-            except BlockingIOError:
-                continue
-            if not data:
-                break
+        self._child = child
+        while not self._ended.is_set():
+            with trio.move_on_after(REPORT_EVERY if self._dropped else float("inf")) as waiting:
+                await trio.lowlevel.wait_readable(child.stderr)
+            if waiting.cancelled_caught:
+                self._report_dropped(now=True)
+            else:
+                self.catch_up()
+
+    def catch_up(self) -> None:
+        """Take what was written until now; called before a job ends, since its lines are known as its own only then."""
+        if self._child is None or self._ended.is_set():
+            return
+        try:
+            data = os.read(self._child.stderr, CHUNK)
+        except BlockingIOError:
+            return
+        if data:
             self._take(data)
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        """No more is taken: from here on the pipe may be closed at any time."""
         if self._line:
             self._log_line(bytes(self._line))
+            self._line.clear()
         self._report_dropped(now=True)
         self._ended.set()
 
@@ -73,7 +88,7 @@ class StderrLog:
         """Return when everything was read, or soon after: a process that left the tree may hold the pipe open."""
         with trio.move_on_after(DRAIN):
             await self._ended.wait()
-        self._report_dropped(now=True)
+        self._finish()
 
     def _take(self, data: bytes) -> None:
         self._total += len(data)
@@ -93,8 +108,10 @@ class StderrLog:
     def _skip(self, data: bytes) -> None:
         """Of a flood only the lines are counted: looking at each would cost the loop more than it costs the child."""
         self._dropped += data.count(b"\n")
-        self._line.clear()
-        self._line += data[data.rfind(b"\n") + 1 :][:MAX_LINE]
+        end = data.rfind(b"\n") + 1
+        if end:
+            self._line.clear()
+        self._line += data[end : end + MAX_LINE - len(self._line)]
         self._report_dropped()
 
     def _log_line(self, line: bytes) -> None:
@@ -107,10 +124,9 @@ class StderrLog:
         log.info("worker_stderr", line=text, **self._where())
 
     def _allowed(self) -> bool:
-        if self._allowance < 1:
-            now = time.monotonic()
-            self._allowance = min(BURST, self._allowance + (now - self._refilled) * LINES_PER_SECOND)
-            self._refilled = now
+        now = time.monotonic()
+        self._allowance = min(BURST, self._allowance + (now - self._refilled) * LINES_PER_SECOND)
+        self._refilled = now
         return self._allowance >= 1
 
     def _report_dropped(self, *, now: bool = False) -> None:
@@ -126,6 +142,6 @@ class StderrLog:
         return {
             "pool": slot.pool.name,
             "slot": slot.number,
-            "pid": self._pid,
+            "pid": self._child.pid if self._child else None,
             "job": slot.run.id if slot.run else None,
         }

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 from tests.bench.daemon import Daemon
 from tests.bench.figures import Figure, ceiling, rate, ratio, ratios
-from tests.bench.jobs import drain, fill, finished, pause, resume, settle
+from tests.bench.jobs import WrongResult, check_count, check_done, drain, fill, finished, pause, resume, settle
 from tests.bench.setting import Setting
 from tests.bench.wire import Wire
 
@@ -28,24 +28,47 @@ class Backlog:
         self.drained: list[float] = []
         self._wire = wire
         self._order: list[str] = []  # ids of the due jobs, in the order in which they are worked off
+        self._later = 0  # submitted for another day
+        self._checked = 0  # so many from the front were found done
         self._before = finished(wire)
         pause(wire)
 
     def grow(self, due: int, later: int = 0) -> None:
         for bite in _bites(later):
             fill(self._wire, bite, delay_secs=_FUTURE)
+            self._later += bite
         for bite in _bites(due):
-            self._order += fill(self._wire, bite)[1]
+            self._fill(bite)
 
     def measure(self, count: int) -> None:
-        took, jobs = fill(self._wire, count)
-        self.submitted.append(count / took)
-        self._order += jobs
+        self.submitted.append(count / self._fill(count))
         done = finished(self._wire) - self._before
         took = drain(self._wire, self._order[done + count - 1])
         self.drained.append(count / took)
         pause(self._wire)
-        finished(self._wire)
+        self._check(self._wire, count, attempt=1)
+
+    def back_after_kill(self) -> float:
+        """Seconds from the start of the next daemon, its workers' boot included, until a first job is done and on
+        disk. A job that the kill interrupted keeps its place, so the first one is among those checked."""
+        took = _back_after_kill(self.daemon)
+        with self.daemon.connect() as wire:
+            self._check(wire, _answered(wire), attempt=None)
+        return took
+
+    def _fill(self, count: int) -> float:
+        took, jobs = fill(self._wire, count, first=len(self._order))
+        self._order += jobs
+        return took
+
+    def _check(self, wire: Wire, at_least: int, attempt: int | None) -> None:
+        """No job is gone, and those done since the last check, so many at least, have each its own result."""
+        done = finished(wire) - self._before
+        if done < self._checked + at_least:
+            raise WrongResult(f"{at_least} jobs were seen to end, and {done - self._checked} are done")
+        check_count(wire, self._before + self._later + len(self._order))
+        check_done(wire, self._order[self._checked : done], first=self._checked, attempt=attempt)
+        self._checked = done
 
 
 def _bites(count: int) -> Iterator[int]:
@@ -78,7 +101,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
             for one in (few, many, later):
                 one.measure(sizes.slice)
         yield from _compare(few, (many, later))
-        back = [_back_after_kill(many.daemon) for _ in range(sizes.rounds)]
+        back = [many.back_after_kill() for _ in range(sizes.rounds)]
         yield ceiling(f"kill -9 to first job done, {many.name}", back, "s", goal=_BACK_IN)
 
 
@@ -93,7 +116,6 @@ def _compare(few: Backlog, others: tuple[Backlog, ...]) -> Iterator[Figure]:
 
 
 def _back_after_kill(daemon: Daemon) -> float:
-    """Seconds from the start of the next daemon, its workers' boot included, until a first job is done and on disk."""
     with daemon.connect() as wire:
         before = _answered(wire)
         resume(wire)

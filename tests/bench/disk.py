@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
-from supervisor.store.sqlite.opening import create, open_writer
+from supervisor.store.sqlite import open_sqlite
 from tests.bench.daemon import QUEUE, Daemon, can_count_syncs
 from tests.bench.figures import MS, Figure, ceiling, percentile
-from tests.bench.jobs import drain, fill, finished, pause, payload, resume
+from tests.bench.jobs import check_done, drain, fill, pause, payload, resume
 from tests.bench.references import append_latencies, overwrite_latencies
 from tests.bench.setting import Setting
+from tests.bench.wire import Wire
 
 FULL = 2
 
@@ -28,11 +29,10 @@ def measure(setting: Setting) -> Iterator[Figure]:
 
 def _synchronous(setting: Setting) -> Figure:
     """As the daemon opens its store, read back."""
-    path = setting.new_folder("pragma") / "stoker.db"
-    create(path)
-    connection = open_writer(path, synchronous="FULL", vfs=None)
-    found = float(connection.pragma("synchronous"))
-    connection.close()
+    store = open_sqlite(setting.new_folder("pragma") / "stoker.db")
+    # Each connection has its own: another one to the same file would answer with SQLite's default, which is FULL too.
+    found = float(store._connection.pragma("synchronous"))
+    store.close()
     return Figure(name="PRAGMA synchronous, read back", value=found, unit="", goal=FULL, note="2 is FULL")
 
 
@@ -41,21 +41,29 @@ def _count(setting: Setting) -> Iterator[Figure]:
     with Daemon(setting.new_folder("syncs"), count_syncs=True) as daemon, daemon.connect() as wire:
         pause(wire)
         before = daemon.syncs()
-        for number in range(count):
-            wire.call("submit", {"queue": QUEUE, "payload": payload(number)})
+        jobs = [_submit(wire, number) for number in range(count)]
         yield _each("syncs for each submit, one at a time", daemon.syncs() - before, count, goal=1.0)
         resume(wire)
-        finished(wire)
+        check_done(wire, jobs)
         before = daemon.syncs()
+        jobs = []
         for number in range(count):
-            job = wire.call("submit", {"queue": QUEUE, "payload": payload(number)})
-            wire.call("wait", {"id": job["id"]})
+            jobs.append(_submit(wire, number))
+            wire.call("wait", {"id": jobs[-1]})
         yield _each("syncs for each submit and its result", daemon.syncs() - before, count, goal=2.0)
+        check_done(wire, jobs)
         pause(wire)
         _, jobs = fill(wire, setting.sizes.slice)
         before = daemon.syncs()
         drain(wire, jobs[-1])
         yield _each("syncs for each job of a drain", daemon.syncs() - before, len(jobs))
+        check_done(wire, jobs)
+
+
+def _submit(wire: Wire, number: int) -> str:
+    """The id."""
+    job: str = wire.call("submit", {"queue": QUEUE, "payload": payload(number)})["id"]
+    return job
 
 
 def _each(name: str, syncs: int, jobs: int, goal: float | None = None) -> Figure:

@@ -1,13 +1,14 @@
 """What the measurements do with a queue: fill it, empty it, and look whether every job got what it asked for."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tests.bench.daemon import QUEUE
 from tests.bench.wire import Wire, ids, submits
 
-_PAGE = 200
+_PAGE = 1000
+_PATIENCE = 10.0  # seconds for each page; jobs that should have ended long ago
 
 
 class WrongResult(AssertionError):
@@ -19,10 +20,10 @@ def payload(number: int) -> dict[str, int]:
 
 
 def fill(
-    wire: Wire, count: int, *, group: int = 1000, ahead: int = 4, delay_secs: float | None = None
+    wire: Wire, count: int, *, first: int = 0, group: int = 1000, ahead: int = 4, delay_secs: float | None = None
 ) -> tuple[float, list[str]]:
-    """Submit `count` jobs; the seconds it took to have all answered, and their ids."""
-    requests = submits(QUEUE, map(payload, range(count)), group, delay_secs)
+    """Submit `count` jobs, numbered from `first` on; the seconds it took to have all answered, and their ids."""
+    requests = submits(QUEUE, map(payload, range(first, first + count)), group, delay_secs)
     start = time.perf_counter()
     answers = wire.ask_all(requests, ahead)
     took = time.perf_counter() - start
@@ -62,26 +63,23 @@ def _queue(wire: Wire) -> dict[str, Any]:
     return queue
 
 
-def check_done(wire: Wire, wanted: Sequence[str]) -> None:
-    """Every one of these jobs, the newest of the queue, is done once, with its own result. Raises WrongResult."""
-    missing = set(wanted)
-    for job in _newest(wire, len(wanted)):
-        if job["id"] not in missing:
-            raise WrongResult(f"job {job['id']} is listed twice, or was never submitted")
-        missing.remove(job["id"])
-        if (job["state"], job["result"], job["attempt"]) != ("done", job["payload"], 1):
-            raise WrongResult(f"job {job['id']} is {job['state']} with result {job['result']} for {job['payload']}")
-    if missing:
-        raise WrongResult(f"{len(missing)} of {len(wanted)} jobs are gone, one of them {missing.pop()}")
+def check_done(wire: Wire, jobs: Sequence[str], *, first: int = 0, attempt: int | None = 1) -> None:
+    """Each of these jobs, filled in this order from the number `first` on, is done with the result that is its own, at
+    that attempt (None: at any). Raises WrongResult."""
+    if len(set(jobs)) != len(jobs):
+        raise WrongResult("two jobs were given the same id")
+    for start in range(0, len(jobs), _PAGE):
+        page = jobs[start : start + _PAGE]
+        answer = wire.call("wait", {"ids": page, "timeout_secs": _PATIENCE})
+        for number, (wanted, job) in enumerate(zip(page, answer["jobs"], strict=True), first + start):
+            found = (job["id"], job["state"], job["result"], attempt and job["attempt"])
+            if found != (wanted, "done", payload(number), attempt):
+                raise WrongResult(f"job {wanted} was to be done with {payload(number)}, and is {found}")
 
 
-def _newest(wire: Wire, count: int) -> Iterator[dict[str, Any]]:
-    cursor = None
-    while count > 0:
-        params = {"queue": QUEUE, "full": True, "limit": min(_PAGE, count)}
-        page = wire.call("list", params if cursor is None else {**params, "cursor": cursor})
-        yield from page["jobs"]
-        count -= len(page["jobs"])
-        cursor = page["next"]
-        if cursor is None:
-            return
+def check_count(wire: Wire, submitted: int) -> None:
+    """As many jobs as were ever submitted are pending, running or done. Raises WrongResult."""
+    queue = _queue(wire)
+    found = {state: queue[state] for state in ("pending", "running", "done")}
+    if sum(found.values()) != submitted:
+        raise WrongResult(f"{submitted} jobs were submitted, and there are {found}")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from tests.bench.daemon import QUEUE, Daemon
-from tests.bench.figures import MS, Figure, ceiling, percentile
+from tests.bench.figures import MS, Figure, ceiling, percentile, ratios
 from tests.bench.jobs import payload
 from tests.bench.references import floor_latencies
 from tests.bench.setting import Setting
@@ -31,8 +31,9 @@ def measure(setting: Setting) -> Iterator[Figure]:
     yield ceiling("submit -> answer, p99", submits[99], "ms")
     yield ceiling("submit -> result, p50", jobs[50], "ms", goal=_P50)
     yield ceiling("submit -> result, p99", jobs[99], "ms", goal=_P99)
-    ratios = [job / floor for job, floor in zip(jobs[50], floors[50], strict=True)]
-    yield ceiling("submit -> result / floor, p50", ratios, "x", goal=_TIMES_FLOOR)
+    for percent in (50, 99):
+        times = ratios(jobs[percent], floors[percent])
+        yield ceiling(f"submit -> result / floor, p{percent}", times, "x", goal=_TIMES_FLOOR)
 
 
 def _note(percentiles: dict[int, list[float]], seconds: list[float]) -> None:

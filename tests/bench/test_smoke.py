@@ -3,13 +3,16 @@
 import json
 import math
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from tests.bench.figures import Figure, percentile
+from tests.bench.jobs import WrongResult, check_count, check_done
 from tests.bench.report import Json, Machine, Table, row
 from tests.bench.setting import TINY, Setting, default_folder, file_system
 from tests.bench.suite import PARTS, run
+from tests.bench.wire import Wire
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -52,3 +55,43 @@ def test_a_percentile_is_one_of_the_samples() -> None:
 
 def test_files_do_not_go_to_memory_by_default() -> None:
     assert file_system(default_folder()) not in ("tmpfs", "ramfs")
+
+
+class Answers:
+    """A wire at whose other end a daemon has these jobs, done as its caller says."""
+
+    def __init__(self, *numbers: int, attempt: int = 1) -> None:
+        self._jobs = {
+            f"job{place}": {"id": f"job{place}", "state": "done", "result": {"n": number}, "attempt": attempt}
+            for place, number in enumerate(numbers)
+        }
+
+    def call(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        if method == "wait":
+            return {"jobs": [self._jobs[wanted] for wanted in params["ids"]]}
+        return {"queues": [{"pending": 3, "running": 1, "done": len(self._jobs)}]}
+
+
+def check(wire: Answers, jobs: list[str], **how: Any) -> None:
+    check_done(cast(Wire, wire), jobs, **how)
+
+
+def test_jobs_done_with_their_own_results_pass() -> None:
+    check(Answers(7, 8), ["job0", "job1"], first=7)
+    check(Answers(7, 8, attempt=2), ["job0", "job1"], first=7, attempt=None)
+
+
+@pytest.mark.parametrize(
+    ("wire", "jobs"),
+    [(Answers(8, 7), ["job0", "job1"]), (Answers(7, attempt=2), ["job0"]), (Answers(7), ["job0", "job0"])],
+    ids=["swapped results", "a second attempt", "one id twice"],
+)
+def test_a_benchmark_whose_jobs_went_wrong_fails(wire: Answers, jobs: list[str]) -> None:
+    with pytest.raises(WrongResult):
+        check(wire, jobs, first=7)
+
+
+def test_a_benchmark_that_lost_a_job_fails() -> None:
+    check_count(cast(Wire, Answers(0, 1)), 6)
+    with pytest.raises(WrongResult, match="7 jobs were submitted"):
+        check_count(cast(Wire, Answers(0, 1)), 7)

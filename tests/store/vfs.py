@@ -1,12 +1,14 @@
 """A file system between SQLite and the real one, which tells an observer of every change before it is made.
 
-The observer may raise one of apsw's exceptions, and the change then fails with that code.
+The observer may raise one of apsw's exceptions, and the change then fails with that code. One that has the methods of
+`Watcher` too hears of reads and of opened files as well.
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import apsw
 
@@ -23,11 +25,23 @@ class Observer(Protocol):
     def delete(self, path: str) -> None: ...
 
 
+@runtime_checkable
+class Watcher(Protocol):
+    def read(self, path: str, amount: int, offset: int) -> None: ...
+
+    def open(self, path: str) -> None: ...
+
+
 class _File(apsw.VFSFile):
     def __init__(self, observer: Observer, name: apsw.URIFilename | str, flags: list[int]) -> None:
         super().__init__("", name, flags)
         self._observer = observer
         self._path = name.filename() if isinstance(name, apsw.URIFilename) else name
+
+    def xRead(self, amount: int, offset: int) -> bytes:
+        if isinstance(self._observer, Watcher):
+            self._observer.read(self._path, amount, offset)
+        return super().xRead(amount, offset)
 
     def xWrite(self, data: bytes, offset: int) -> None:
         self._observer.write(self._path, bytes(data), offset)
@@ -49,6 +63,8 @@ class _VFS(apsw.VFS):
     def xOpen(self, name: apsw.URIFilename | str | None, flags: list[int]) -> apsw.VFSFile:
         if name is None:
             return super().xOpen(name, flags)
+        if isinstance(self._observer, Watcher):
+            self._observer.open(name.filename() if isinstance(name, apsw.URIFilename) else name)
         return _File(self._observer, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
@@ -68,41 +84,60 @@ def observed(observer: Observer) -> Iterator[str]:
 
 
 class Failing:
-    """Fails the changes that `when` says, by their number since it was set, with `error`."""
+    """Fails the calls that it is told to, by their number since it was told, with `error`."""
 
     def __init__(self) -> None:
         self.error: type[apsw.Error] = apsw.IOError
-        self.writes = 0
-        self.syncs = 0
-        self._failing_writes: range = range(0)
-        self._failing_syncs: range = range(0)
+        self._counts: Counter[str] = Counter()
+        self._failing: dict[str, range] = {}
+
+    @property
+    def writes(self) -> int:
+        return self._counts["write"]
+
+    @property
+    def syncs(self) -> int:
+        return self._counts["sync"]
+
+    def fail(self, what: str, error: type[apsw.Error], *, after: int = 0, times: int = 1 << 40) -> None:
+        """All calls of `what` (read, write, sync, truncate, open, delete) but the next `after` ones, `times` times."""
+        self.error = error
+        self._counts[what] = 0
+        self._failing[what] = range(after, after + times)
 
     def fail_writes(self, error: type[apsw.Error], *, after: int = 0, times: int = 1 << 40) -> None:
-        """All writes but the next `after` ones, `times` times."""
-        self.error = error
-        self.writes = 0
-        self._failing_writes = range(after, after + times)
+        self.fail("write", error, after=after, times=times)
 
     def fail_syncs(self, error: type[apsw.Error], *, after: int = 0, times: int = 1 << 40) -> None:
-        self.error = error
-        self.syncs = 0
-        self._failing_syncs = range(after, after + times)
+        self.fail("sync", error, after=after, times=times)
 
     def heal(self) -> None:
-        self._failing_writes = self._failing_syncs = range(0)
+        self._failing.clear()
+
+    def failed(self, what: str) -> int:
+        """How many calls have failed since it was told."""
+        failing = self._failing.get(what, range(0))
+        return max(0, min(self._counts[what], failing.stop) - failing.start)
+
+    def read(self, path: str, amount: int, offset: int) -> None:
+        self._call("read")
 
     def write(self, path: str, data: bytes, offset: int) -> None:
-        self.writes += 1
-        if self.writes - 1 in self._failing_writes:
-            raise self.error(f"injected on write {self.writes}")
+        self._call("write")
 
     def truncate(self, path: str, size: int) -> None:
-        pass
+        self._call("truncate")
 
     def sync(self, path: str) -> None:
-        self.syncs += 1
-        if self.syncs - 1 in self._failing_syncs:
-            raise self.error(f"injected on sync {self.syncs}")
+        self._call("sync")
 
     def delete(self, path: str) -> None:
-        pass
+        self._call("delete")
+
+    def open(self, path: str) -> None:
+        self._call("open")
+
+    def _call(self, what: str) -> None:
+        self._counts[what] += 1
+        if self._counts[what] - 1 in self._failing.get(what, ()):
+            raise self.error(f"injected on {what} {self._counts[what]}")
