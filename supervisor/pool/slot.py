@@ -53,7 +53,7 @@ class Slot:
         self._dead = False  # it may still have said something
         self._retires = False  # it has asked to be replaced after this job
         self._unread = False  # when it ended, the request in hand had not been touched
-        self._late = False  # what ended it belonged to that job
+        self._late = False  # what ended it belonged to the job before
         self._ending: Ending | None = None
         self._over = trio.Event()
         self._conversation = Conversation(pool.config.max_line, self._nothing_read)
