@@ -224,18 +224,27 @@ async def test_a_job_of_a_queue_that_no_worker_can_serve_is_cancelled_at_once(tm
         assert (await daemon.service.cancel(job_id)).state is State.CANCELLED
 
 
-async def test_a_retry_in_the_same_breath_as_a_cancel_loses_no_job(tmp_path: Path) -> None:
+async def test_a_retry_in_the_same_breath_as_a_cancel_loses_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The cancel changes nothing, and must not keep the job from being read back for the retry."""
     worker = python("import sys", 'for line in sys.stdin: print(\'{"status":"error","retry":false}\', flush=True)')
     async with rig(worker, folder=tmp_path) as daemon:
         [job_id] = await daemon.submit(None)
+        really_hold = daemon.feeder.hold
         for attempts in range(1, 60):
             [job] = await daemon.ends(job_id)
             assert (job.state, job.attempt) == (State.FAILED, attempts)
             async with trio.open_nursery() as nursery:
+                cancelling = trio.Event()
+
+                def hold(held_id: str, told: trio.Event = cancelling) -> None:
+                    told.set()
+                    really_hold(held_id)
+
+                monkeypatch.setattr(daemon.feeder, "hold", hold)
                 nursery.start_soon(daemon.service.cancel, job_id)
-                while job_id not in daemon.feeder.held:
-                    await trio.lowlevel.checkpoint()
+                await cancelling.wait()
                 nursery.start_soon(daemon.service.retry, job_id)
             await daemon.until(lambda before=attempts: daemon.pools[0].jobs_done > before)
 
