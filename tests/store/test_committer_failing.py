@@ -1,6 +1,7 @@
 """While the store fails: what is refused, what is kept, and that everything goes on by itself."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
@@ -9,7 +10,7 @@ from supervisor.core.job import Job, State
 from supervisor.errors import StoreUnavailable
 from supervisor.store import writer
 from supervisor.store.committer import Committer
-from supervisor.store.port import Submitted
+from supervisor.store.port import Store, Submitted
 from supervisor.store.sqlite import open_sqlite
 from tests.pool.marked import begun, hold_workers, marked_pool
 from tests.pool.rig import Rig, rig
@@ -232,3 +233,30 @@ async def test_jobs_become_due_and_expire_after_a_time_without_a_store(tmp_path:
         store.full = None
         jobs = await daemon.ends(later, mortal)
         assert [job.state for job in jobs] == [State.DONE, State.EXPIRED]
+
+
+async def test_when_the_thread_dies_of_a_bug_nobody_waits_for_it_not_even_under_a_shield() -> None:
+    class Mortal(Tripping):
+        def tidy(self) -> None:
+            raise RuntimeError("a bug in housekeeping")
+
+    committer = Committer(cast(Store, Mortal()))
+    refused: list[StoreUnavailable] = []
+
+    async def write() -> None:
+        with trio.move_on_after(5, shield=True):
+            while not refused:
+                try:
+                    await committer.write(lambda store: store.pause("q", True))
+                except StoreUnavailable as error:
+                    refused.append(error)
+
+    async def live() -> None:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(committer.run)
+            nursery.start_soon(write)
+
+    with pytest.raises(ExceptionGroup) as died:
+        await live()
+    assert died.group_contains(RuntimeError, match="a bug in housekeeping")
+    assert refused
