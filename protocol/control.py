@@ -91,6 +91,21 @@ class PoolsParams(Params, frozen=True):
     pool: str | None = None
 
 
+class PoolParams(Params, frozen=True):
+    """restart."""
+
+    pool: str
+
+
+class ResizeParams(Params, frozen=True):
+    """`size`, or `min` and `max`."""
+
+    pool: str
+    size: int | None = None
+    min: int | None = None
+    max: int | None = None
+
+
 class SubmittedView(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     created: bool
@@ -202,18 +217,23 @@ class QueuesView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolView(msgspec.Struct, frozen=True, kw_only=True):
-    """`state`: starting, ready, degraded (`reason` says why), or stopping. `crashes`: children that died on their own
-    since the start; `spawned`: all children since the start."""
+    """`state`: starting, ready, degraded (`reason` says why), or stopping. `size` is how many workers there are now,
+    of `min` to `max`. `crashes`: children that died on their own since the start; `recycled`: those that were replaced
+    as planned; `spawned`: all children since the start. `generation` rises with each rolling restart."""
 
     pool: str
     state: str
     reason: str | None
     generation: int
+    restarting: bool
     size: int
+    min: int
+    max: int
     idle: int
     busy: int
     spawned: int
     crashes: int
+    recycled: int
     jobs_done: int
     queues: list[str]
 
@@ -227,16 +247,25 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
 
     pool: str
     slot: int
+    generation: int
     pid: int | None
     state: str
     job: str | None
     jobs_done: int  # by this child
-    rss: int | None  # bytes
+    rss: int | None  # bytes, its children's included
     age_secs: float | None
 
 
 class WorkersView(msgspec.Struct, frozen=True, kw_only=True):
     workers: list[WorkerView]
+
+
+class RestartView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `restart`, when every worker has been replaced."""
+
+    pool: str
+    generation: int
+    replaced: int
 
 
 class StoreView(msgspec.Struct, frozen=True, kw_only=True):

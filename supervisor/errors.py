@@ -48,6 +48,12 @@ class Forbidden(Refused):
     code = "forbidden"
 
 
+class RestartFailed(Refused):
+    """A rolling restart was given up: the old workers go on. `data` has how many were replaced before."""
+
+    code = "restart_failed"
+
+
 class TimedOut(Refused):
     code = "timeout"
 

@@ -27,7 +27,7 @@ def check_config(as_json: bool) -> None:
         return
     output.write(f"{config.source}: ok")
     for pool in config.pools:
-        workers = "1 worker" if pool.size == 1 else f"{pool.size} workers"
+        workers = "1 worker" if pool.max == 1 else f"{pool.max} workers"
         output.write(f"  pool {pool.name}: {workers} of {' '.join(pool.command)}, for {', '.join(pool.queues)}")
     output.write(f"  socket {config.daemon.socket}")
     output.write(f"  state in {config.daemon.state_dir}, store {config.store.url}")
@@ -42,7 +42,7 @@ def _summary(config: "Config") -> dict[str, Any]:
         "state_dir": str(config.daemon.state_dir),
         "store": config.store.url,
         "pools": [
-            {"pool": pool.name, "size": pool.size, "command": pool.command, "queues": pool.queues}
+            {"pool": pool.name, "size": pool.max, "command": pool.command, "queues": pool.queues}
             for pool in config.pools
         ],
         "queues": [queue.name for queue in config.queues],

@@ -117,7 +117,7 @@ def configured() -> tuple[Config | None, list[Finding]]:
     except Misuse as error:
         remedy = "correct it; `stoker check-config` shows what is left"
         return None, [Finding("configuration", "fail", line, remedy) for line in error.message.splitlines()]
-    names = ", ".join(f"{pool.name} ({pool.size})" for pool in config.pools)
+    names = ", ".join(f"{pool.name} ({pool.max})" for pool in config.pools)
     return config, [Finding("configuration", "ok", f"{config.source}: pools {names}")]
 
 

@@ -110,10 +110,12 @@ def _pools(reading: Reading, table: object) -> tuple[PoolConfig, ...]:
 
 def _pool(reading: Reading, at: str, name: str, table: object) -> PoolConfig | None:
     values = sections.read(reading, at, table, sections.POOL)
+    refused = table.keys() - values.keys() if isinstance(table, dict) else set()
     if "command" not in values:
         return None
+    if "size" in values:
+        values["min"] = values["max"] = values.pop("size")
     pool = PoolConfig(name=name, **{"queues": (name,), "cwd": reading.folder, **values})
-    refused = table.keys() - values.keys() if isinstance(table, dict) else set()
     if not refused & {"cwd", "env"}:  # the program is looked for with these
         problem = missing_program(pool.command[0], pool.cwd, {**reading.environ, **dict(pool.env)})
         if problem:

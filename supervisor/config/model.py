@@ -27,22 +27,48 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """`min` and `max` workers; a fixed size is both. What is None is not limited, or left as the daemon has it."""
+
     name: str
     command: tuple[str, ...]
-    size: int = 1
+    min: int = 1
+    max: int = 1
+    grow_after: float = 0.5  # seconds that jobs wait before a worker is added
+    shrink_after: float = MINUTE  # seconds that a worker is idle before it is taken away
     queues: tuple[str, ...]
-    cwd: Path
-    env: tuple[tuple[str, str], ...] = ()
+    # the conversation
+    channel: Literal["stdio", "fd"] = "stdio"
+    ready: bool = False  # it says when it is ready
+    require_id: bool = False
     timeout: float = 10 * MINUTE
     boot_timeout: float = MINUTE
     kill_grace: float = 5.0
     max_line: int = 16 * MIB
+    # the process
+    cwd: Path
+    env: tuple[tuple[str, str], ...] = ()
+    env_files: tuple[Path, ...] = ()  # read at each start of a worker; later ones win, and `env` wins over them
+    clear_env: bool = False
+    user: str | None = None
+    group: str | None = None
+    nice: int | None = None
+    umask: int | None = None
+    rlimits: tuple[tuple[str, int | None], ...] = ()  # ("nofile", 1024); None: unlimited
+    cpu_affinity: tuple[frozenset[int], ...] = ()  # slot n runs on the CPUs of entry n modulo their number
+    # when it is replaced
+    max_jobs: int | None = None
+    max_age: float | None = None
+    max_idle: float | None = None
+    max_rss: int | None = None
+    recycle_jitter: float = 0.2  # each worker's limits are up to this fraction lower, so that a pool never goes at once
+    memory_limit: int | None = None  # of the worker and its children together; over it they are killed
 
 
 class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     socket: Path
     socket_mode: int = 0o600
     state_dir: Path
+    cgroup: Path | Literal["auto", "off"] = "auto"  # where workers get a cgroup each
     drain_timeout: float = 25.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"

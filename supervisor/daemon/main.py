@@ -67,7 +67,7 @@ def _raise_descriptor_limit(config: Config) -> None:
     """Enough for every connection and child that the configuration allows, as far as the hard limit goes. Children
     get the old soft limit back: select(2) breaks above 1024, and some programs close every number up to the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = config.daemon.max_connections + sum(pool.size for pool in config.pools) * FDS_PER_CHILD + FDS_SPARE
+    wanted = config.daemon.max_connections + sum(pool.max + 1 for pool in config.pools) * FDS_PER_CHILD + FDS_SPARE
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
 

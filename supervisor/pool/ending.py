@@ -18,7 +18,7 @@ POLITE = 1.0  # seconds an idle child has to go by itself once its stdin is clos
 async def end_tree(child: Child, why: Why, kill_grace: float) -> None:
     """Return when the child, its group and its session are gone; the child itself is left to be reaped."""
     if why.polite:
-        child.close_stdin()
+        child.close_requests()
         if await _gone(child, min(POLITE, kill_grace)):
             why = Why.EXITED
     if why.graceful:

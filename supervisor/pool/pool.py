@@ -15,9 +15,10 @@ from supervisor.config.model import PoolConfig
 from supervisor.core.respawn import SHORT_LIFE, failed_boot, respawn_delay
 from supervisor.core.verdict import Verdict
 from supervisor.pool import procfs
-from supervisor.pool.child import Child, SpawnFailed, spawn
+from supervisor.pool.child import Child
 from supervisor.pool.deadlines import Deadlines
 from supervisor.pool.ears import Ears
+from supervisor.pool.launch import SpawnFailed, launch
 from supervisor.pool.remains import Remains
 from supervisor.pool.run import Run
 from supervisor.pool.slot import Slot
@@ -37,7 +38,7 @@ class Pool:
         self.feeder = feeder
         self.deadlines = Deadlines()
         self.ears = Ears()
-        self.slots = [Slot(self, number) for number in range(config.size)]
+        self.slots = [Slot(self, number) for number in range(config.min)]
         self.deadlines.timed.extend(self.slots)
         self.idle: list[Slot] = []
         self.turn = 0  # the place among its queues from where the next job is looked for
@@ -96,17 +97,8 @@ class Pool:
 
     def _spawn(self, slot: Slot) -> Child | None:
         slot.state = "starting"
-        env = {
-            **self._environ,
-            **dict(self.config.env),
-            "STOKER_PROTOCOL": "1",
-            "STOKER_POOL": self.name,
-            "STOKER_SLOT": str(slot.number),
-            "STOKER_INSTANCE": self._remains.instance,
-        }
         try:
-            mark = f"{self._remains.instance}/{self.name}/{slot.number}"
-            child = spawn(self.config.command, cwd=self.config.cwd, env=env, mark=mark)
+            child = launch(self.config, slot.number, instance=self._remains.instance, environ=self._environ)
         except SpawnFailed as failed:
             self._boot_failed(failed.message)
             return None
@@ -209,11 +201,15 @@ class Pool:
             state=self.state,
             reason=self.reason,
             generation=1,
-            size=self.config.size,
+            restarting=False,
+            size=len(self.slots),
+            min=self.config.min,
+            max=self.config.max,
             idle=len(self.idle),
             busy=sum(slot.run is not None for slot in self.slots),
             spawned=self.spawned,
             crashes=self.crashes,
+            recycled=0,
             jobs_done=self.jobs_done,
             queues=list(self.config.queues),
         )
@@ -228,6 +224,7 @@ def _worker_view(pool: str, slot: Slot, now: float) -> WorkerView:
     return WorkerView(
         pool=pool,
         slot=slot.number,
+        generation=1,
         pid=child.pid if child else None,
         state=slot.state,
         job=slot.run.id if slot.run else None,

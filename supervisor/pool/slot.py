@@ -72,7 +72,7 @@ class Slot:
                 nursery.start_soon(self._watch_exit, child)
                 nursery.start_soon(self._write_rest, child)
                 nursery.start_soon(self._stderr.follow, child)
-                self.pool.ears.listen(child.stdout, partial(self._overhear, child))
+                self.pool.ears.listen(child.replies, partial(self._overhear, child))
                 self._free()
                 await self._over.wait()
                 self.state = "ending"
@@ -175,7 +175,7 @@ class Slot:
             rest = memoryview(self._rest)
             while rest:
                 try:
-                    await trio.lowlevel.wait_writable(child.stdin)
+                    await trio.lowlevel.wait_writable(child.requests)
                     count = child.write(rest)
                 except BrokenPipeError:
                     self._deaf()
@@ -211,7 +211,7 @@ class Slot:
     def _hear_chunk(self, child: Child) -> int | None:
         """Act on what can be read now; the number of replies it was, None when there is nothing (more)."""
         try:
-            data = os.read(child.stdout, CHUNK)
+            data = os.read(child.replies, CHUNK)
         except BlockingIOError:
             return None
         if not data:
@@ -259,7 +259,7 @@ class Slot:
         self._ending = Ending(why, text)
         self._unread = self._nothing_read()
         self._over.set()
-        self.pool.ears.ignore(self.child.stdout)
+        self.pool.ears.ignore(self.child.replies)
         self.pool.not_idle(self)
         if why is not Why.EXITED and not (why.polite or why.perhaps_exiting):
             log.warning(

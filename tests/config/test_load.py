@@ -76,7 +76,8 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path) -> None:
             PoolConfig(
                 name="a.b:c",
                 command=("sh", "-c", ""),
-                size=4,
+                min=4,
+                max=4,
                 queues=("one", "two"),
                 cwd=tmp_path / "work",
                 env=(("LANG", "C"), ("EMPTY", "")),

@@ -196,7 +196,15 @@ class FakeService:
     def workers(self, pool: str | None) -> list[WorkerView]:
         return [
             WorkerView(
-                pool=pool or "thumbs", slot=0, pid=77, state="idle", job=None, jobs_done=3, rss=4096, age_secs=1.5
+                pool=pool or "thumbs",
+                slot=0,
+                generation=1,
+                pid=77,
+                state="idle",
+                job=None,
+                jobs_done=3,
+                rss=4096,
+                age_secs=1.5,
             )
         ]
 
@@ -243,11 +251,15 @@ def a_pool_view() -> PoolView:
         state="ready",
         reason=None,
         generation=1,
+        restarting=False,
         size=1,
+        min=1,
+        max=1,
         idle=1,
         busy=0,
         spawned=1,
         crashes=0,
+        recycled=0,
         jobs_done=3,
         queues=["thumbs"],
     )

@@ -55,7 +55,7 @@ class Held:
 @asynccontextmanager
 async def hold_workers(daemon: Rig, folder: Path, queue: str = "q") -> AsyncIterator[Held]:
     """Every worker of the rig that serves `queue` has a job of that queue in hand."""
-    size = sum(pool.config.size for pool in daemon.feeder.lines[queue].pools)
+    size = sum(pool.config.max for pool in daemon.feeder.lines[queue].pools)
     with Gate(folder, f"hold-{os.urandom(4).hex()}") as gate:
         jobs = await daemon.submit(*[{"gate": gate.path}] * size, queue=queue)
         await daemon.until(lambda: set(jobs) <= set(begun(folder)))
@@ -67,8 +67,8 @@ async def prove_idle_pools_take_nothing(daemon: Rig, queue: str) -> None:
     """Send a job of another queue through every worker: had they anything else to take, they would have taken it."""
     line = daemon.feeder.lines[queue]
     for pool in line.pools:
-        for _ in range(2 * pool.config.size):
-            await daemon.ends(*await daemon.submit(*[None] * pool.config.size, queue=queue))
+        for _ in range(2 * pool.config.max):
+            await daemon.ends(*await daemon.submit(*[None] * pool.config.max, queue=queue))
 
 
 class NeverIdleBeside(trio.abc.Instrument):

@@ -33,13 +33,14 @@ def pool_config(command: Sequence[str], folder: Path, **changes: object) -> Pool
     """A pool called `p`, small and quick to lose patience."""
     settings: dict[str, object] = {
         "name": "p",
-        "size": 1,
         "queues": ("q",),
         "cwd": folder,
         "kill_grace": 0.3,
         "boot_timeout": 20.0,
         "timeout": 20.0,
     }
+    if "size" in changes:
+        changes["min"] = changes["max"] = changes.pop("size")
     return PoolConfig(command=tuple(command), **{**settings, **changes})
 
 

@@ -30,7 +30,7 @@ def wait_until_it_has_written(daemon: Rig) -> None:
     child = daemon.slot.child
     assert child is not None
     poll = select.poll()
-    poll.register(child.stdout, select.POLLIN)
+    poll.register(child.replies, select.POLLIN)
     assert poll.poll(PATIENCE * 1000)
 
 
