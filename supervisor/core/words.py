@@ -10,12 +10,15 @@ def about_duration(seconds: float) -> str:
         return f"{seconds * 1_000:.0f}ms" if seconds > 0 else "0s"
     if seconds < 59.95:
         return f"{seconds:.1f}".removesuffix(".0") + "s"
-    for large, length, small, part in (("d", 86_400, "h", 3_600), ("h", 3_600, "m", 60)):
-        if seconds >= length - part / 2:
-            break
-    else:
-        large, length, small, part = "m", 60, "s", 1
-    whole, rest = divmod(round(seconds / part), length // part)
+    if seconds < 3_570:
+        return _two("m", "s", round(seconds), 60)
+    if seconds < 84_600:
+        return _two("h", "m", round(seconds / 60), 60)
+    return _two("d", "h", round(seconds / 3_600), 24)
+
+
+def _two(large: str, small: str, count: int, length: int) -> str:
+    whole, rest = divmod(count, length)
     return f"{whole}{large}{rest}{small}" if rest else f"{whole}{large}"
 
 
