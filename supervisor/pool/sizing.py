@@ -73,7 +73,12 @@ class Sizing:
         elif step.shrink:
             self._shrink(step.reason)
         self._relaxed = not load.waiting
-        return step.again if self._relaxed else min(step.again, LOOK)
+        if not self._relaxed:
+            return min(step.again, LOOK)
+        if load.size - load.leaving > self.low:
+            # Nobody tells when a worker becomes idle: that would be a call for each job.
+            return min(step.again, max(LOOK, self._pool.config.shrink_after / 4))
+        return step.again
 
     def _load(self, now: float) -> Load:
         pool = self._pool
