@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from supervisor.cli import output
-from supervisor.cli.moments import span
 from supervisor.cli.tables import Column, highlight, show
+from supervisor.core.words import about_duration
 
 View: TypeAlias = dict[str, Any]
 
@@ -44,7 +44,7 @@ WORKERS = (
 
 def show_status(view: View) -> None:
     output.write(
-        f"stoker {view['version']} {highlight(view['state'])}, up {span(view['uptime_secs'])}, "
+        f"stoker {view['version']} {highlight(view['state'])}, up {about_duration(view['uptime_secs'])}, "
         f"pid {view['pid']}, {_count(view['connections'], 'connection')}"
     )
     output.write(f"configuration {output.one_line(view['config'])}, store {output.one_line(view['store']['url'])}")
@@ -97,7 +97,7 @@ def _queue(queue: View) -> tuple[str, ...]:
     return (
         queue["queue"],
         *(str(queue[state]) for state in ("pending", "running", "done", "failed")),
-        "" if oldest is None else span(oldest),
+        "" if oldest is None else about_duration(oldest),
         _rate(queue["submit_rate"]),
         _rate(queue["finish_rate"]),
         ", ".join(_notes(queue)),
@@ -128,7 +128,7 @@ def _worker(worker: View) -> tuple[str, ...]:
         worker["state"],
         str(worker["jobs_done"]),
         "" if worker["rss"] is None else _memory(worker["rss"]),
-        "" if worker["age_secs"] is None else span(worker["age_secs"]),
+        "" if worker["age_secs"] is None else about_duration(worker["age_secs"]),
         worker["job"] or "",
     )
 
