@@ -1,6 +1,7 @@
 """Tables: coloured and cut to the width on a terminal, plain aligned text elsewhere."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from supervisor.cli import output
@@ -14,6 +15,7 @@ COLOURS = {
     "running": "cyan",
     "busy": "cyan",
     "starting": "cyan",
+    "restarting": "cyan",
     "paused": "yellow",
     "waiting": "yellow",
     "ending": "yellow",
@@ -116,7 +118,7 @@ def _least_width(columns: Sequence[Column], rows: Rows) -> int:
     from rich.cells import cell_len
 
     widths = (
-        GIVE_DOWN_TO if column.give else max(cell_len(cell) for cell in (column.header, *cells))
+        min(GIVE_DOWN_TO if column.give else inf, max(cell_len(cell) for cell in (column.header, *cells)))
         for column, *cells in zip(columns, *rows, strict=True)
     )
-    return sum(widths) + GAP * (len(columns) - 1)
+    return int(sum(widths)) + GAP * (len(columns) - 1)
