@@ -127,8 +127,8 @@ class Service:
         """Returns the job once it is final; one that was final already comes back unchanged."""
         while (run := self._feeder.running.get(job_id)) is not None:
             run.cancel = True
-            if run.slot is not None:
-                run.slot.cancel(run)
+            if run.life is not None:
+                run.life.cancel(run)
             await run.recorded()
         await self._change(job_id, lambda store: store.cancel([job_id], self._now()))
         self._feeder.ended([job_id])

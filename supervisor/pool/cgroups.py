@@ -13,7 +13,18 @@ class Cgroup:
     def attach(self, pid: int) -> None:
         raise NotImplementedError
 
+    limited = False
+
     def kill(self) -> None:
+        raise NotImplementedError
+
+    def oom_kills(self) -> int:
+        raise NotImplementedError
+
+    def peak(self) -> int | None:
+        raise NotImplementedError
+
+    def remove(self) -> None:
         raise NotImplementedError
 
 
@@ -23,3 +34,6 @@ class Cgroups:
     @classmethod
     def find(cls, setting: Path | Literal["auto", "off"], instance: str) -> "Cgroups | None":
         return None
+
+    def create(self, name: str, memory_limit: int | None) -> Cgroup | None:
+        raise NotImplementedError

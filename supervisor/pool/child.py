@@ -12,6 +12,7 @@ import time
 
 import trio
 
+from supervisor.pool.cgroups import Cgroup
 from supervisor.pool.tree import signal_group
 
 
@@ -24,6 +25,7 @@ class Child:
     ) -> None:
         self.pid = process.pid
         self.mark = mark
+        self.cgroup: Cgroup | None = None
         self.requests = requests
         self.replies = replies
         self.stderr = stderr

@@ -41,6 +41,9 @@ def rss(pid: int) -> int | None:
         return None
 
 
+tree_rss = rss
+
+
 def has_environ(pid: int, entry: bytes) -> bool:
     """Whether NAME=VALUE stands in the environment the process was started with. False where we may not look."""
     try:
