@@ -38,13 +38,14 @@ GAP = 2  # between columns
 
 class Column(NamedTuple):
     """`word`: coloured by what it says. `right`: numbers. `give`: cut short where the terminal is too narrow, or, with
-    `wrap`, broken into lines."""
+    `wrap`, broken into lines. `spare`: left out where even that is not enough."""
 
     header: str
     word: bool = False
     right: bool = False
     give: bool = False
     wrap: bool = False
+    spare: bool = False
 
 
 Rows = Sequence[Sequence[str]]
@@ -91,6 +92,9 @@ def _show_on_terminal(columns: Sequence[Column], rows: Rows) -> None:
     from rich.text import Text
 
     console = Console(force_terminal=not _colourless(), highlight=False)
+    if _least_width(columns, rows) > console.width:
+        kept = [place for place, column in enumerate(columns) if not column.spare]
+        columns, rows = [columns[place] for place in kept], [[row[place] for place in kept] for row in rows]
     # Rather past the edge of a narrow terminal, which wraps it, than an id that is cut.
     console.width = max(console.width, _least_width(columns, rows))
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")

@@ -30,9 +30,8 @@ def pool_troubles(pools: Sequence[View]) -> Iterator[str]:
     degraded = [pool for pool in pools if pool["reason"]]
     for pool in degraded:
         name = output.one_line(pool["pool"])
-        yield _told(
-            f"pool {name} {highlight(pool['state'])}", pool["reason"], f"`stoker pools {name}`" if several else None
-        )
+        elsewhere = f"`stoker pools {name}`" if several else None
+        yield _told(f"pool {name} {highlight(pool['state'])}", pool["reason"], elsewhere)
     if any(pool["state"] == "degraded" for pool in degraded):
         yield DEGRADED_ADVICE
 

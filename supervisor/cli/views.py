@@ -28,7 +28,7 @@ POOLS = (
     Column("CRASHES", right=True),
     Column("RECYCLED", right=True),
     Column("GEN", right=True),
-    Column("QUEUES", give=True),
+    Column("QUEUES", give=True, spare=True),
 )
 GENERATION = Column("GEN", right=True)
 WORKERS = (
