@@ -1,25 +1,24 @@
-"""Measured figures in words, rounded to what a reader can use. (What a configuration says is told exactly, by
+"""Figures in words, rounded to what a reader can use. (What a configuration says is told exactly, by
 config.quantities.)"""
 
 KIB = 1024
 
+_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
 
 def about_duration(seconds: float) -> str:
-    """At most two units: 0.25 is "250ms", 9.87 "9.9s", 75.2 "1m15s", 90061 "1d1h"."""
-    if seconds < 0.9995:
-        return f"{seconds * 1_000:.0f}ms" if seconds > 0 else "0s"
-    if seconds < 59.95:
-        return f"{seconds:.1f}".removesuffix(".0") + "s"
-    if seconds < 3_570:
-        return _two("m", "s", round(seconds), 60)
-    if seconds < 84_600:
-        return _two("h", "m", round(seconds / 60), 60)
-    return _two("d", "h", round(seconds / 3_600), 24)
-
-
-def _two(large: str, small: str, count: int, length: int) -> str:
-    whole, rest = divmod(count, length)
-    return f"{whole}{large}{rest}{small}" if rest else f"{whole}{large}"
+    """A duration in at most two units: 12ms, 3.2s, 42s, 5m12s, 3h20m, 12d4h."""
+    if seconds < 1:
+        return f"{max(0, round(seconds * 1000))}ms"
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    whole = int(seconds)
+    for place, (size, unit) in enumerate(_UNITS):
+        if whole >= size:
+            count, rest = divmod(whole, size)
+            finer, name = _UNITS[min(place + 1, len(_UNITS) - 1)]
+            return f"{count}{unit}{rest // finer}{name}" if rest >= finer and size > 1 else f"{count}{unit}"
+    return "0s"
 
 
 def about_size(count: int) -> str:

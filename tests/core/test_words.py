@@ -9,24 +9,22 @@ from supervisor.core.words import about_duration, about_size
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("secs", "text"),
     [
-        (0, "0s"),
-        (0.25, "250ms"),
-        (0.9996, "1s"),
-        (9.87, "9.9s"),
-        (30, "30s"),
-        (59.96, "1m"),
-        (75.2, "1m15s"),
-        (3599.7, "1h"),
-        (5400, "1h30m"),
-        (90_061, "1d1h"),
-        (86_399, "1d"),
-        (1e7, "115d18h"),
+        (-1, "0ms"),
+        (0.0124, "12ms"),
+        (3.24, "3.2s"),
+        (42.9, "42s"),
+        (60, "1m"),
+        (312, "5m12s"),
+        (12000, "3h20m"),
+        (7201, "2h"),
+        (12 * 86400 + 4 * 3600 + 59, "12d4h"),
+        (400 * 86400, "400d"),
     ],
 )
-def test_a_duration_has_two_units_at_most(seconds, words):
-    assert about_duration(seconds) == words
+def test_a_duration_has_at_most_two_units(secs, text):
+    assert about_duration(secs) == text
 
 
 @pytest.mark.parametrize(
@@ -38,8 +36,8 @@ def test_a_size_has_three_digits_or_so(count, words):
 
 
 @given(st.floats(1e-3, 1e8))
-def test_a_duration_is_told_within_five_percent(seconds):
-    assert parse_duration(about_duration(seconds)) == pytest.approx(seconds, rel=0.051, abs=5e-4)
+def test_a_duration_is_told_within_ten_percent(seconds):
+    assert parse_duration(about_duration(seconds)) == pytest.approx(seconds, rel=0.1, abs=5e-4)
 
 
 @given(st.integers(1, 10**15))
