@@ -15,6 +15,7 @@ from supervisor.config.model import PoolConfig
 from supervisor.core.respawn import SHORT_LIFE, failed_boot, respawn_delay
 from supervisor.core.verdict import Verdict
 from supervisor.pool import procfs
+from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.child import Child
 from supervisor.pool.deadlines import Deadlines
 from supervisor.pool.ears import Ears
@@ -32,7 +33,14 @@ log = structlog.get_logger("stoker.pool")
 class Pool:
     """`idle` are the slots whose child waits for a job, the one used last at the end: it is the warmest."""
 
-    def __init__(self, config: PoolConfig, feeder: Feeder, remains: Remains, environ: dict[str, str]) -> None:
+    def __init__(
+        self,
+        config: PoolConfig,
+        feeder: Feeder,
+        remains: Remains,
+        environ: dict[str, str],
+        cgroups: Cgroups | None = None,
+    ) -> None:
         self.config = config
         self.name = config.name
         self.feeder = feeder
@@ -49,6 +57,7 @@ class Pool:
         self.jobs_done = 0
         self._remains = remains
         self._environ = environ
+        self._cgroups = cgroups
         self._failures = 0  # failed boots in a row
         self._stopping = trio.Event()
 
