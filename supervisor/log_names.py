@@ -30,6 +30,9 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "worker_not_recorded": "a worker could not be noted on disk: were stoker killed, the next start would miss it",
         "worker_tree_out_of_reach": "an ended worker's processes could not be looked for; tried again until it works",
         "worker_tree_survived": "processes of an ended worker did not go, not even by SIGKILL",
+        "cgroups_used": "each worker gets a cgroup of its own, in this folder",
+        "cgroups_not_used": "workers get no cgroup, for the reason given: a tree is ended as far as /proc shows it",
+        "cgroup_not_made": "a worker's cgroup could not be made: it runs without; said once for each reason",
         # The control socket.
         "accept_failed": "no connection can be accepted, for the reason given (too many open files); tried again",
         "request_failed": "a request met a bug: the client was told `internal`, the traceback is here",

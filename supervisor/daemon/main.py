@@ -21,6 +21,7 @@ from supervisor.daemon import logs, memory
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
 from supervisor.errors import StartError
+from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.pool import Pool
@@ -93,7 +94,9 @@ async def _serve(config: Config, notifier: Notifier) -> None:
     # the first for remains.
     FileLock(remains.folder)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
-        ended = remains.end_previous()
+        # After the lock, since the daemon may move; before the first worker, which would move along.
+        cgroups = Cgroups.find(config.daemon.cgroup, remains.instance)
+        ended = (cgroups.end_previous() if cgroups else 0) + remains.end_previous()
         recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS)
         listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
         log.info(
@@ -106,7 +109,7 @@ async def _serve(config: Config, notifier: Notifier) -> None:
             processes_ended=ended,
         )
         try:
-            await Daemon(config, store, remains, recovered.epoch, notifier).run(listening, signals)
+            await Daemon(config, store, remains, cgroups, recovered.epoch, notifier).run(listening, signals)
         finally:
             listening.close()
     log.info("stopped")
@@ -116,13 +119,21 @@ class Daemon:
     """Everything that runs, and its stop order: pools first, so that every outcome is handed over; then the socket,
     once those outcomes are on disk and answered; the store last."""
 
-    def __init__(self, config: Config, store: Store, remains: Remains, epoch: int, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        remains: Remains,
+        cgroups: Cgroups | None,
+        epoch: int,
+        notifier: Notifier,
+    ) -> None:
         self.config = config
         self.notifier = notifier
         self.committer = Committer(store)
         self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
         environ = dict(os.environ)
-        self.pools = [Pool(pool, self.feeder, remains, environ) for pool in config.pools]
+        self.pools = [Pool(pool, self.feeder, remains, environ, cgroups) for pool in config.pools]
         for pool in self.pools:
             self.feeder.serve(pool)
         for name in store.paused():

@@ -134,7 +134,9 @@ def test_no_file_takes_long(tmp_path: Path, head: str, piece: str) -> None:
     assert done.returncode == 0 or b"EnvFileError" in done.stderr
 
 
-NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(lambda name: not name.startswith("STOKER_"))
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(
+    lambda name: not name.startswith("STOKER_")
+)
 VALUES = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]))
 
 
@@ -175,7 +177,9 @@ def test_a_shell_reads_the_same_from_it(read: Read, tmp_path: Path, variables: V
     assert {name: value for name, _, value in entries if name.startswith("MY_")} == variables
 
 
-PIECES = st.sampled_from(["hunter2", "A", "=", "'", '"', "\\", "\n", " ", "#", ";", "$", "\0", "\r", "export ", "é", "\\n"])
+PIECES = st.sampled_from(
+    ["hunter2", "A", "=", "'", '"', "\\", "\n", " ", "#", ";", "$", "\0", "\r", "export ", "é", "\\n"]
+)
 
 
 @ANYWHERE
