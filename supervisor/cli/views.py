@@ -122,7 +122,7 @@ def size(pool: View) -> str:
 def _worker(worker: View, generations: bool) -> tuple[str, ...]:
     return (
         f"{worker['pool']}/{worker['slot']}",
-        *([str(worker["generation"])] if generations else []),
+        *([str(worker["generation"] or "")] if generations else []),
         str(worker["pid"] or ""),
         worker["state"],
         str(worker["jobs_done"]),
