@@ -12,6 +12,7 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "stopping_now": "a second signal: the drain is cut short",
         "drain_incomplete": "the drain is over and these jobs still ran: they go back to their queues",
         "stopped": "the end, in order",
+        "few_descriptors": "the hard limit of open files is lower than the configuration may need: raise LimitNOFILE",
         # The store.
         "store_failing": "nothing can be committed, for the reason given: submits are refused, outcomes are kept",
         "store_recovered": "commits succeed again, and what was kept is on disk",
@@ -22,6 +23,13 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         # Pools and workers.
         "pool_degraded": "a pool has no worker that works, for the reason given; it goes on trying",
         "pool_recovered": "a degraded pool has a working worker again",
+        "pool_grown": "an elastic pool has more workers, for the reason given",
+        "pool_shrunk": "an elastic pool has fewer workers, for the reason given",
+        "pool_resized": "somebody has set how many workers a pool has, until the next start",
+        "restart_started": "a rolling restart begins: the first worker of a new generation is started",
+        "restart_done": "every worker of the pool has been replaced by one of the new generation",
+        "restart_failed": "a rolling restart was given up, for the reason given; the old workers serve on",
+        "worker_recycled": "a worker is replaced as planned, between two jobs, for the reason given",
         "worker_started": "a worker process was started",
         "worker_ended": "stoker ends a worker, for the reason given",
         "worker_exited": "a worker process is gone, by itself or ended",

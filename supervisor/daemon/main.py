@@ -41,6 +41,7 @@ STATUS_EVERY = 5.0  # seconds
 ANSWER_TURNS = 20
 FDS_PER_CHILD = 8  # three pipes, a pidfd, and what a start needs for a moment
 FDS_SPARE = 128
+FDS_MOST = 65536  # more than anybody needs here, and no number that would make something slow
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -65,12 +66,13 @@ def serve(config: Config) -> int:
 
 
 def _raise_descriptor_limit(config: Config) -> None:
-    """Enough for every connection and child that the configuration allows, as far as the hard limit goes. Children
-    get the old soft limit back: select(2) breaks above 1024, and some programs close every number up to the limit."""
+    """As far as the hard limit goes: a pool may be resized while it runs. Children get the old soft limit back:
+    select(2) breaks above 1024, and some programs close every number up to the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = config.daemon.max_connections + sum(pool.max + 1 for pool in config.pools) * FDS_PER_CHILD + FDS_SPARE
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+    if hard < wanted:
+        log.warning("few_descriptors", limit=hard, wanted=wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, wanted, FDS_MOST), hard), hard))
 
 
 def _first_cause(group: BaseException) -> BaseException:

@@ -11,7 +11,7 @@ import trio
 
 if TYPE_CHECKING:
     from supervisor.pool.child import Child
-    from supervisor.pool.slot import Slot
+    from supervisor.pool.life import Life
 
 log = structlog.get_logger("stoker.worker")
 
@@ -27,8 +27,8 @@ DRAIN = 0.1  # seconds to read what a dead child left behind
 class StderrLog:
     """Reading never stops, so that no child blocks on its own log; what is over the rate is counted, not logged."""
 
-    def __init__(self, slot: Slot) -> None:
-        self._slot = slot
+    def __init__(self, life: Life) -> None:
+        self._life = life
         self._tail = bytearray()
         self._total = 0
         self._mark = 0
@@ -43,7 +43,7 @@ class StderrLog:
     def mark(self) -> None:
         """A job starts: `since_mark` speaks of it alone. Before the first one everything counts, since why a program
         does not start is said before its first job."""
-        if self._slot.jobs_done:
+        if self._life.jobs_done:
             self._mark = self._total
 
     def since_mark(self) -> str | None:
@@ -138,10 +138,10 @@ class StderrLog:
         log.warning("worker_stderr_dropped", lines=dropped, **self._where())
 
     def _where(self) -> dict[str, object]:
-        slot = self._slot
+        life = self._life
         return {
-            "pool": slot.pool.name,
-            "slot": slot.number,
+            "pool": life.pool.name,
+            "slot": life.number,
             "pid": self._child.pid if self._child else None,
-            "job": slot.run.id if slot.run else None,
+            "job": life.run.id if life.run else None,
         }
