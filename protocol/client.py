@@ -164,6 +164,14 @@ class Client:
     def workers(self, pool: str | None = None) -> Objects:
         return self.call("workers", _given(pool=pool))["workers"]
 
+    def restart(self, pool: str) -> Object:
+        """Returns when every worker has been replaced, however long that takes."""
+        return self._answer(self._write("restart", {"pool": pool}, None), None)
+
+    def resize(self, pool: str, size: int | None = None, *, min: int | None = None, max: int | None = None) -> Object:
+        """`size`, or `min` and `max`."""
+        return self.call("resize", _given(pool=pool, size=size, min=min, max=max))
+
     def status(self) -> Object:
         return self.call("status")
 

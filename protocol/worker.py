@@ -39,10 +39,10 @@ class Garbage(ProtocolError):
 
 
 class Reply(msgspec.Struct, kw_only=True, gc=False):
-    """One line of a worker. Every status but `progress` is final, and each uses the members under its name below; JSON
-    that is missing is `null`."""
+    """One line of a worker. `ok`, `error` and `throttled` are final; `ready` is only ever the first line of all. Each
+    uses the members under its name below; JSON that is missing is `null`."""
 
-    status: Literal["ok", "error", "throttled", "progress"]
+    status: Literal["ok", "error", "throttled", "progress", "ready"]
     id: str | None = None
     recycle: bool = False
     # ok
@@ -133,7 +133,4 @@ def _fill_in(reply: Reply) -> None:
 
 def _garbage(line: bytes, why: str) -> Garbage:
     why = why if line.strip() else "it is empty"
-    return Garbage(
-        f"the worker wrote a line that is not a reply ({why}): {quote(line)}; "
-        "stdout is for replies, one JSON object a line, so anything else belongs on stderr"
-    )
+    return Garbage(f"the worker wrote a line that is not a reply ({why}): {quote(line)}")

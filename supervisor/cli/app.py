@@ -28,6 +28,8 @@ COMMANDS = {
     "workers": ("look", "workers"),
     "pause": ("control", "pause"),
     "resume": ("control", "resume"),
+    "restart": ("pool", "restart"),
+    "resize": ("pool", "resize"),
     "drain": ("control", "drain"),
     "ping": ("control", "ping"),
     "init": ("init", "init"),

@@ -6,7 +6,8 @@ from typing import Any
 
 from supervisor.cli import output, tables
 from supervisor.cli.endings import blame
-from supervisor.cli.moments import relative, span
+from supervisor.cli.moments import relative
+from supervisor.core.words import about_duration
 
 ATTEMPTS = (
     tables.Column("ATTEMPT", right=True),
@@ -48,10 +49,10 @@ def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "started", _moment(job["started_at"])
     yield "ended", _moment(job["finished_at"])
     if job["started_at"] and job["finished_at"]:
-        yield "took", span(_seconds(job["started_at"], job["finished_at"]))
+        yield "took", about_duration(_seconds(job["started_at"], job["finished_at"]))
     yield "expires", _moment(job["expires_at"])
     if job["timeout_secs"] is not None:
-        yield "timeout", span(job["timeout_secs"])
+        yield "timeout", about_duration(job["timeout_secs"])
     if job["progress"] is not None:
         yield "progress", output.to_json(job["progress"])
     if "payload" in job:
@@ -86,7 +87,7 @@ def _attempt(attempt: dict[str, Any]) -> tuple[str, ...]:
     return (
         str(attempt["attempt"]),
         relative(attempt["started_at"]),
-        span(attempt["duration_secs"]),
+        about_duration(attempt["duration_secs"]),
         str(attempt["pid"] or ""),
         blame(attempt["error"]),
     )

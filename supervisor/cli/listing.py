@@ -9,8 +9,9 @@ from supervisor.cli import output, tables
 from supervisor.cli.connection import daemon
 from supervisor.cli.endings import blame
 from supervisor.cli.job_page import show_job
-from supervisor.cli.moments import relative, since, span
+from supervisor.cli.moments import relative, since
 from supervisor.cli.options import json_option, place_options
+from supervisor.core.words import about_duration
 
 STATES = ("pending", "running", "done", "failed", "cancelled", "expired")
 COLUMNS = (
@@ -64,7 +65,7 @@ def _show(jobs: list[dict[str, Any]], full: bool) -> None:
 
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:
-    age = span(since(job["created_at"]))
+    age = about_duration(since(job["created_at"]))
     return (job["id"], job["queue"], job["state"], str(job["attempt"]), age, _note(job))
 
 
@@ -74,7 +75,7 @@ def _note(job: dict[str, Any]) -> str:
     if job["state"] == "pending" and since(job["run_at"]) < 0:
         told = f"runs {relative(job['run_at'])}"
     elif job["state"] == "running" and job["started_at"]:
-        told = f"for {span(since(job['started_at']))}"
+        told = f"for {about_duration(since(job['started_at']))}"
     if job["error"] is not None:
         told = ", ".join(filter(None, (told, blame(job["error"]))))
     return ": ".join(filter(None, (job["name"], told)))

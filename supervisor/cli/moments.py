@@ -1,23 +1,8 @@
-"""Times and durations as people read them."""
+"""Times as people read them."""
 
 from datetime import UTC, datetime
 
-_UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-
-
-def span(secs: float) -> str:
-    """A duration in at most two units: 12ms, 3.2s, 42s, 5m12s, 3h20m, 12d4h."""
-    if secs < 1:
-        return f"{max(0, round(secs * 1000))}ms"
-    if secs < 10:
-        return f"{secs:.1f}s"
-    whole = int(secs)
-    for place, (size, unit) in enumerate(_UNITS):
-        if whole >= size:
-            count, rest = divmod(whole, size)
-            finer, name = _UNITS[min(place + 1, len(_UNITS) - 1)]
-            return f"{count}{unit}{rest // finer}{name}" if rest >= finer and size > 1 else f"{count}{unit}"
-    return "0s"
+from supervisor.core.words import about_duration
 
 
 def since(moment: str, now: datetime | None = None) -> float:
@@ -28,4 +13,4 @@ def since(moment: str, now: datetime | None = None) -> float:
 def relative(moment: str, now: datetime | None = None) -> str:
     """`5m12s ago`, or `in 3h20m`."""
     secs = since(moment, now)
-    return f"{span(secs)} ago" if secs >= 0 else f"in {span(-secs)}"
+    return f"{about_duration(secs)} ago" if secs >= 0 else f"in {about_duration(-secs)}"

@@ -73,6 +73,18 @@ def printable(text: str) -> str:
     return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def cut(line: str) -> str:
+    """On a terminal, what fits into one row of it."""
+    if not is_terminal():
+        return line
+    from shutil import get_terminal_size
+
+    from rich.cells import cell_len, set_cell_size
+
+    width = get_terminal_size().columns
+    return line if cell_len(line) <= width else set_cell_size(line, width - 1) + "…"
+
+
 def one_line(text: str) -> str:
     """For a table's cell: white space of any kind becomes single spaces."""
     return printable(" ".join(text.split()))

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from supervisor.cli import collision, configuration
 from supervisor.cli.failures import Misuse
 from supervisor.config.model import MIB, Config
-from supervisor.config.quantities import format_size
+from supervisor.config.quantities import format_range, format_size
 
 OURS = "stoker"
 PYTHON = (3, 11)
@@ -101,7 +101,7 @@ def setpriv() -> Finding:
     return Finding(
         "setpriv",
         "warn",
-        "not on the PATH: a busy worker outlives a daemon that is killed, until the next start",
+        "not on the PATH: a busy worker outlives a killed daemon, until the next start, and none can be another user",
         "install util-linux",
     )
 
@@ -117,7 +117,7 @@ def configured() -> tuple[Config | None, list[Finding]]:
     except Misuse as error:
         remedy = "correct it; `stoker check-config` shows what is left"
         return None, [Finding("configuration", "fail", line, remedy) for line in error.message.splitlines()]
-    names = ", ".join(f"{pool.name} ({pool.max})" for pool in config.pools)
+    names = ", ".join(f"{pool.name} ({format_range(pool.min, pool.max)})" for pool in config.pools)
     return config, [Finding("configuration", "ok", f"{config.source}: pools {names}")]
 
 

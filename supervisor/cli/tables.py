@@ -1,6 +1,7 @@
 """Tables: coloured and cut to the width on a terminal, plain aligned text elsewhere."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from supervisor.cli import output
@@ -14,6 +15,7 @@ COLOURS = {
     "running": "cyan",
     "busy": "cyan",
     "starting": "cyan",
+    "restarting": "cyan",
     "paused": "yellow",
     "waiting": "yellow",
     "ending": "yellow",
@@ -36,13 +38,14 @@ GAP = 2  # between columns
 
 class Column(NamedTuple):
     """`word`: coloured by what it says. `right`: numbers. `give`: cut short where the terminal is too narrow, or, with
-    `wrap`, broken into lines."""
+    `wrap`, broken into lines. `spare`: left out where even that is not enough."""
 
     header: str
     word: bool = False
     right: bool = False
     give: bool = False
     wrap: bool = False
+    spare: bool = False
 
 
 Rows = Sequence[Sequence[str]]
@@ -89,6 +92,9 @@ def _show_on_terminal(columns: Sequence[Column], rows: Rows) -> None:
     from rich.text import Text
 
     console = Console(force_terminal=not _colourless(), highlight=False)
+    if _least_width(columns, rows) > console.width:
+        kept = [place for place, column in enumerate(columns) if not column.spare]
+        columns, rows = [columns[place] for place in kept], [[row[place] for place in kept] for row in rows]
     # Rather past the edge of a narrow terminal, which wraps it, than an id that is cut.
     console.width = max(console.width, _least_width(columns, rows))
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
@@ -116,7 +122,7 @@ def _least_width(columns: Sequence[Column], rows: Rows) -> int:
     from rich.cells import cell_len
 
     widths = (
-        GIVE_DOWN_TO if column.give else max(cell_len(cell) for cell in (column.header, *cells))
+        min(GIVE_DOWN_TO if column.give else inf, max(cell_len(cell) for cell in (column.header, *cells)))
         for column, *cells in zip(columns, *rows, strict=True)
     )
-    return sum(widths) + GAP * (len(columns) - 1)
+    return int(sum(widths)) + GAP * (len(columns) - 1)

@@ -1,13 +1,11 @@
 """The daemon's queues, pools, workers and itself, as a person reads them."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
 
 from supervisor.cli import output
-from supervisor.cli.moments import span
 from supervisor.cli.tables import Column, highlight, show
-
-View: TypeAlias = dict[str, Any]
+from supervisor.cli.troubles import View, pool_troubles, troubles
+from supervisor.core.words import about_duration
 
 QUEUES = (
     Column("QUEUE"),
@@ -27,12 +25,15 @@ POOLS = (
     Column("BUSY", right=True),
     Column("IDLE", right=True),
     Column("DONE", right=True),
-    Column("SPAWNED", right=True),
     Column("CRASHES", right=True),
-    Column("QUEUES", give=True),
+    Column("RECYCLED", right=True),
+    Column("GEN", right=True),
+    Column("QUEUES", give=True, spare=True),
 )
+GENERATION = Column("GEN", right=True)
 WORKERS = (
     Column("WORKER"),
+    GENERATION,
     Column("PID", right=True),
     Column("STATE", word=True),
     Column("DONE", right=True),
@@ -44,11 +45,11 @@ WORKERS = (
 
 def show_status(view: View) -> None:
     output.write(
-        f"stoker {view['version']} {highlight(view['state'])}, up {span(view['uptime_secs'])}, "
+        f"stoker {view['version']} {highlight(view['state'])}, up {about_duration(view['uptime_secs'])}, "
         f"pid {view['pid']}, {_count(view['connections'], 'connection')}"
     )
     output.write(f"configuration {output.one_line(view['config'])}, store {output.one_line(view['store']['url'])}")
-    for trouble in _troubles(view):
+    for trouble in troubles(view):
         output.write(trouble)
     if view["pools"]:
         output.write("")
@@ -64,32 +65,15 @@ def show_queues(views: Sequence[View]) -> None:
 
 def show_pools(views: Sequence[View]) -> None:
     show(POOLS, [_pool(pool) for pool in views])
-    for trouble in map(_degraded, views):
-        if trouble:
-            output.write(trouble)
+    for trouble in pool_troubles(views):
+        output.write(trouble)
 
 
 def show_workers(views: Sequence[View]) -> None:
-    show(WORKERS, [_worker(worker) for worker in views])
-
-
-def _troubles(view: View) -> Iterator[str]:
-    """What a person should know before any number: in full, however long."""
-    store = view["store"]
-    if store["state"] != "ok":
-        yield f"store {highlight(store['state'])}: {_indented(store['reason'])}"
-    yield from filter(None, map(_degraded, view["pools"]))
-    if view["unserved"]:
-        names = ", ".join(map(output.one_line, view["unserved"]))
-        yield f"no pool serves {names}: jobs wait there until a pool has it in its queues"
-
-
-def _degraded(pool: View) -> str:
-    return f"pool {pool['pool']} {highlight(pool['state'])}: {_indented(pool['reason'])}" if pool["reason"] else ""
-
-
-def _indented(text: str | None) -> str:
-    return "\n  ".join(output.printable(text or "no reason given").splitlines())
+    # The column is worth its room once a pool was restarted.
+    generations = any(worker["generation"] > 1 for worker in views)
+    columns = [column for column in WORKERS if generations or column is not GENERATION]
+    show(columns, [_worker(worker, generations) for worker in views])
 
 
 def _queue(queue: View) -> tuple[str, ...]:
@@ -97,7 +81,7 @@ def _queue(queue: View) -> tuple[str, ...]:
     return (
         queue["queue"],
         *(str(queue[state]) for state in ("pending", "running", "done", "failed")),
-        "" if oldest is None else span(oldest),
+        "" if oldest is None else about_duration(oldest),
         _rate(queue["submit_rate"]),
         _rate(queue["finish_rate"]),
         ", ".join(_notes(queue)),
@@ -117,18 +101,33 @@ def _notes(queue: View) -> Iterator[str]:
 
 
 def _pool(pool: View) -> tuple[str, ...]:
-    counts = ("size", "busy", "idle", "jobs_done", "spawned", "crashes")
-    return (pool["pool"], pool["state"], *(str(pool[count]) for count in counts), ", ".join(pool["queues"]))
+    counts = ("busy", "idle", "jobs_done", "crashes", "recycled", "generation")
+    return (
+        pool["pool"],
+        "restarting" if pool["restarting"] and pool["state"] == "ready" else pool["state"],
+        size(pool),
+        *(str(pool[count]) for count in counts),
+        ", ".join(pool["queues"]),
+    )
 
 
-def _worker(worker: View) -> tuple[str, ...]:
+def size(pool: View) -> str:
+    """`4`; where it is not what it is to be, `3 of 4`; `3 of 2-8` where it may vary."""
+    now, low, high = pool["size"], pool["min"], pool["max"]
+    if low != high:
+        return f"{now} of {low}-{high}"
+    return str(now) if now == low else f"{now} of {low}"
+
+
+def _worker(worker: View, generations: bool) -> tuple[str, ...]:
     return (
         f"{worker['pool']}/{worker['slot']}",
+        *([str(worker["generation"] or "")] if generations else []),
         str(worker["pid"] or ""),
         worker["state"],
         str(worker["jobs_done"]),
         "" if worker["rss"] is None else _memory(worker["rss"]),
-        "" if worker["age_secs"] is None else span(worker["age_secs"]),
+        "" if worker["age_secs"] is None else about_duration(worker["age_secs"]),
         worker["job"] or "",
     )
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 from supervisor.config import quantities
 from supervisor.config.places import SQLITE
-from supervisor.config.reading import Reading, join, shown
+from supervisor.config.reading import Reading, shown
 
 T = TypeVar("T")
 # (reading, key path, value) -> what the value means, or None after reporting that it does not fit.
@@ -49,7 +49,7 @@ def duration(low: float, high: float) -> Kind[float]:
     form = f"{quantities.DURATION_FORM}, from {quantities.format_duration(low)} to {quantities.format_duration(high)}"
 
     def read(reading: Reading, at: str, value: object) -> float | None:
-        seconds = _quantity(value, quantities.parse_duration)
+        seconds = quantity(value, quantities.parse_duration)
         if seconds is not None and low <= seconds <= high:
             return float(seconds)
         reading.unfit(at, value, form)
@@ -62,13 +62,20 @@ def size(low: int, high: int) -> Kind[int]:
     form = f"{quantities.SIZE_FORM}, from {quantities.format_size(low)} to {quantities.format_size(high)}"
 
     def read(reading: Reading, at: str, value: object) -> int | None:
-        count = _quantity(value, quantities.parse_size)
+        count = quantity(value, quantities.parse_size)
         if isinstance(count, int) and low <= count <= high:
             return count
         reading.unfit(at, value, form)
         return None
 
     return read
+
+
+def flag(reading: Reading, at: str, value: object) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    reading.unfit(at, value, "true or false, without quotes")
+    return None
 
 
 def one_of(*words: str) -> Kind[str]:
@@ -90,7 +97,7 @@ def mode(reading: Reading, at: str, value: object) -> int | None:
 
 
 def path(reading: Reading, at: str, value: object) -> Path | None:
-    if _is_text(value):
+    if is_text(value):
         return reading.path(value)
     reading.unfit(at, value, "a path as text")
     return None
@@ -117,7 +124,7 @@ def folder(reading: Reading, at: str, value: object) -> Path | None:
 
 
 def store_url(reading: Reading, at: str, value: object) -> str | None:
-    if _is_text(value) and value.startswith(SQLITE):
+    if is_text(value) and value.startswith(SQLITE):
         file = value.removeprefix(SQLITE)
         if file and not file.endswith("/") and file != ":memory:":
             return value
@@ -145,24 +152,8 @@ def queue_names(reading: Reading, at: str, value: object) -> tuple[str, ...] | N
     return names
 
 
-def environment(reading: Reading, at: str, value: object) -> tuple[tuple[str, str], ...] | None:
-    if not isinstance(value, dict):
-        reading.unfit(at, value, 'a table of variables, such as {LANG = "C.UTF-8"}')
-        return None
-    before = len(reading.problems)
-    for name, text in value.items():
-        if name.startswith("STOKER_"):
-            reading.problem(
-                join(at, name), "found a name that begins with STOKER_, expected one that is not stoker's own"
-            )
-        elif not name or "=" in name or "\0" in name:
-            reading.problem(join(at, name), f'found the name {shown(name)}, expected one without "=" and NUL')
-        elif not isinstance(text, str) or "\0" in text:
-            reading.unfit(join(at, name), text, "text in quotes, without NUL")
-    return tuple(value.items()) if len(reading.problems) == before else None
-
-
-def _quantity(value: object, parse: Callable[[str], float]) -> float | None:
+def quantity(value: object, parse: Callable[[str], float]) -> float | None:
+    """A number as it stands, a text as `parse` reads it; None where neither fits."""
     if not isinstance(value, str):
         return value if _is_number(value) else None
     try:
@@ -175,7 +166,7 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_text(value: object) -> TypeGuard[str]:
+def is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and value != "" and "\0" not in value
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from supervisor.config import kinds, sections
 from supervisor.config.model import Config, DaemonConfig, PoolConfig, QueueConfig, StoreConfig
 from supervisor.config.places import default_socket, default_state_dir
-from supervisor.config.programs import missing_program
+from supervisor.config.pools import read_pool
 from supervisor.config.quantities import format_size
 from supervisor.config.reading import Reading, join, shown
 from supervisor.config.sections import Section
@@ -28,13 +28,14 @@ _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|(end of document))\)$")
 
 
 def load(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Config:
-    """The file at `path`, checked against this machine too (programs, folders); raises ConfigError.
+    """The file at `path`, checked against this machine too (programs, users, CPUs); raises ConfigError.
 
-    `environ` and `is_root` decide the defaults of socket and state_dir, and where programs are looked for.
+    `environ` and `is_root` are the daemon's. They decide the defaults of socket and state_dir, where programs are
+    looked for, and what workers may be given: another user, a lower niceness, higher limits.
     """
-    reading = Reading(path.absolute().parent, environ)
+    reading = Reading(path.absolute().parent, environ, is_root)
     tables = sections.read(reading, "", _document(path), _TOP)
-    daemon = _daemon(reading, tables.get("daemon", {}), is_root)
+    daemon = _daemon(reading, tables.get("daemon", {}))
     store = StoreConfig(**sections.read(reading, "store", tables.get("store", {}), sections.STORE))
     pools = _pools(reading, tables.get("pools"))
     queues = _queues(reading, tables.get("queues", {}), daemon)
@@ -47,10 +48,10 @@ def load(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Config:
 
 def load_socket(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Path:
     """Where the socket is, and nothing else checked: a client may not see the programs and folders of the pools."""
-    reading = Reading(path.absolute().parent, environ)
+    reading = Reading(path.absolute().parent, environ, is_root)
     table = _document(path).get("daemon", {})
     wanted = {key: value for key, value in table.items() if key == "socket"} if isinstance(table, dict) else table
-    socket = _daemon(reading, wanted, is_root).socket
+    socket = _daemon(reading, wanted).socket
     if reading.problems:
         raise ConfigError(str(path), reading.problems)
     return socket
@@ -81,18 +82,18 @@ def _syntax(message: str) -> str:
     return f"{place}: not valid TOML: {message[: where.start()]}"
 
 
-def _daemon(reading: Reading, table: object, is_root: bool) -> DaemonConfig:
+def _daemon(reading: Reading, table: object) -> DaemonConfig:
     values = sections.read(reading, "daemon", table, sections.DAEMON)
     if "socket" not in values:
         said = isinstance(table, dict) and "socket" in table  # and reported already: one problem is enough
-        values["socket"] = _NOWHERE if said else _default_socket(reading, is_root)
-    values.setdefault("state_dir", default_state_dir(reading.environ, is_root))
+        values["socket"] = _NOWHERE if said else _default_socket(reading)
+    values.setdefault("state_dir", default_state_dir(reading.environ, reading.is_root))
     return DaemonConfig(**values)
 
 
-def _default_socket(reading: Reading, is_root: bool) -> Path:
+def _default_socket(reading: Reading) -> Path:
     try:
-        socket = default_socket(reading.environ, is_root)
+        socket = default_socket(reading.environ, reading.is_root)
     except StartError as error:
         reading.problem("daemon.socket", error.message)
         return _NOWHERE
@@ -104,23 +105,8 @@ def _pools(reading: Reading, table: object) -> tuple[PoolConfig, ...]:
     if table is None or table == {}:
         reading.problem("pools", "found no pool, expected at least one, such as [pools.thumbs] with a command")
         return ()
-    pools = (_pool(reading, at, name, value) for name, at, value in _named(reading, "pools", table, sections.POOL))
+    pools = (read_pool(reading, at, name, value) for name, at, value in _named(reading, "pools", table, sections.POOL))
     return tuple(pool for pool in pools if pool is not None)
-
-
-def _pool(reading: Reading, at: str, name: str, table: object) -> PoolConfig | None:
-    values = sections.read(reading, at, table, sections.POOL)
-    refused = table.keys() - values.keys() if isinstance(table, dict) else set()
-    if "command" not in values:
-        return None
-    if "size" in values:
-        values["min"] = values["max"] = values.pop("size")
-    pool = PoolConfig(name=name, **{"queues": (name,), "cwd": reading.folder, **values})
-    if not refused & {"cwd", "env"}:  # the program is looked for with these
-        problem = missing_program(pool.command[0], pool.cwd, {**reading.environ, **dict(pool.env)})
-        if problem:
-            reading.problem(join(at, "command"), problem)
-    return pool
 
 
 def _queues(reading: Reading, table: object, daemon: DaemonConfig) -> dict[str, QueueConfig]:

@@ -1,21 +1,20 @@
 """Whether the first word of a command is a program, looked for where the child itself will look."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from shutil import which
 
 
-def missing_program(program: str, cwd: Path, environ: Mapping[str, str]) -> str | None:
-    """Why `program` cannot be started in `cwd` with `environ`; None when it can."""
+def missing_program(program: str, cwd: Path, path: str, path_name: str) -> str | None:
+    """Why `program` cannot be started in `cwd` with `path` as its PATH, which the answer calls `path_name`; None when
+    it can."""
     if "/" in program:
         file = cwd / program
         if which(file):
             return None
         state = "is not an executable file" if os.path.exists(file) else "does not exist"
         return f'found "{program}", expected a program: {file} {state}'
-    path = environ.get("PATH", os.defpath)
     # The child searches after changing to its folder, so relative entries count from there.
     if which(program, path=os.pathsep.join(str(cwd / entry) for entry in path.split(os.pathsep))):
         return None
-    return f'found "{program}", expected a program: none of that name is on the PATH {path}'
+    return f'found "{program}", expected a program: none of that name is on {path_name}'

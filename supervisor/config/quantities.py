@@ -85,6 +85,11 @@ def format_size(count: int) -> str:
     return f"{number}{unit}"
 
 
+def format_range(low: int, high: int) -> str:
+    """ "4", or "2 to 8"."""
+    return str(high) if low == high else f"{low} to {high}"
+
+
 def _times(number: re.Match[str], unit: int) -> int | float:
     """The matched decimal times `unit`: an int when it is whole, else divided just once, for the nearest float."""
     fraction = number[2] or ""

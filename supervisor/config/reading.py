@@ -12,9 +12,12 @@ _SHOWN_MAX = 60
 
 
 class Reading:
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    """`folder` is the file's; `environ` and `is_root` are the daemon's."""
+
+    def __init__(self, folder: Path, environ: Mapping[str, str], is_root: bool) -> None:
         self.folder = folder
         self.environ = environ
+        self.is_root = is_root
         self.problems: list[tuple[str, str]] = []
 
     def problem(self, at: str, text: str) -> None:
@@ -48,3 +51,13 @@ def shown(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False)
         return text if len(text) <= _SHOWN_MAX else f'{text[: _SHOWN_MAX - 2]}…"'
     return str(value)
+
+
+def kind_of(value: object) -> str:
+    """What stands in the place of a value that must not be shown."""
+    if isinstance(value, bool):
+        return "true or false"
+    for kind, name in ((str, "a text"), (int | float, "a number"), (list, "a list"), (dict, "a table")):
+        if isinstance(value, kind):
+            return name
+    return "a date or time"

@@ -1,16 +1,20 @@
 """Every key of every section with its kind and its range. Defaults are the model's."""
 
+import resource
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from supervisor.config import kinds
+from supervisor.config import kinds, worker_kinds
 from supervisor.config.kinds import Kind
 from supervisor.config.model import DAY, HOUR, KIB, MIB, Backoff
 from supervisor.config.quantities import format_duration
 from supervisor.config.reading import Reading, join, shown
+from supervisor.config.worker_kinds import BYTES, COUNT, SECONDS
 
 MILLISECOND = 0.001
 YEAR = 365 * DAY
+WORKERS_MAX = 1_000  # of one pool
+MEMORY_MAX = 1024**5
 LINE_MAX = 512 * MIB  # SQLite holds a value of 1,000,000,000 bytes at most, and a request is larger than its payload
 
 
@@ -42,9 +46,8 @@ def read(reading: Reading, at: str, value: object, section: Section) -> dict[str
 
 def _unknown(key: str, section: Section) -> str:
     """What to write instead: the section the key belongs to, the nearest key, or all of them."""
-    for other in SECTIONS:
-        if key in other.keys:
-            return f"unknown key: it belongs in {other.header}"
+    if owners := [other.header for other in SECTIONS if key in other.keys]:
+        return f"unknown key: it belongs in {' or '.join(owners)}"
     from difflib import get_close_matches  # only a wrong file pays for it
 
     if near := get_close_matches(key, section.keys, n=1):
@@ -60,12 +63,18 @@ def _backoff(reading: Reading, at: str, value: object) -> Backoff | None:
     return backoff
 
 
+def _rlimits(reading: Reading, at: str, value: object) -> tuple[tuple[str, int | None], ...]:
+    limits = read(reading, at, value, RLIMITS)
+    return tuple((name, None if limit == resource.RLIM_INFINITY else limit) for name, limit in limits.items())
+
+
 DAEMON = Section(
     "[daemon]",
     {
         "socket": kinds.socket_path,
         "socket_mode": kinds.mode,
         "state_dir": kinds.path,
+        "cgroup": worker_kinds.cgroup,
         "drain_timeout": kinds.duration(0, DAY),
         "log_level": kinds.one_of("debug", "info", "warning", "error"),
         "log_format": kinds.one_of("auto", "console", "json"),
@@ -80,16 +89,50 @@ POOL = Section(
     "[pools.NAME]",
     {
         "command": kinds.argv,
-        "size": kinds.integer(1, 1_000),
+        "size": kinds.integer(1, WORKERS_MAX),
+        "min": kinds.integer(0, WORKERS_MAX),
+        "max": kinds.integer(1, WORKERS_MAX),
+        "grow_after": kinds.duration(0, DAY),
+        "shrink_after": kinds.duration(MILLISECOND, YEAR),
         "queues": kinds.queue_names,
-        "cwd": kinds.folder,
-        "env": kinds.environment,
+        "channel": kinds.one_of("stdio", "fd"),
+        "ready": kinds.flag,
+        "require_id": kinds.flag,
         "timeout": kinds.duration(MILLISECOND, YEAR),
         "boot_timeout": kinds.duration(MILLISECOND, DAY),
         "kill_grace": kinds.duration(0, HOUR),
         "max_line": kinds.size(KIB, LINE_MAX),
+        "cwd": kinds.folder,
+        "env": worker_kinds.environment,
+        "env_file": worker_kinds.env_files,
+        "clear_env": kinds.flag,
+        "user": worker_kinds.user,
+        "group": worker_kinds.group,
+        "nice": worker_kinds.nice,
+        "umask": worker_kinds.umask,
+        "cpu_affinity": worker_kinds.cpu_affinity,
+        "rlimits": _rlimits,
+        "max_jobs": kinds.integer(1, 1_000_000_000),
+        "max_age": kinds.duration(MILLISECOND, YEAR),
+        "max_idle": kinds.duration(MILLISECOND, YEAR),
+        "max_rss": kinds.size(MIB, MEMORY_MAX),
+        "recycle_jitter": kinds.number(0, 0.9),  # at 1 a limit could be nothing at all
+        "memory_limit": kinds.size(MIB, MEMORY_MAX),
     },
     required={"command": 'a program and its arguments, such as ["python3", "worker.py"]'},
+)
+# What the machine knows and Linux holds: RLIMIT_RSS has had no effect since 2.4.
+RLIMITS = Section(
+    "[pools.NAME.rlimits]",
+    {
+        name: worker_kinds.rlimit(name, measure)
+        for measure, names in {
+            COUNT: ("nofile", "nproc", "sigpending", "nice", "rtprio", "rttime"),
+            BYTES: ("core", "fsize", "data", "stack", "memlock", "as", "msgqueue"),
+            SECONDS: ("cpu",),
+        }.items()
+        for name in names
+    },
 )
 BACKOFF = Section(
     "[queues.NAME.backoff]",
@@ -109,4 +152,4 @@ QUEUE = Section(
         "backoff": _backoff,
     },
 )
-SECTIONS = (DAEMON, STORE, POOL, QUEUE, BACKOFF)
+SECTIONS = (DAEMON, STORE, POOL, RLIMITS, QUEUE, BACKOFF)

@@ -7,17 +7,22 @@ from protocol.control import (
     JobView,
     NoParams,
     PingView,
+    PoolParams,
     PoolsParams,
     PoolsView,
+    PoolView,
     PositionView,
     QueueParams,
     QueuesParams,
     QueuesView,
     QueueView,
+    ResizeParams,
+    RestartView,
     StatusView,
     WorkersView,
 )
 from supervisor.control.context import Context
+from supervisor.control.limits import caps
 from supervisor.control.views import job_view
 
 
@@ -61,6 +66,14 @@ def pools(context: Context, params: PoolsParams) -> PoolsView:
 
 def workers(context: Context, params: PoolsParams) -> WorkersView:
     return WorkersView(workers=context.service.workers(params.pool))
+
+
+async def restart(context: Context, params: PoolParams) -> RestartView:
+    return await context.service.restart(params.pool)
+
+
+def resize(context: Context, params: ResizeParams) -> PoolView:
+    return context.service.resize(params.pool, *caps(params))
 
 
 async def status(context: Context, params: NoParams) -> StatusView:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
-from protocol.control import MAX_ANSWER
+from protocol.control import MAX_ANSWER, ResizeParams
+from supervisor.control.complaints import cut
 from supervisor.core.job import Job
-from supervisor.errors import TooLarge
+from supervisor.errors import Invalid, TooLarge
 
 MAX_PAGE = 200  # jobs of one list
+MAX_WORKERS = 1000  # of one pool
 
 
 def too_many(name: str, count: int, limit: int) -> TooLarge:
@@ -28,3 +30,18 @@ def check_weight(jobs: Sequence[Job], advice: str) -> None:
     weight = sum(len(job.payload or b"") + len(job.result or b"") for job in jobs)
     if weight > MAX_ANSWER:
         raise answer_too_large(weight, advice)
+
+
+def caps(params: ResizeParams) -> tuple[int, int]:
+    """The fewest and the most workers that a resize asks for. Raises Invalid."""
+    for name, count in (("size", params.size), ("min", params.min), ("max", params.max)):
+        if count is not None and not 0 <= count <= MAX_WORKERS:
+            raise Invalid(f"{name}: must be between 0 and {MAX_WORKERS}, got {cut(str(count))}")
+    match params.size, params.min, params.max:
+        case int(size), None, None:
+            return size, size
+        case None, int(low), int(high):
+            if low > high:
+                raise Invalid(f"min: must be at most max, which is {high}, got {low}")
+            return low, high
+    raise Invalid("size: give either size, or min and max together")

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import trio
 
-from protocol.control import PoolView, QueueView, StatusView, StoreView, WorkerView
+from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, QueueConfig
 from supervisor.control.complaints import cut
 from supervisor.control.times import to_rfc3339
@@ -127,8 +127,8 @@ class Service:
         """Returns the job once it is final; one that was final already comes back unchanged."""
         while (run := self._feeder.running.get(job_id)) is not None:
             run.cancel = True
-            if run.slot is not None:
-                run.slot.cancel(run)
+            if run.life is not None:
+                run.life.cancel(run)
             await run.recorded()
         await self._change(job_id, lambda store: store.cancel([job_id], self._now()))
         self._feeder.ended([job_id])
@@ -217,6 +217,27 @@ class Service:
 
     def workers(self, pool: str | None) -> list[WorkerView]:
         return [worker for one in self._some_pools(pool) for worker in one.workers()]
+
+    async def restart(self, name: str) -> RestartView:
+        """Returns when every worker of the pool has been replaced; it goes on when nobody waits for it any more.
+        Raises RestartFailed when the old workers stay, and Conflict while there is another or the daemon stops."""
+        pool = self._changeable(name)
+        done = await pool.restart()
+        return RestartView(pool=name, generation=done.generation, replaced=done.replaced)
+
+    def resize(self, name: str, low: int, high: int) -> PoolView:
+        """From now on the pool has `low` to `high` workers, until the daemon's end. Raises Conflict while it stops."""
+        pool = self._changeable(name)
+        pool.resize(low, high)
+        return pool.view()
+
+    def _changeable(self, name: str) -> Pool:
+        [pool] = self._some_pools(name)
+        if self._feeder.stopped:
+            raise Conflict(
+                f"the daemon is {self.state}, and its pools stay as they are: start it anew, which starts all workers"
+            )
+        return pool
 
     async def status(self) -> StatusView:
         queues = await self.queues(None)

@@ -21,8 +21,10 @@ class Why(Enum):
     TIMEOUT = "timeout"
     CANCEL = "cancel"
     RELEASE = "release"  # the daemon stops and cannot wait for it
-    RECYCLE = "recycle"  # it asked to be replaced
-    STOP = "stop"  # the daemon stops, and it is idle
+    RECYCLE = "recycle"  # a planned replacement
+    STOP = "stop"  # it has no job, and its place is given up
+    NOT_READY = "not_ready"  # it did not say that it is ready in time
+    OOM = "oom"  # it used more memory than it may
 
     @property
     def polite(self) -> bool:
@@ -33,12 +35,17 @@ class Why(Enum):
     def graceful(self) -> bool:
         """Given `kill_grace` between SIGTERM and SIGKILL. A child that broke the protocol is not: nothing that it
         could still say would be believed."""
-        return self.on_request
+        return self.on_request or self is Why.NOT_READY
 
     @property
     def on_request(self) -> bool:
         """Not the child's own fault: this life says nothing against its program."""
         return self in (Why.RECYCLE, Why.STOP, Why.TIMEOUT, Why.CANCEL, Why.RELEASE)
+
+    @property
+    def by_itself(self) -> bool:
+        """Nobody here ended it."""
+        return self in (Why.EXITED, Why.CLOSED, Why.DEAF)
 
     @property
     def perhaps_exiting(self) -> bool:
@@ -47,7 +54,7 @@ class Why(Enum):
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """`text`: for a broken protocol, what was seen; for a timeout, the seconds it had."""
+    """`text`: for a broken protocol or a limit, what was seen; for a timeout, the seconds it had."""
 
     why: Why
     text: str = ""
@@ -67,6 +74,7 @@ _BROKEN = {
     Why.OVERSIZE: Cause.OVERSIZE,
     Why.EXTRA: Cause.GARBAGE,
     Why.TIMEOUT: Cause.TIMEOUT,
+    Why.OOM: Cause.OOM,
 }
 
 
@@ -79,7 +87,7 @@ def blame(ending: Ending, exit: Exit, *, unread: bool, late: bool, stderr: str |
     match ending.why:
         case Why.CANCEL:
             return Verdict(End.CANCELLED)
-        case Why.RELEASE | Why.STOP | Why.RECYCLE:
+        case Why.RELEASE | Why.STOP | Why.RECYCLE | Why.NOT_READY:
             return Verdict(End.RELEASED)
         case Why.TIMEOUT:
             return _failed(Cause.TIMEOUT, f"no reply within {ending.text} s: the worker was ended", None, stderr)
@@ -93,9 +101,13 @@ def blame(ending: Ending, exit: Exit, *, unread: bool, late: bool, stderr: str |
     return _failed(_BROKEN[ending.why], ending.text, None, stderr)
 
 
-def failed_life(ending: Ending, exit: Exit) -> str:
-    """Why a life that answered nothing speaks against its program, in a clause that can stand alone."""
-    return f"{_what(ending, exit)} before it worked on a job"
+def failed_life(ending: Ending, exit: Exit, *, ready: bool) -> str:
+    """Why a life that answered nothing speaks against its program, in a clause that can stand alone. `ready`: it had
+    come so far that it could be given work."""
+    what = _what(ending, exit)
+    if ending.why.by_itself:
+        return f"{what} before it {'worked on a job' if ready else 'was ready'}"
+    return what
 
 
 def _what(ending: Ending, exit: Exit) -> str:
@@ -103,9 +115,11 @@ def _what(ending: Ending, exit: Exit) -> str:
         case Why.EXITED:
             return f"the worker {exit.words}"
         case Why.CLOSED:
-            return "the worker closed its stdout"
+            return f"the worker closed its {ending.text or 'stdout'}"
         case Why.DEAF:
-            return "the worker closed its stdin"
+            return f"the worker closed its {ending.text or 'stdin'}"
+        case Why.NOT_READY:
+            return f"the worker was not ready within boot_timeout = {ending.text} s"
     return ending.text
 
 

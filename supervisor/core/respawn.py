@@ -10,12 +10,15 @@ LAST_DELAY = 30.0
 SPREAD = 0.25
 
 
-def failed_boot(*, answered: bool, took_job: bool, unread: bool, lived: float, failures: int) -> bool:
+def failed_boot(*, ready: bool, answered: bool, took_job: bool, unread: bool, lived: float, failures: int) -> bool:
     """Whether a life that ended by itself speaks against the program.
 
-    `took_job`: it died with a request in hand, of which nothing had been read if `unread`. `failures`: earlier failed
-    boots in a row. An idle child that lived a second and died is forgiven once: it may have been killed from outside.
+    `ready`: it could be given work, and `lived` so many seconds from then on. `took_job`: it died with a request in
+    hand, of which nothing had been read if `unread`. `failures`: earlier failed boots in a row. An idle child that
+    lived a second and died is forgiven once: it may have been killed from outside.
     """
+    if not ready:
+        return True
     if answered:
         return False
     if took_job:

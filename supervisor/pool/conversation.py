@@ -1,6 +1,8 @@
 """What one child says, taken as steps of the worker protocol. No I/O: bytes in, replies or a broken rule out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Literal
 
 import msgspec
 
@@ -17,6 +19,14 @@ MAX_MESSAGE = 8192  # characters
 MAX_DETAILS = 65536  # bytes
 MAX_JOB = MAX_ANSWER - 2 * 1024 * 1024  # bytes of payload and result; the rest is for everything else a job has
 
+HINTS: Mapping[str, str] = MappingProxyType(
+    {
+        "stdio": "stdout is for replies, one JSON object a line: print anything else to stderr, or set the pool's "
+        'channel = "fd", where a stray print does no harm',
+        "fd": "file descriptor 4 is for replies, one JSON object a line: print anything else to stdout or stderr",
+    }
+)
+
 
 class Broken(msgspec.Struct, frozen=True):
     """A rule of the protocol was broken, and the conversation is over. `late`: by words that belong to the job before
@@ -28,11 +38,24 @@ class Broken(msgspec.Struct, frozen=True):
 
 
 class Conversation:
-    """`unread` tells whether the child has not touched the request it was sent, and so cannot be answering it."""
+    """`ready`: nothing but {"status":"ready"} may be said before it. Elsewhere that line may come first, and changes
+    nothing. `unread` tells whether the child has not touched the request it was sent, and so cannot be answering it."""
 
-    def __init__(self, max_line: int, unread: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        max_line: int,
+        unread: Callable[[], bool],
+        *,
+        channel: Literal["stdio", "fd"] = "stdio",
+        ready: bool = False,
+        require_id: bool = False,
+    ) -> None:
         self._lines = Lines(max_line)
         self._unread = unread
+        self._channel = channel
+        self._awaits_ready = ready
+        self._require_id = require_id
+        self._silent = True  # not one line yet
         self._job: str | None = None  # the request that is out
         self._last: str | None = None  # the one before it
         self._has_read = False  # it has begun to read the request; asked once for each chunk
@@ -54,18 +77,39 @@ class Conversation:
                 steps.append(Broken(Why.OVERSIZE, text))
             return steps
         steps = self._hear_lines(lines)
-        if self._job is None and self._lines.partial and not (steps and isinstance(steps[-1], Broken)):
-            steps.append(_out_of_turn(self._lines.tail()))
+        # The first words may be the beginning of "ready"; later ones are out of turn before they are finished.
+        broken = None if self._silent or (steps and isinstance(steps[-1], Broken)) else self.unfinished()
+        if broken is not None:
+            steps.append(broken)
         return steps
+
+    def unfinished(self) -> Broken | None:
+        """The beginning of a line, from a child that has no job: it cannot be given one now."""
+        if self._job is None and self._lines.partial:
+            return _out_of_turn(self._lines.tail())
+        return None
 
     def _hear_lines(self, lines: list[bytes]) -> list[Reply | Broken]:
         steps: list[Reply | Broken] = []
         for line in lines:
-            step = self._hear_line(line)
+            step = self._hear_first(line) if self._silent else self._hear_line(line)
             steps.append(step)
             if isinstance(step, Broken):
                 break
         return steps
+
+    def _hear_first(self, line: bytes) -> Reply | Broken:
+        self._silent = False
+        try:
+            reply = decode_reply(line)
+        except Garbage as garbage:
+            return _before_ready(self._hinted(garbage)) if self._awaits_ready else self._hear_line(line)
+        if reply.status == "ready":
+            self._awaits_ready = False
+            return reply
+        if self._awaits_ready:
+            return _before_ready(f"the worker wrote a reply: {quote(line)}")
+        return self._hear_line(line)
 
     def _hear_line(self, line: bytes) -> Reply | Broken:
         job = self._job
@@ -74,7 +118,9 @@ class Conversation:
         try:
             reply = decode_reply(line)
         except Garbage as garbage:
-            return Broken(Why.GARBAGE, str(garbage))
+            return Broken(Why.GARBAGE, self._hinted(garbage))
+        if reply.status == "ready":
+            return Broken(Why.GARBAGE, f"the worker said that it is ready, but not as its first line: {quote(line)}")
         if reply.id == job:
             self._echoes = True
         elif (broken := self._out_of_step(reply, job)) is not None:
@@ -83,11 +129,16 @@ class Conversation:
             self._job, self._last = None, job
         return reply
 
+    def _hinted(self, garbage: Garbage) -> str:
+        return f"{garbage}; {HINTS[self._channel]}"
+
     def _out_of_step(self, reply: Reply, job: str) -> Broken | None:
         if reply.id is None:
             self._has_read = self._has_read or not self._unread()
             if not self._has_read:
                 return Broken(Why.EXTRA, "the worker replied before it had read its request")
+            if self._require_id:
+                return Broken(Why.GARBAGE, "the worker replied without the id, and its pool says require_id = true")
             if self._echoes:
                 return Broken(Why.GARBAGE, "the worker replied without the id, though it had sent ids before")
             return None
@@ -99,6 +150,10 @@ class Conversation:
 
 def _out_of_turn(line: bytes) -> Broken:
     return Broken(Why.EXTRA, f"the worker wrote a line while it had no job: {quote(line)}")
+
+
+def _before_ready(text: str) -> Broken:
+    return Broken(Why.GARBAGE, f'the worker was to say {{"status":"ready"}} first, but {text}')
 
 
 def verdict_of(reply: Reply, stderr: Callable[[], str | None], payload: int) -> Verdict:

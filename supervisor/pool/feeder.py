@@ -150,22 +150,31 @@ class Feeder:
             if not line.ahead:
                 break
             self.feed(pool)
+            if line.ahead:
+                pool.sizing.pressed()
         self._read_ahead(line)
 
     def feed(self, pool: Pool) -> None:
         while pool.idle and self._has_work(pool):
-            slot = pool.idle.pop()
-            if not slot.fit():
+            life = pool.idle.pop()
+            if not life.fit():
                 continue
             run = self.checkout(pool)
             if run is None:
-                pool.idle.append(slot)
+                pool.idle.append(life)
                 return
-            slot.start(run)
+            life.start(run)
 
     def _has_work(self, pool: Pool) -> bool:
         lines = self.lines
         return any(lines[name].ahead and not lines[name].paused for name in pool.config.queues)
+
+    def waiting(self, pool: Pool) -> int:
+        """Jobs that this pool could begin now, as far as they were read ahead."""
+        if self.stopped or self._committer.failing is not None:
+            return 0
+        lines = (self.lines[name] for name in pool.config.queues)
+        return sum(len(line.ahead) for line in lines if not line.paused)
 
     def checkout(self, pool: Pool) -> Run | None:
         """The next job for an idle child of this pool. The queues take turns.
@@ -210,7 +219,7 @@ class Feeder:
         line = self.lines[run.row.queue]
         outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
         run.outcome = outcome
-        run.slot = None
+        run.life = None
         run.waited_for = run.id in self.waiters and outcome.state.final
         self._committer.outcome(outcome, run, get=run.id if run.waited_for else None)
 

@@ -10,7 +10,7 @@ from supervisor.core.job import Outcome, Ready
 from supervisor.core.verdict import Spent
 
 if TYPE_CHECKING:
-    from supervisor.pool.slot import Slot
+    from supervisor.pool.life import Life
 
 
 class Run:
@@ -20,11 +20,11 @@ class Run:
         "_settled",
         "attempt",
         "cancel",
+        "life",
         "outcome",
         "pid",
         "progress",
         "row",
-        "slot",
         "started_at",
         "timeout",
         "waited_for",
@@ -35,7 +35,7 @@ class Run:
         self.attempt = row.attempt + 1
         self.started_at = started_at
         self.timeout = timeout
-        self.slot: Slot | None = None
+        self.life: Life | None = None
         self.pid: int | None = None
         self.cancel = False
         self.progress: Reply | None = None

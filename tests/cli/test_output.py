@@ -8,26 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from supervisor.cli import output
-from supervisor.cli.moments import relative, span
-
-
-@pytest.mark.parametrize(
-    ("secs", "text"),
-    [
-        (-1, "0ms"),
-        (0.0124, "12ms"),
-        (3.24, "3.2s"),
-        (42.9, "42s"),
-        (60, "1m"),
-        (312, "5m12s"),
-        (12000, "3h20m"),
-        (7201, "2h"),
-        (12 * 86400 + 4 * 3600 + 59, "12d4h"),
-        (400 * 86400, "400d"),
-    ],
-)
-def test_a_duration_has_at_most_two_units(secs: float, text: str) -> None:
-    assert span(secs) == text
+from supervisor.cli.moments import relative
 
 
 def test_a_time_is_told_relative_to_now() -> None:

@@ -42,6 +42,18 @@ def test_ctrl_c_anywhere_else_is_130_without_a_traceback(daemon: ScriptedDaemon,
     assert (process.returncode, err) == (130, "")
 
 
+def test_ctrl_c_while_a_pool_restarts_says_that_the_restart_goes_on(daemon: ScriptedDaemon, start: Start) -> None:
+    daemon.on("restart", never)
+    process = start("restart", "thumbs")
+    daemon.await_call("restart")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=WITHIN)
+    assert (process.returncode, out) == (130, "")
+    assert err == (
+        "stoker: no longer waiting; the restart of thumbs goes on: `stoker pools thumbs` shows how far it is\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "look"),
     [

@@ -20,24 +20,25 @@ def test_status_begins_with_the_daemon_and_shows_pools_and_queues(daemon: Script
     ]
     assert lines[2:] == [
         "",
-        "POOL    STATE  SIZE  BUSY  IDLE  DONE  SPAWNED  CRASHES  QUEUES",
-        "thumbs  ready     4     2     2   345        5        1  thumbs",
+        "POOL    STATE  SIZE  BUSY  IDLE  DONE  CRASHES  RECYCLED  GEN  QUEUES",
+        "thumbs  ready     4     2     2   345        1         0    1  thumbs",
         "",
         "QUEUE   PENDING  RUNNING  DONE  FAILED  OLDEST  IN/S  OUT/S  NOTE",
         "thumbs       12        2   345       1   5m12s   3.2      0  2 not due",
     ]
 
 
-def test_status_says_in_full_what_is_wrong_before_any_number(daemon: ScriptedDaemon, stoker: Run) -> None:
+def test_status_says_what_is_wrong_before_any_number(daemon: ScriptedDaemon, stoker: Run) -> None:
     reason = "the worker died at boot 12 times\nTraceback …\nModuleNotFoundError: No module named 'nosuch'"
     store = {"url": "sqlite:stoker.db", "state": "failing", "reason": "disk full", "epoch": 3}
     daemon.on("status", status(pools=[pool(state="degraded", reason=reason)], store=store, unserved=["mails", "old"]))
     shown = stoker("status").stdout
-    assert shown.splitlines()[2:7] == [
+    assert shown.splitlines()[2:8] == [
         "store failing: disk full",
         "pool thumbs degraded: the worker died at boot 12 times",
         "  Traceback …",
         "  ModuleNotFoundError: No module named 'nosuch'",
+        "jobs wait while a pool is degraded; mend its program, and it comes back by itself",
         "no pool serves mails, old: jobs wait there until a pool has it in its queues",
     ]
 
@@ -58,7 +59,87 @@ def test_queues_shows_what_is_unusual_of_each(daemon: ScriptedDaemon, stoker: Ru
 
 def test_pools_says_why_one_is_degraded(daemon: ScriptedDaemon, stoker: Run) -> None:
     daemon.on("pools", {"pools": [pool(state="degraded", reason="it dies at boot"), pool("other")]})
-    assert stoker("pools").stdout.splitlines()[-1] == "pool thumbs degraded: it dies at boot"
+    assert stoker("pools").stdout.splitlines()[-2] == "pool thumbs degraded: it dies at boot"
+
+
+TRACEBACK = "the worker exited with code 1; its stderr ends:\n" + "\n".join(f"\tline {n}" for n in range(1, 21))
+
+
+def test_of_a_long_reason_the_end_is_shown_where_several_pools_are(daemon: ScriptedDaemon, stoker: Run) -> None:
+    views = [pool(state="degraded", reason=TRACEBACK), pool("other")]
+    daemon.on("pools", {"pools": views})
+    daemon.on("status", status(pools=views))
+    for command in ("pools", "status"):
+        lines = stoker(command).stdout.splitlines()
+        said = lines[lines.index("pool thumbs degraded: the worker exited with code 1; its stderr ends:") + 1 :]
+        assert said[:3] == ["  … 12 lines more: `stoker pools thumbs`", "          line 13", "          line 14"]
+        assert said[8:10] == [
+            "          line 20",
+            "jobs wait while a pool is degraded; mend its program, and it comes back by itself",
+        ]
+
+
+def test_of_one_pool_the_reason_is_shown_in_full(daemon: ScriptedDaemon, stoker: Run) -> None:
+    daemon.on("pools", {"pools": [pool(state="degraded", reason=TRACEBACK)]})
+    lines = stoker("pools", "thumbs").stdout.splitlines()
+    assert [line.strip() for line in lines[3:-1]] == [f"line {n}" for n in range(1, 21)]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_on_a_terminal_the_lines_of_a_reason_are_cut_but_its_first_is_not(daemon: ScriptedDaemon, stoker: Run) -> None:
+    reason = "\n".join(["the worker " + "exited " * 20, "x" * 300, "漢" * 300, "\x1b[2Jboom"])
+    daemon.on("pools", {"pools": [pool(state="degraded", reason=reason)]})
+    first, latin, chinese, steering, _ = stoker("pools").stdout.splitlines()[2:]
+    assert first.endswith("exited " * 20)
+    assert latin == "  " + "x" * 77 + "…"
+    assert chinese.rstrip("…").strip() == "漢" * 38
+    assert steering == "  \\x1b[2Jboom"
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"size": 4}, "4"),
+        ({"size": 3}, "3 of 4"),
+        ({"size": 3, "min": 2, "max": 8}, "3 of 2-8"),
+        ({"size": 0, "min": 0, "max": 0}, "0"),
+    ],
+)
+def test_the_size_is_told_with_its_bounds_where_it_may_vary(
+    daemon: ScriptedDaemon, stoker: Run, changes: dict[str, int], shown: str
+) -> None:
+    daemon.on("pools", {"pools": [pool(**changes)]})
+    header, row = stoker("pools").stdout.splitlines()
+    end = header.index("SIZE") + len("SIZE")
+    assert row[:end].endswith(f"ready  {shown}" if len(shown) >= 4 else f"ready  {shown:>4}")
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"), [("ready", "restarting"), ("degraded", "degraded"), ("stopping", "stopping")]
+)
+def test_a_pool_that_is_being_restarted_says_so_unless_there_is_worse(
+    daemon: ScriptedDaemon, stoker: Run, state: str, shown: str
+) -> None:
+    daemon.on("pools", {"pools": [pool(state=state, restarting=True, generation=3, recycled=17)]})
+    row = stoker("pools").stdout.splitlines()[1].split()
+    assert (row[1], row[-3:]) == (shown, ["17", "3", "thumbs"])
+
+
+def test_the_generations_of_workers_are_told_once_there_is_more_than_the_first(
+    daemon: ScriptedDaemon, stoker: Run
+) -> None:
+    views = [
+        worker(generation=2, job=None),
+        worker(1, state="idle", job=None),
+        worker(2, generation=0, pid=None, state="waiting", job=None, jobs_done=0, rss=None, age_secs=None),
+    ]
+    daemon.on("workers", {"workers": views})
+    assert stoker("workers").stdout.splitlines() == [
+        "WORKER    GEN   PID  STATE    DONE  RSS    AGE  JOB",
+        "thumbs/0    2  4711  busy       12  15M  3h20m",
+        "thumbs/1    1  4711  idle       12  15M  3h20m",
+        "thumbs/2             waiting     0",
+    ]
 
 
 def test_workers_of_one_pool(daemon: ScriptedDaemon, stoker: Run) -> None:
@@ -94,7 +175,10 @@ def test_json_is_what_the_daemon_gave(
 @pytest.mark.parametrize("command", ["status", "queues", "pools", "workers"])
 def test_tables_fit_80_columns(daemon: ScriptedDaemon, stoker: Run, command: str) -> None:
     views = {
-        "pools": [pool("thumbnails", queues=["thumbnails", "thumbnails-urgent", "previews", "contact-sheets"])],
+        "pools": [
+            pool("thumbnails", queues=["thumbnails", "thumbnails-urgent", "previews", "contact-sheets"]),
+            pool(size=12, min=10, max=16, restarting=True, generation=12, recycled=1234, jobs_done=123_456),
+        ],
         "queues": [queue("thumbnails", paused=True, pending=100_000, done=1_234_567, cancelled=12, expired=13)],
         "workers": [worker(state="idle")],
     }

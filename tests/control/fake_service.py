@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import trio
 
-from protocol.control import PoolView, QueueView, StatusView, StoreView, WorkerView
+from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
 from supervisor.core.job import Job, NewJob, State
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
@@ -208,6 +208,15 @@ class FakeService:
             )
         ]
 
+    async def restart(self, pool: str) -> RestartView:
+        await trio.lowlevel.checkpoint()
+        self.pools(pool)
+        return RestartView(pool=pool, generation=2, replaced=1)
+
+    def resize(self, pool: str, low: int, high: int) -> PoolView:
+        self.pools(pool)
+        return a_pool_view(min=low, max=high)
+
     async def status(self) -> StatusView:
         return StatusView(
             version=self.version,
@@ -245,21 +254,22 @@ def a_queue_view(name: str, *, paused: bool = False) -> QueueView:
     )
 
 
-def a_pool_view() -> PoolView:
-    return PoolView(
-        pool="thumbs",
-        state="ready",
-        reason=None,
-        generation=1,
-        restarting=False,
-        size=1,
-        min=1,
-        max=1,
-        idle=1,
-        busy=0,
-        spawned=1,
-        crashes=0,
-        recycled=0,
-        jobs_done=3,
-        queues=["thumbs"],
-    )
+def a_pool_view(**changes: Any) -> PoolView:
+    fields: dict[str, Any] = {
+        "pool": "thumbs",
+        "state": "ready",
+        "reason": None,
+        "generation": 1,
+        "restarting": False,
+        "size": 1,
+        "min": 1,
+        "max": 1,
+        "idle": 1,
+        "busy": 0,
+        "spawned": 1,
+        "crashes": 0,
+        "recycled": 0,
+        "jobs_done": 3,
+        "queues": ["thumbs"],
+    }
+    return PoolView(**{**fields, **changes})

@@ -9,6 +9,7 @@ from supervisor.errors import (
     Forbidden,
     NotFound,
     Refused,
+    RestartFailed,
     StoreUnavailable,
     TooLarge,
 )
@@ -17,7 +18,7 @@ from tests.control.conftest import House
 from tests.control.fake_service import FakeService
 from tests.control.talk import Talk
 
-KNOWN = "cancel, delete, drain, get, list, pause, ping, pools, position, queues, resume, retry, status, submit, "
+KNOWN = "cancel, delete, drain, get, list, pause, ping, pools, position, queues, resize, restart, resume, retry, "
 
 
 async def test_ping_says_which_versions_answer(talk: Talk) -> None:
@@ -288,6 +289,53 @@ async def test_pools_and_workers(talk: Talk) -> None:
     assert (await talk.refusal("pools", pool="nowhere")).word == "not_found"
 
 
+async def test_restart_answers_with_what_was_replaced(talk: Talk) -> None:
+    assert await talk.ask("restart", pool="thumbs") == {"pool": "thumbs", "generation": 2, "replaced": 1}
+    assert (await talk.refusal("restart", pool="nowhere")).word == "not_found"
+    assert (await talk.refusal("restart")).message == "pool: required, but missing"
+
+
+@pytest.mark.parametrize(
+    ("asked", "caps"),
+    [
+        ({"size": 4}, (4, 4)),
+        ({"size": 0}, (0, 0)),
+        ({"min": 0, "max": 1000}, (0, 1000)),
+        ({"size": None, "min": 2, "max": 2}, (2, 2)),
+    ],
+)
+async def test_resize_takes_a_size_or_both_bounds_and_answers_with_the_pool(
+    talk: Talk, asked: dict[str, object], caps: tuple[int, int]
+) -> None:
+    pool = await talk.ask("resize", pool="thumbs", **asked)
+    assert (pool["pool"], pool["min"], pool["max"]) == ("thumbs", *caps)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({}, "size: give either size, or min and max together"),
+        ({"min": 1}, "size: give either size, or min and max together"),
+        ({"max": 1}, "size: give either size, or min and max together"),
+        ({"size": 2, "max": 3}, "size: give either size, or min and max together"),
+        ({"size": 2, "min": 1, "max": 3}, "size: give either size, or min and max together"),
+        ({"size": -1}, "size: must be between 0 and 1000, got -1"),
+        ({"size": 1001}, "size: must be between 0 and 1000, got 1001"),
+        ({"min": -1, "max": 2}, "min: must be between 0 and 1000, got -1"),
+        ({"min": 0, "max": 10**18}, "max: must be between 0 and 1000, got 1000000000000000000"),
+        ({"min": 3, "max": 2}, "min: must be at most max, which is 2, got 3"),
+        ({"size": "4"}, "size: expected an integer or null, got a string"),
+    ],
+)
+async def test_resize_refuses_what_no_pool_can_be(talk: Talk, asked: dict[str, object], message: str) -> None:
+    refusal = await talk.refusal("resize", pool="thumbs", **asked)
+    assert (refusal.word, refusal.message) == ("invalid", message)
+
+
+async def test_resize_knows_its_pools(talk: Talk) -> None:
+    assert (await talk.refusal("resize", pool="nowhere", size=1)).word == "not_found"
+
+
 async def test_status_and_drain(talk: Talk) -> None:
     status = await talk.ask("status")
     assert (status["version"], status["connections"], status["unserved"]) == ("1.2.3", 1, ["small"])
@@ -305,7 +353,7 @@ async def test_an_unknown_method_is_told_the_known_ones(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [NotFound, TooLarge, Conflict, Forbidden, StoreUnavailable], ids=lambda error: error.code
+    "error", [NotFound, TooLarge, Conflict, Forbidden, RestartFailed, StoreUnavailable], ids=lambda error: error.code
 )
 async def test_a_refusal_of_the_service_reaches_the_client_with_its_word_and_data(
     talk: Talk, service: FakeService, error: type[Refused]

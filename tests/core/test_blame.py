@@ -55,7 +55,7 @@ def test_what_was_asked_for_is_nobodys_fault(why, end):
 
 
 def boot(*, answered=False, took_job=False, unread=False, lived=0.1, failures=0):
-    return failed_boot(answered=answered, took_job=took_job, unread=unread, lived=lived, failures=failures)
+    return failed_boot(ready=True, answered=answered, took_job=took_job, unread=unread, lived=lived, failures=failures)
 
 
 def test_a_child_that_answered_once_has_booted_however_it_ends():

@@ -11,7 +11,7 @@ from typing import Any
 from supervisor.pool import remains
 from supervisor.pool.child import Child
 from supervisor.pool.feeder import Feeder
-from supervisor.pool.slot import Slot
+from supervisor.pool.life import Life
 from supervisor.store.sqlite import changes
 from supervisor.store.sqlite.store import SqliteStore
 from supervisor.store.writer import Writer
@@ -82,12 +82,12 @@ def _has_submits(_: Any, batch: Any, *__: Any) -> bool:
     return bool(batch.submits)
 
 
-def _has_half_a_line(slot: Slot, *_: Any) -> bool:
-    return slot.run is not None and slot._conversation._lines.partial > 0
+def _has_half_a_line(life: Life, *_: Any) -> bool:
+    return life.run is not None and life._conversation._lines.partial > 0
 
 
-def _has_a_run(slot: Slot, *_: Any) -> bool:
-    return slot.run is not None
+def _has_a_run(life: Life, *_: Any) -> bool:
+    return life.run is not None
 
 
 # At the start, before what ran is pending again, and after it.
@@ -99,16 +99,16 @@ RARE = ("tree ending", "tree ended")
 
 MOMENTS: Mapping[str, Arm] = {
     "checked out": _after(Feeder, "_check_out"),
-    "request written": _after(Slot, "start"),
+    "request written": _after(Life, "start"),
     "claim recorded": _after(Writer, "_write", _has_claims),
     "before commit": _before(SqliteStore, "commit", _by_the_writer),
     "after commit": _after(SqliteStore, "commit", _by_the_writer),
     "submit on disk": _after(Writer, "_write", _has_submits),
     "outcome on disk": _after(Writer, "_write", _has_outcomes),
-    "half a reply": _after(Slot, "_hear_chunk", _has_half_a_line),
+    "half a reply": _after(Life, "_hear_chunk", _has_half_a_line),
     "reply read": _after(Feeder, "finished"),
     "tree ending": _after(Child, "signal"),
-    "tree ended": _before(Slot, "_judge", _has_a_run),
+    "tree ended": _before(Life, "_judge", _has_a_run),
     "previous half ended": _around(remains, "end_processes", _after_the_first),
     "previous ended": _after(remains.Remains, "end_previous"),
     "recovering": _after(changes, "recover"),

@@ -19,7 +19,8 @@ from tests.control.fake_service import NOW, a_config
 from tests.fuzz.strategies import chunks, damaged, dumped, objects, text, values
 
 PATIENCE = 20.0  # seconds
-HARMLESS = sorted(METHODS.keys() - {"drain", "wait"})  # drain ends the daemon's use, wait may wait
+# drain ends the daemon's use, wait and restart may take their time, resize may ask for a thousand workers
+HARMLESS = sorted(METHODS.keys() - {"drain", "wait", "restart", "resize"})
 QUEUES = st.sampled_from(["thumbs", "small", "mail", "nosuch"])
 WORDS = st.sampled_from(["a", "b"])
 JOB_MEMBERS: list[tuple[str, st.SearchStrategy[Any]]] = [
@@ -43,6 +44,7 @@ params = (
             ("id", st.just("0199f3c2-7b1a-7c3e-9d40-5a1b2c3d4e5f") | text),
             ("ids", st.lists(text, max_size=2)),
             ("pool", st.just("thumbs")),
+            *[(name, st.integers(-1, 3)) for name in ("size", "min", "max")],
             ("limit", st.integers(-1, 300)),
             ("cursor", text),
             ("full", st.booleans()),

@@ -133,9 +133,10 @@ async def rig(
     pools: Sequence[PoolConfig] = (),
     queue: QueueConfig | None = None,
     store: Store | None = None,
+    waits: bool = True,
     **changes: object,
 ) -> AsyncIterator[Rig]:
-    """A running rig; at the end its pools have stopped and every child is gone."""
+    """A running rig; at the end its pools have stopped and every child is gone. `waits` for the pools to settle."""
     if queue is None:
         queue = QueueConfig(name="q", max_attempts=1, backoff=Backoff(base=0.01, cap=0.02))
     made = Rig(
@@ -150,7 +151,7 @@ async def rig(
                     working.start_soon(pool.run)
                 made.feeder.reread(list(made.feeder.lines))
                 try:
-                    for pool in made.pools:
+                    for pool in made.pools if waits else ():
                         await pool.settled.wait()
                     yield made
                 finally:

@@ -160,7 +160,7 @@ async def test_a_pool_that_is_cancelled_ends_its_children(tmp_path: Path) -> Non
         other = Pool(config, here.feeder, here.remains, dict(os.environ))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other.run)
-            await here.until(lambda: other.slots[0].state == "idle")
+            await here.until(lambda: other.slots and other.slots[0].state == "idle")
             child = other.slots[0].child
             assert child is not None
             nursery.cancel_scope.cancel()

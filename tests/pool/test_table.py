@@ -125,7 +125,7 @@ async def test_an_error_reply_carries_the_stderr_of_its_own_attempt_only(tmp_pat
     )
     async with rig(worker, folder=tmp_path) as daemon:
         await daemon.run(0)
-        await daemon.until(lambda: daemon.slot.last_words() == "words 0")
+        await daemon.until(lambda: daemon.slot.life.last_words() == "words 0")
         assert (await daemon.run(1)).error.stderr in ("words 1", None)  # the pipes are two: stderr may come later
 
 
@@ -178,8 +178,8 @@ async def test_chatter_while_idle_is_seen_before_the_next_checkout(tmp_path):
 
 async def test_a_program_that_greets_on_stdout_degrades_its_pool_and_says_so(tmp_path):
     async with rig(command("chatter_idle", "--at-boot"), folder=tmp_path) as daemon:
-        await daemon.until(lambda: daemon.pools[0].reason is not None)
-        assert "worker 1.0 is up" in daemon.pools[0].reason
+        await daemon.until(lambda: daemon.pools[0].health.reason is not None)
+        assert "worker 1.0 is up" in daemon.pools[0].health.reason
         assert daemon.service.pools("p")[0].state == "degraded"
 
 
@@ -202,7 +202,7 @@ async def test_an_idle_child_killed_from_outside_is_replaced_at_once(tmp_path):
         pid = daemon.slot.child.pid
         os.kill(pid, signal.SIGKILL)
         await daemon.until(lambda: daemon.slot.child is not None and daemon.slot.child.pid != pid)
-        assert daemon.pools[0].reason is None
+        assert daemon.pools[0].health.reason is None
 
 
 async def test_a_worker_that_answers_once_and_exits_fails_no_job(tmp_path):
@@ -210,7 +210,7 @@ async def test_a_worker_that_answers_once_and_exits_fails_no_job(tmp_path):
         jobs = await daemon.ends(*await daemon.submit(*range(300)))
         assert {job.state for job in jobs} == {State.DONE}
         assert {job.charged for job in jobs} == {0}
-        assert daemon.pools[0].reason is None
+        assert daemon.pools[0].health.reason is None
 
 
 async def test_a_worker_that_never_reads_its_stdin_times_out_and_blocks_nobody(tmp_path):
@@ -240,7 +240,7 @@ async def test_a_program_that_is_not_there_degrades_its_pool_and_says_which(tmp_
     async with rig(["/no/such/program"], folder=tmp_path) as daemon:
         [job_id] = await daemon.submit(1)
         assert daemon.pools[0].state == "degraded"
-        assert "/no/such/program" in daemon.pools[0].reason
+        assert "/no/such/program" in daemon.pools[0].health.reason
         assert (await daemon.service.get(job_id)).state is State.PENDING
 
 
@@ -338,4 +338,4 @@ async def test_a_flood_of_one_pool_does_not_stall_another(tmp_path, flood):
         with trio.fail_after(15):
             for _ in range(30):
                 await daemon.run(None, queue="calm")
-        daemon.slot.cancel(daemon.slot.run)
+        daemon.slot.life.cancel(daemon.slot.run)

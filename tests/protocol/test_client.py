@@ -65,6 +65,9 @@ def test_a_call_is_one_json_rpc_line_and_returns_the_result() -> None:
         (lambda c: c.delete("a"), "delete", {"id": "a"}),
         (lambda c: c.pause("q"), "pause", {"queue": "q"}),
         (lambda c: c.resume("q"), "resume", {"queue": "q"}),
+        (lambda c: c.restart("p"), "restart", {"pool": "p"}),
+        (lambda c: c.resize("p", 0), "resize", {"pool": "p", "size": 0}),
+        (lambda c: c.resize("p", min=0, max=4), "resize", {"pool": "p", "min": 0, "max": 4}),
         (lambda c: c.status(), "status", {}),
         (lambda c: c.drain(), "drain", {}),
     ],
@@ -260,6 +263,20 @@ def test_a_wait_outlasts_the_timeout_of_ordinary_calls() -> None:
         threading.Timer(4 * SHORT, answer_now.set).start()
         assert client.wait("a", timeout_secs=10)["state"] == "done"
         assert client.wait("a")["state"] == "done"
+
+
+@pytest.mark.parametrize("ask", [lambda c: c.drain(), lambda c: c.restart("p")])
+def test_what_takes_as_long_as_it_takes_outlasts_the_timeout_of_ordinary_calls(ask: Callable[[Client], Any]) -> None:
+    answer_now = threading.Event()
+
+    def serve(conversation: Conversation) -> None:
+        request = conversation.request()
+        assert answer_now.wait(10)
+        conversation.send(result(request, "over"))
+
+    with Answering(serve) as daemon, Client(daemon.path, timeout=SHORT) as client:
+        threading.Timer(4 * SHORT, answer_now.set).start()
+        assert ask(client) == "over"
 
 
 @pytest.mark.parametrize("last_words", [b"", b'{"jsonrpc":"2.0","id":1,"resu'])

@@ -7,9 +7,11 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from protocol.client import Client
+from protocol.control import PoolView, QueueView, StatusView, WorkerView
 from protocol.worker import Garbage, Reply, decode_reply, encode_request
 from supervisor.control.methods import METHODS
 from tests.protocol.examples import README, Example, Names, differences, examples, pattern
@@ -21,7 +23,7 @@ ANSWER_WITHIN = 30.0  # seconds
 
 @pytest.mark.parametrize("example", examples("worker"), ids=str)
 def test_the_worker_protocol_is_spoken_as_written(example: Example) -> None:
-    answered = True
+    answered, request = True, None
     for line in example.lines():
         if line.startswith(REQUEST):
             assert answered, "a request before the last one was answered"
@@ -31,8 +33,12 @@ def test_the_worker_protocol_is_spoken_as_written(example: Example) -> None:
             answered = False
         else:
             assert line.startswith(REPLY)
-            assert not answered, "a reply after the final one"
             reply = decode_reply(line.removeprefix(REPLY).encode())
+            if reply.status == "ready":
+                assert request is None, "ready comes first"
+                continue
+            assert request is not None
+            assert not answered, "a reply after the final one"
             assert reply.id in (None, request["id"])
             answered = reply.status != "progress"
     assert answered
@@ -107,7 +113,7 @@ def test_every_method_and_only_those_are_specified() -> None:
         for name in line.removeprefix("### ").split(",")
     }
     assert METHODS.keys() <= headings
-    assert {"purge", "restart", "resize", "subscribe", "reload"}.isdisjoint(headings)
+    assert {"purge", "subscribe", "reload"}.isdisjoint(headings)
 
 
 @pytest.mark.parametrize("method", sorted(METHODS.keys() - {"drain"}))  # drain ends the daemon's use: the last test
@@ -141,11 +147,15 @@ def test_the_client_is_used_as_written(
     ]
 
 
-def test_replies_have_exactly_the_members_of_the_table() -> None:
-    table = README.read_text().split("### Replies")[1].split("Unknown members")[0]
-    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+@pytest.mark.parametrize(
+    ("heading", "struct"),
+    [("Replies", Reply), ("queues", QueueView), ("pools", PoolView), ("workers", WorkerView), ("status", StatusView)],
+)
+def test_messages_have_exactly_the_members_of_their_table(heading: str, struct: type[msgspec.Struct]) -> None:
+    _, _, section = README.read_text().partition(f"### {heading}\n")
+    rows = [row.split("|")[1] for row in section.partition("\n#")[0].splitlines() if row.startswith("| `")]
     named = {name.strip(" `") for row in rows for name in row.split(",")}
-    assert named == set(Reply.__struct_encode_fields__)
+    assert named == set(struct.__struct_encode_fields__)
 
 
 def test_drain_answers_when_nothing_runs_and_submits_are_still_accepted(daemon_socket: str) -> None:

@@ -125,7 +125,7 @@ def test_white_space_around_a_reply_is_no_matter() -> None:
         (b"{}", "missing required field `status`"),
         (b'{"status":null}', "status"),
         (b'{"status":"done"}', "Invalid enum value 'done'"),
-        (b'{"status":"ready"}', "Invalid enum value 'ready'"),
+        (b'{"status":"Ready"}', "Invalid enum value 'Ready'"),
         (b'{"status":"OK"}', "Invalid enum value 'OK'"),
         (b'{"status":"ok"', "truncated"),
         (b'{"status":"ok"} {"status":"ok"}', "trailing"),
@@ -153,11 +153,10 @@ def test_whatever_else_is_garbage_and_says_why(line: bytes, why: str) -> None:
     assert why in str(caught.value)
 
 
-def test_garbage_is_quoted_cut_and_comes_with_a_hint() -> None:
+def test_garbage_is_quoted_and_cut() -> None:
     with pytest.raises(Garbage) as caught:
         decode_reply(b"Epoch 1/10 " + b"=" * 1_000_000)
     text = str(caught.value)
     assert "'Epoch 1/10 ===" in text
     assert len(text) < 500
-    assert "stderr" in text
     assert "\n" not in text

@@ -1,0 +1,132 @@
+"""A rolling restart: a new generation of a pool's workers takes over from the old one, place by place.
+
+The first new worker comes up in a spare place, beside all the old ones: if it does not, nothing has changed. From then
+on the spare stands in for the place whose old worker has gone and whose new one is not up yet, so that the pool never
+has fewer workers than before, and every number is in the end where it was. An old worker goes between two jobs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+import trio
+
+from supervisor.config.model import PoolConfig
+from supervisor.core.blame import Ending, Why
+from supervisor.errors import RestartFailed
+from supervisor.pool.boot import Boot
+
+if TYPE_CHECKING:
+    from supervisor.pool.life import Life
+    from supervisor.pool.pool import Pool
+    from supervisor.pool.slot import Slot
+
+log = structlog.get_logger("stoker.pool")
+
+TRIES = 3  # boots of one place, once the program has come up in another
+REASON = "the pool is restarted"
+
+
+class Restarted(NamedTuple):
+    generation: int
+    replaced: int
+
+
+class Rolling:
+    """One restart of `pool`, to run with `config` from then on."""
+
+    def __init__(self, pool: Pool, config: PoolConfig) -> None:
+        self._pool = pool
+        self._config = config
+        self._generation = pool.generation + 1
+        self._replaced = 0
+        self._taken: tuple[Slot, Boot] | None = None
+        self._calling = False
+        self._news = trio.Event()
+        self._over = trio.Event()
+        self._failure: RestartFailed | None = None
+
+    async def result(self) -> Restarted:
+        """Wait for the end. Raises RestartFailed."""
+        await self._over.wait()
+        if self._failure is not None:
+            raise self._failure
+        return Restarted(self._generation, self._replaced)
+
+    async def run(self) -> None:
+        """The restart itself. It does not raise: whoever is interested asks for the result."""
+        pool = self._pool
+        log.info("restart_started", pool=pool.name, generation=self._generation)
+        try:
+            await self._roll()
+            log.info("restart_done", pool=pool.name, generation=self._generation, replaced=self._replaced)
+        except RestartFailed as failure:
+            self._failure = failure
+            log.error("restart_failed", pool=pool.name, generation=self._generation, reason=failure.message)
+        finally:
+            if pool.spare is not None:
+                pool.spare.leave("the restart is over")
+            pool.rolling = None
+            self._over.set()
+
+    def calls_in(self, life: Life) -> Ending | None:
+        """A life is between two jobs: is it its turn?"""
+        if not self._calling or life.generation >= self._generation or life.slot.leaving:
+            return None
+        self._calling = False
+        self._taken = (life.slot, life.slot.coming)
+        self._news.set()
+        return Ending(Why.RECYCLE, REASON)
+
+    def look_again(self) -> None:
+        """A worker has started, or a place is gone."""
+        self._news.set()
+
+    async def _roll(self) -> None:
+        pool = self._pool
+        boot = pool.add_spare(self._config)
+        failure = await boot.failure()
+        if failure is not None:
+            raise self._failed(
+                f"the restart was given up, and the old workers serve on: the first new one did not come up: {failure}"
+            )
+        pool.take_over(self._config, self._generation)
+        while (turn := await self._next_turn()) is not None:
+            await self._until_up(*turn)
+            self._replaced += 1
+
+    async def _next_turn(self) -> tuple[Slot, Boot] | None:
+        """The next place whose old worker goes, and the boot of its new one; None: there is none left."""
+        while old := [slot for slot in self._pool.slots if self._is_old(slot)]:
+            for slot in old:
+                if slot.run is None:
+                    boot = slot.coming
+                    slot.replace(REASON)
+                    return slot, boot
+            self._taken, self._calling, self._news = None, True, trio.Event()
+            await self._news.wait()
+            self._calling = False
+            if self._taken is not None:
+                return self._taken
+        return None
+
+    def _is_old(self, slot: Slot) -> bool:
+        return slot.generation < self._generation and not slot.leaving and slot is not self._pool.spare
+
+    async def _until_up(self, slot: Slot, boot: Boot) -> None:
+        for _ in range(TRIES):
+            failure = await boot.failure()
+            if failure is None or slot.leaving:
+                return
+            boot = slot.coming
+        raise self._failed(
+            f"the restart was given up after {self._replaced} workers: that of slot {slot.number} does not come up: "
+            f"{failure}; those that are left of the old ones serve on"
+        )
+
+    def _failed(self, text: str) -> RestartFailed:
+        pool = self._pool
+        if pool.stopping.is_set():
+            text = "the restart was given up, since the daemon stops"
+        return RestartFailed(f'pool "{pool.name}": {text}', generation=pool.generation, replaced=self._replaced)
