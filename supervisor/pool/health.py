@@ -4,6 +4,8 @@ import structlog
 
 from supervisor.core.respawn import respawn_delay
 
+LINES, CHARACTERS = 12, 1000  # of stderr in a reason: a traceback's end, and no flood
+
 log = structlog.get_logger("stoker.pool")
 
 
@@ -33,6 +35,8 @@ class Health:
 
 
 def in_full(reason: str, command: tuple[str, ...], stderr: str | None) -> str:
-    """Why a worker did not come up, with the program and the last it said."""
-    said = f"; its stderr ends: {stderr}" if stderr else ""
-    return f"{reason} (command: {' '.join(command)}){said}"
+    """Why a worker did not come up, with the program and the last it said: all of that is in the log."""
+    if not stderr:
+        return f"{reason} (command: {' '.join(command)})"
+    last = "\n".join(stderr.splitlines()[-LINES:])[-CHARACTERS:]
+    return f"{reason} (command: {' '.join(command)}); its stderr ends: {last}"
