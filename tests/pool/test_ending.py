@@ -2,20 +2,17 @@
 
 import os
 import select
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import trio
 
 from supervisor.core.blame import Why
 from supervisor.pool.cgroups import Cgroup, Cgroups
 from supervisor.pool.child import Child
-from supervisor.pool.ending import end_tree
-from supervisor.pool.launch import spawn
 from supervisor.pool.tree import members
 from tests.crash.house import until
+from tests.pool.trees import ended, starting
 
 LONG = 30.0  # seconds of grace that no test is meant to use up
 # Each begins when it is told to, so that it is in its cgroup before. This one's grandchild is nobody's child, has a
@@ -46,34 +43,10 @@ def cgroup(cgroup_folder: Path) -> Cgroup:
 
 @pytest.fixture(params=["with a cgroup", "without"])
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
-    """`start(script)`: a shell that goes on once it is where it belongs; ended with the test."""
-    children: list[Child] = []
+    """`start(script)`: a shell that goes on once it is where it belongs."""
     cgroup = request.getfixturevalue("cgroup") if request.param == "with a cgroup" else None
-
-    def start(script: str) -> Child:
-        child = spawn(["sh", "-c", script], cwd=tmp_path, env=dict(os.environ), mark=f"test/{os.urandom(4).hex()}")
-        children.append(child)
-        if cgroup is not None:
-            cgroup.attach(child.pid)
-            child.cgroup = cgroup
-        child.write(b"go\n")
-        return child
-
-    yield start
-    for child in children:
-        child.signal(signal.SIGKILL)
-        child.reap()
-
-
-async def ended(child: Child, why: Why, kill_grace: float, meanwhile: Callable[[], None] = lambda: None) -> float:
-    """Seconds that it took."""
-    began = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(child.watch)
-        nursery.start_soon(end_tree, child, why, kill_grace)
-        await trio.testing.wait_all_tasks_blocked()
-        meanwhile()
-    return trio.current_time() - began
+    with starting(tmp_path) as start:
+        yield lambda script: start(["sh", "-c", script], cgroup)
 
 
 @pytest.mark.parametrize("start", ["with a cgroup"], indirect=True)
