@@ -34,7 +34,7 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "worker_ended": "stoker ends a worker, for the reason given",
         "worker_exited": "a worker process is gone, by itself or ended",
         "worker_stderr": "a line that a worker wrote to stderr, with the job it had",
-        "worker_stderr_dropped": "a worker wrote lines faster than they are logged: so many were left out",
+        "worker_stderr_dropped": "a worker wrote more than is logged: so many lines and bytes were left out",
         "worker_not_recorded": "a worker could not be noted on disk: were stoker killed, the next start would miss it",
         "worker_tree_out_of_reach": "an ended worker's processes could not be looked for; tried again until it works",
         "worker_tree_survived": "processes of an ended worker did not go, not even by SIGKILL",
