@@ -2,12 +2,11 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import trio
-import trio.testing
 
 from supervisor.core.blame import Why
 from supervisor.pool.cgroups import Cgroup
@@ -43,12 +42,13 @@ def starting(folder: Path) -> Iterator[Start]:
             child.reap()
 
 
-async def ended(child: Child, why: Why, kill_grace: float, meanwhile: Callable[[], None] = lambda: None) -> float:
-    """End its tree, and call `meanwhile` once that has begun; seconds that it took."""
+async def ended(
+    child: Child, why: Why, kill_grace: float, meanwhile: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+) -> float:
+    """End its tree, and do `meanwhile` beside it; seconds that it took."""
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(child.watch)
         nursery.start_soon(end_tree, child, why, kill_grace)
-        await trio.testing.wait_all_tasks_blocked()
-        meanwhile()
+        nursery.start_soon(meanwhile)
     return trio.current_time() - began
