@@ -243,7 +243,8 @@ class PoolsView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True):
-    """One slot. `state`: starting, idle, busy, ending, or waiting (for the respawn backoff)."""
+    """One slot. `state`: starting, idle, busy, ending, or waiting (for the respawn backoff). `generation`: of its
+    process, 0 without one."""
 
     pool: str
     slot: int

@@ -47,7 +47,7 @@ def check_config(as_json: bool) -> None:
 def _workers(pool: "PoolConfig") -> str:
     from supervisor.config.quantities import format_range
 
-    return f"{format_range(pool.min, pool.max)} {'worker' if pool.max == 1 else 'workers'}"
+    return f"{format_range(pool.min, pool.max)} {'worker' if pool.min == pool.max == 1 else 'workers'}"
 
 
 def _details(pool: "PoolConfig") -> list[str]:

@@ -101,7 +101,7 @@ def setpriv() -> Finding:
     return Finding(
         "setpriv",
         "warn",
-        "not on the PATH: a busy worker outlives a daemon that is killed, until the next start",
+        "not on the PATH: a busy worker outlives a killed daemon, until the next start, and none can be another user",
         "install util-linux",
     )
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from supervisor.config.quantities import format_size
 from supervisor.errors import StokerError
 
-NAME_FORM = 'letters, digits and "_", not beginning with a digit'
+WRONG_NAME = 'found a name that is lost on its way through a shell, expected letters, digits and "_", no digit first'
+EXPECTED = "expected a file of NAME=VALUE lines"
 SIZE_MAX = 1024 * 1024  # bytes; the kernel gives a program no more than a few times that
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -38,7 +39,7 @@ class _Wrong(Exception):
 
 
 def is_variable(name: str) -> bool:
-    """Whether a worker gets a variable of this name: it is started through a shell, and dash drops other names."""
+    """Whether a worker gets a variable of this name: it is started through a shell, and dash drops others."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -71,15 +72,15 @@ def _data(path: Path) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise EnvFileError(f"{path} is not a regular file, expected a file of NAME=VALUE lines")
+                raise EnvFileError(f"{path} is not a regular file, {EXPECTED}")
             with open(fd, "rb", closefd=False) as file:
                 data = file.read(SIZE_MAX + 1)
         finally:
             os.close(fd)
     except OSError as error:
-        raise EnvFileError(f"{path} cannot be read: {error.strerror}") from None
+        raise EnvFileError(f"{path} cannot be read ({error.strerror}), {EXPECTED}") from None
     if len(data) > SIZE_MAX:
-        raise EnvFileError(f"{path} is larger than {format_size(SIZE_MAX)}, expected a file of NAME=VALUE lines")
+        raise EnvFileError(f"{path} is larger than {format_size(SIZE_MAX)}, {EXPECTED}")
     return data
 
 
@@ -103,7 +104,7 @@ def _name(text: str, position: int) -> tuple[str, int]:
         raise _Wrong('found no "=", expected NAME=VALUE, or "#" at the beginning of a comment', position)
     name = _EXPORT.sub("", before.strip(" \t"), count=1)
     if not is_variable(name):
-        raise _Wrong(f'found another name before "=", expected {NAME_FORM}', position)
+        raise _Wrong(WRONG_NAME, position)
     if name.startswith("STOKER_"):
         raise _Wrong(f"found {name}, expected no name that begins with STOKER_: those are stoker's own", position)
     return name, position + len(before) + 1

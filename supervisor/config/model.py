@@ -63,6 +63,11 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     recycle_jitter: float = 0.2  # each worker's limits are up to this fraction lower, so that a pool never goes at once
     memory_limit: int | None = None  # of the worker and its children together; over it they are killed
 
+    def __repr__(self) -> str:
+        """Without the values of `env`, wherever a configuration may end up."""
+        hidden = msgspec.structs.replace(self, env=tuple((name, "…") for name, _ in self.env))
+        return msgspec.Struct.__repr__(hidden)
+
 
 class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     socket: Path

@@ -34,15 +34,17 @@ def read_pool(reading: Reading, at: str, name: str, table: object) -> PoolConfig
 def _workers(reading: Reading, at: str, said: set[str], values: dict[str, Any]) -> None:
     """`size` becomes `min` and `max`. `max` alone starts from one worker, as a pool without any of them does."""
     size = values.pop("size", None)
-    if "size" in said and (other := said & {"min", "max"}):
-        names = " and ".join(sorted(other, reverse=True))
-        reading.problem(join(at, "size"), f"found together with {names}, expected size alone, or min and max")
-    elif "min" in said and "max" not in said:
+    other = [key for key in ("min", "max") if key in said]
+    if size is not None and other:
+        reading.problem(
+            join(at, "size"), f"found together with {' and '.join(other)}, expected size alone, or min and max"
+        )
+    elif size is not None:
+        values["min"] = values["max"] = size
+    elif "min" in values and "max" not in said:
         reading.problem(join(at, "min"), "found without max, expected both, or size for a fixed number")
     elif values.get("min", 0) > values.get("max", sections.WORKERS_MAX):
         reading.problem(join(at, "min"), f"found {values['min']}, expected at most max, which is {values['max']}")
-    elif size is not None:
-        values["min"] = values["max"] = size
 
 
 def _memory(reading: Reading, at: str, values: dict[str, Any]) -> None:
@@ -59,10 +61,10 @@ def _path(reading: Reading, pool: PoolConfig, files: tuple[EnvFile, ...]) -> tup
     """The PATH the worker will have, and what a message may call it: a value of env or env_file is never shown."""
     variables = dict(pool.env)
     if "PATH" in variables:
-        return variables["PATH"], "the PATH in its env"
+        return variables["PATH"], "the PATH that its env sets"
     for file in reversed(files):
         variables = dict(file.variables)
         if "PATH" in variables:
-            return variables["PATH"], f"the PATH in {file.path}"
+            return variables["PATH"], f"the PATH that {file.path} sets"
     path = reading.environ.get("PATH", os.defpath)
-    return path, f"the PATH {path}"
+    return path, f"the PATH, which is {path}"

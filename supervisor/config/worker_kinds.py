@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from supervisor.config import kinds, machine, quantities
-from supervisor.config.env_file import NAME_FORM, EnvFileError, is_variable, read_env_file
+from supervisor.config.env_file import WRONG_NAME, EnvFileError, is_variable, read_env_file
 from supervisor.config.kinds import Kind
 from supervisor.config.reading import Reading, join, kind_of
 
 LIMIT_MAX = 2**63 - 1  # what setrlimit(2) takes; a "size" may be written larger
+REMEDY = 'where the program needs such a name, begin the command with "env", "NAME=VALUE"'
 UNLIMITED = "unlimited"
 _UMASK = re.compile(r"0?[0-7]{3}")
 _CPUS = re.compile(r"\d{1,4}(?:-\d{1,4})?(?:,\d{1,4}(?:-\d{1,4})?)*", re.ASCII)
@@ -37,8 +38,7 @@ def environment(reading: Reading, at: str, value: object) -> tuple[tuple[str, st
                 _place(at, name), "found a name that begins with STOKER_, expected one that is not stoker's own"
             )
         elif not is_variable(name):
-            remedy = "for a program that needs another name, let the command begin with env NAME=VALUE"
-            reading.problem(_place(at, name), f"found another name, expected {NAME_FORM}: {remedy}")
+            reading.problem(_place(at, name), f"{WRONG_NAME}; {REMEDY}")
         elif not isinstance(text, str) or "\0" in text:
             found = "a NUL in it" if isinstance(text, str) else kind_of(text)
             reading.problem(join(at, name), f"found {found}, expected text in quotes, without NUL")
@@ -112,7 +112,7 @@ def nice(reading: Reading, at: str, value: object) -> int | None:
     lowest = machine.lowest_nice(reading.is_root)
     if wanted is None or wanted >= lowest:
         return wanted
-    reading.unfit(at, value, f"a whole number from {lowest} to 19: for less the daemon must be root, with CAP_SYS_NICE")
+    reading.unfit(at, value, f"a whole number from {lowest} to 19: less takes root and CAP_SYS_NICE")
     return None
 
 
@@ -201,7 +201,7 @@ def cgroup(reading: Reading, at: str, value: object) -> Path | Literal["auto", "
     if kinds.is_text(value) and value.startswith("/"):
         if os.path.exists(os.path.join(value, "cgroup.controllers")):  # version 1 has no such file
             return Path(value)
-        reading.unfit(at, value, "the folder of a cgroup (version 2) that was made for stoker")
+        reading.unfit(at, value, "the folder of a cgroup (version 2) made for stoker")
         return None
     reading.unfit(at, value, '"auto", "off", or the absolute path of a cgroup (version 2) made for stoker')
     return None

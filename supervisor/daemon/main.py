@@ -21,6 +21,7 @@ from supervisor.daemon import logs, memory
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
 from supervisor.errors import StartError
+from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.pool import Pool
@@ -40,6 +41,7 @@ STATUS_EVERY = 5.0  # seconds
 ANSWER_TURNS = 20
 FDS_PER_CHILD = 8  # three pipes, a pidfd, and what a start needs for a moment
 FDS_SPARE = 128
+FDS_MOST = 65536  # more than anybody needs here, and no number that would make something slow
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -64,12 +66,13 @@ def serve(config: Config) -> int:
 
 
 def _raise_descriptor_limit(config: Config) -> None:
-    """Enough for every connection and child that the configuration allows, as far as the hard limit goes. Children
-    get the old soft limit back: select(2) breaks above 1024, and some programs close every number up to the limit."""
+    """As far as the hard limit goes: a pool may be resized while it runs. Children get the old soft limit back:
+    select(2) breaks above 1024, and some programs close every number up to the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = config.daemon.max_connections + sum(pool.max + 1 for pool in config.pools) * FDS_PER_CHILD + FDS_SPARE
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
+    if hard < wanted:
+        log.warning("few_descriptors", limit=hard, wanted=wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, wanted, FDS_MOST), hard), hard))
 
 
 def _first_cause(group: BaseException) -> BaseException:
@@ -93,7 +96,9 @@ async def _serve(config: Config, notifier: Notifier) -> None:
     # the first for remains.
     FileLock(remains.folder)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
-        ended = remains.end_previous()
+        # After the lock, since the daemon may move; before the first worker, which would move along.
+        cgroups = Cgroups.find(config.daemon.cgroup, remains.instance)
+        ended = (cgroups.end_previous() if cgroups else 0) + remains.end_previous()
         recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS)
         listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
         log.info(
@@ -106,7 +111,7 @@ async def _serve(config: Config, notifier: Notifier) -> None:
             processes_ended=ended,
         )
         try:
-            await Daemon(config, store, remains, recovered.epoch, notifier).run(listening, signals)
+            await Daemon(config, store, remains, cgroups, recovered.epoch, notifier).run(listening, signals)
         finally:
             listening.close()
     log.info("stopped")
@@ -116,13 +121,21 @@ class Daemon:
     """Everything that runs, and its stop order: pools first, so that every outcome is handed over; then the socket,
     once those outcomes are on disk and answered; the store last."""
 
-    def __init__(self, config: Config, store: Store, remains: Remains, epoch: int, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        remains: Remains,
+        cgroups: Cgroups | None,
+        epoch: int,
+        notifier: Notifier,
+    ) -> None:
         self.config = config
         self.notifier = notifier
         self.committer = Committer(store)
         self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
         environ = dict(os.environ)
-        self.pools = [Pool(pool, self.feeder, remains, environ) for pool in config.pools]
+        self.pools = [Pool(pool, self.feeder, remains, environ, cgroups) for pool in config.pools]
         for pool in self.pools:
             self.feeder.serve(pool)
         for name in store.paused():

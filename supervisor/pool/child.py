@@ -25,13 +25,13 @@ class Child:
     ) -> None:
         self.pid = process.pid
         self.mark = mark
-        self.cgroup: Cgroup | None = None
         self.requests = requests
         self.replies = replies
         self.stderr = stderr
         self.pidfd = os.pidfd_open(process.pid)
         self.started = time.monotonic()
         self.dead = trio.Event()
+        self.cgroup: Cgroup | None = None  # where it has been since its first instruction, with all that it started
         self._process = process
         self._poll = select.poll()
         self._poll.register(replies, select.POLLIN)

@@ -6,24 +6,28 @@ import structlog
 import trio
 
 from supervisor.core.blame import Why
+from supervisor.pool import procfs
+from supervisor.pool.cgroups import Cgroup
 from supervisor.pool.child import Child
-from supervisor.pool.tree import end_session
+from supervisor.pool.tree import end_session, members, signal_process
 
 log = structlog.get_logger("stoker.pool")
 
 TRY_AGAIN = 0.5  # seconds
 POLITE = 1.0  # seconds an idle child has to go by itself once its stdin is closed
+PATIENCE = 5.0  # seconds for SIGKILL to work
+FIRST_LOOK, LAST_LOOK = 0.002, 0.1  # seconds between two looks at a tree that goes: at once at first, then calmly
 
 
 async def end_tree(child: Child, why: Why, kill_grace: float) -> None:
-    """Return when the child, its group and its session are gone; the child itself is left to be reaped."""
+    """Return when the child and its whole tree are gone: its cgroup, or where it has none its group, its session and
+    what carries its mark. The child itself is left to be reaped."""
     if why.polite:
         child.close_requests()
-        if await _gone(child, min(POLITE, kill_grace)):
-            why = Why.EXITED
-    if why.graceful:
-        child.signal(signal.SIGTERM)
-        await _gone(child, kill_grace)
+        with trio.move_on_after(min(POLITE, kill_grace)):
+            await child.dead.wait()
+    if why.graceful and await _asked_to_go(child, kill_grace):
+        return
     child.signal(signal.SIGKILL)
     await child.dead.wait()
     left = await _end_the_rest(child)
@@ -31,11 +35,50 @@ async def end_tree(child: Child, why: Why, kill_grace: float) -> None:
         log.error("worker_tree_survived", pid=child.pid, left=left)
 
 
+async def _asked_to_go(child: Child, kill_grace: float) -> bool:
+    """Whether the whole tree has gone within `kill_grace` of SIGTERM.
+
+    The grace is the tree's, not the leader's: a wrapper (`sh -c`) dies of SIGTERM at once, while the program it
+    wraps is cleaning up. What the signal to the group did not reach gets its own, once the leader has gone and had
+    its chance to end its helpers as it sees fit.
+    """
+    child.signal(signal.SIGTERM)
+    with trio.move_on_after(kill_grace):
+        await child.dead.wait()
+        asked: set[int] = set()
+        pause = FIRST_LOOK
+        while (left := await _living(child)) is not None:
+            for one in left:
+                if one.group != child.pid and one.pid not in asked:
+                    signal_process(one, signal.SIGTERM)
+                    asked.add(one.pid)
+            await trio.sleep(pause)
+            pause = min(2 * pause, LAST_LOOK)
+        return True
+    return False
+
+
+async def _living(child: Child) -> list[procfs.Stat] | None:
+    """The tree without its dead leader, as far as it can be seen; None: nothing lives in it."""
+    try:
+        if child.cgroup is None:
+            return await trio.to_thread.run_sync(members, child.pid, child.mark) or None
+        if not child.cgroup.populated():
+            return None
+        found = [procfs.stat(pid) for pid in child.cgroup.pids()]
+        return [one for one in found if one is not None]
+    except (OSError, RuntimeError):  # no descriptor or thread to be had: what cannot be asked to go will be killed
+        return []
+
+
 async def _end_the_rest(child: Child) -> list[int]:
-    """As end_session, in a thread. Where that cannot even be tried (no thread or descriptor to be had, which a fork
-    bomb may see to), it is tried again until it can: an attempt is not judged while its tree may live."""
+    """Kill what is left and wait for it; the pids that do not die. Where that cannot even be tried (no thread or
+    descriptor to be had, which a fork bomb may see to), it is tried again until it can: an attempt is not judged while
+    its tree may live."""
     while True:
         try:
+            if child.cgroup is not None:
+                return await _empty(child.cgroup)
             return await trio.to_thread.run_sync(end_session, child.pid, child.mark)
         except (OSError, RuntimeError) as error:
             log.warning("worker_tree_out_of_reach", pid=child.pid, error=str(error))
@@ -43,8 +86,13 @@ async def _end_the_rest(child: Child) -> list[int]:
             await trio.sleep(TRY_AGAIN)
 
 
-async def _gone(child: Child, seconds: float) -> bool:
-    with trio.move_on_after(seconds):
-        await child.dead.wait()
-        return True
-    return False
+async def _empty(cgroup: Cgroup) -> list[int]:
+    deadline = trio.current_time() + PATIENCE
+    cgroup.kill()
+    pause = FIRST_LOOK
+    while cgroup.populated():
+        if trio.current_time() > deadline:
+            return cgroup.pids()
+        await trio.sleep(pause)
+        pause = min(2 * pause, LAST_LOOK)
+    return []

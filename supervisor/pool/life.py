@@ -19,7 +19,7 @@ import trio
 
 from protocol.worker import Reply, encode_request
 from supervisor.config.model import PoolConfig
-from supervisor.config.quantities import format_size
+from supervisor.config.quantities import format_duration, format_size
 from supervisor.core.blame import Ending, Exit, Why, blame, failed_life
 from supervisor.core.recycle import Limits, due
 from supervisor.core.verdict import Verdict
@@ -262,11 +262,10 @@ class Life:
     def _says_ready(self) -> None:
         """What was asked for, or just polite: the program has booted in any case."""
         self._booted = True  # so that the next job needs no time to boot
-        if self.ready.is_set():
-            return
-        self.deadline = float("inf")
-        self._start_serving()
         self.boot.succeed()
+        if not self.ready.is_set():
+            self.deadline = float("inf")
+            self._start_serving()
 
     def _progress(self, reply: Reply) -> None:
         assert self.run is not None
@@ -319,7 +318,7 @@ class Life:
         if not self.ready.is_set():
             self._hear(child)
             if not self.ready.is_set():
-                self.end(Why.NOT_READY, f"{self.config.boot_timeout:g}")
+                self.end(Why.NOT_READY, format_duration(self.config.boot_timeout))
             return
         if run is None:
             self.end(

@@ -1,9 +1,11 @@
 """What /proc says about processes. Every answer may be out of date when it arrives; callers verify by start time."""
 
+import contextlib
 import os
 from typing import NamedTuple
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_TELLS_CHILDREN = os.path.exists("/proc/thread-self/children")  # a kernel may be built without
 
 
 class Stat(NamedTuple):
@@ -11,6 +13,7 @@ class Stat(NamedTuple):
 
     pid: int
     state: str
+    group: int
     session: int
     started: int
 
@@ -24,7 +27,7 @@ def stat(pid: int) -> Stat | None:
         return None
     # The second field is the program's name in parentheses and may hold anything, parentheses included.
     fields = text[text.rindex(b")") + 2 :].split()
-    return Stat(pid, fields[0].decode(), int(fields[3]), int(fields[19]))
+    return Stat(pid, fields[0].decode(), int(fields[2]), int(fields[3]), int(fields[19]))
 
 
 def all_processes() -> list[Stat]:
@@ -41,7 +44,63 @@ def rss(pid: int) -> int | None:
         return None
 
 
-tree_rss = rss
+def tree_rss(leader: int) -> int | None:
+    """Resident memory in bytes of a worker, its children and theirs; None if it is gone.
+
+    A page that several of them share counts for each: cheap, and exact for a single process, but too much for a
+    family that forked with a large model in memory. Over a limit, `tree_pss` is the judge. Processes that have
+    detached from their parents are not seen; only a cgroup sees those.
+    """
+    own = rss(leader)
+    if own is None:
+        return None
+    return own + sum(rss(pid) or 0 for pid in _descendants(leader))
+
+
+def tree_pss(leader: int) -> int | None:
+    """As tree_rss, but a page that n processes share counts for 1/n in each of them. The kernel walks their page tables
+    for it, 10 ms or so for each gigabyte: call it in a thread. None if the leader is gone, or we may not look."""
+    try:
+        return _pss(leader) + sum(_pss_if_there(pid) for pid in _descendants(leader))
+    except OSError:
+        return None
+
+
+def _pss_if_there(pid: int) -> int:
+    try:
+        return _pss(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _pss(pid: int) -> int:
+    with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+        return next((int(line.split()[1]) * 1024 for line in file if line.startswith(b"Pss:")), 0)
+
+
+def _descendants(leader: int) -> list[int]:
+    if not _TELLS_CHILDREN:
+        return [one.pid for one in all_processes() if one.session == leader and one.pid != leader]
+    found = [leader]
+    for pid in found:  # it grows meanwhile
+        found += [child for child in _children(pid) if child not in found]
+    return found[1:]
+
+
+def _children(pid: int) -> list[int]:
+    """Each thread has its own."""
+    children: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return children
+    for thread in threads:
+        with (
+            contextlib.suppress(FileNotFoundError, ProcessLookupError),
+            open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file,
+        ):
+            children += map(int, file.read().split())
+    return children
 
 
 def has_environ(pid: int, entry: bytes) -> bool:

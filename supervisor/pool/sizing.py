@@ -11,6 +11,7 @@ import trio
 from supervisor.core.scaling import Load, scale
 
 if TYPE_CHECKING:
+    from supervisor.pool.life import Life
     from supervisor.pool.pool import Pool
     from supervisor.pool.slot import Slot
 
@@ -82,9 +83,9 @@ class Sizing:
 
     def _load(self, now: float) -> Load:
         pool = self._pool
-        places, staying = self._places(), self._staying()
+        places, staying, idle = self._places(), self._staying(), self._idle()
         waiting = pool.feeder.waiting(pool)
-        if not waiting or pool.idle:
+        if not waiting or idle:
             self._waiting_since = None
         elif self._waiting_since is None:
             self._waiting_since = now
@@ -92,8 +93,8 @@ class Sizing:
             size=len(places),
             leaving=len(places) - len(staying),
             starting=sum(slot.life is None or not slot.life.ready.is_set() for slot in staying),
-            idle=len(pool.idle),
-            idle_for=now - pool.idle[0].idle_since if pool.idle else 0.0,
+            idle=len(idle),
+            idle_for=now - idle[0].idle_since if idle else 0.0,
             waiting=waiting,
             waited=0.0 if self._waiting_since is None else now - self._waiting_since,
             settled_for=now - self._changed_at,
@@ -120,9 +121,13 @@ class Sizing:
 
     def _shrink(self, reason: str) -> None:
         before = len(self._staying())
-        self._pool.idle[0].slot.leave(reason)
+        self._idle()[0].slot.leave(reason)
         self._changed_at = time.monotonic()
         log.info("pool_shrunk", pool=self._pool.name, size=before - 1, was=before, reason=reason)
+
+    def _idle(self) -> list[Life]:
+        """The one that has been idle for longest comes first."""
+        return [life for life in self._pool.idle if life.slot is not self._pool.spare]
 
     def _places(self) -> list[Slot]:
         """All but the one a rolling restart has made for itself."""

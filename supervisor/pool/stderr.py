@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import time
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("stoker.worker")
 
 CHUNK = 65536
+FLOOD_CHUNK = 1024 * 1024
+REST = 0.005  # seconds between two pieces of a flood
 KEEP = 4096  # bytes, for the attempt's error
 MAX_LINE = 4096  # bytes of one log line; the rest of it is cut
 LINES_PER_SECOND = 200
@@ -35,8 +39,12 @@ class StderrLog:
         self._line = bytearray()
         self._allowance = float(BURST)
         self._refilled = time.monotonic()
-        self._dropped = 0
+        self._dropped = 0  # lines, since the last report
+        self._shown = 0  # bytes that were logged, with their line ends
+        self._lost = 0  # bytes that were not, and are reported
         self._reported = 0.0  # monotonic
+        self._flooded = False  # the last piece had more than anybody would read
+        self._chunk = CHUNK
         self._ended = trio.Event()
         self._child: Child | None = None
 
@@ -48,27 +56,41 @@ class StderrLog:
 
     def since_mark(self) -> str | None:
         """The last lines since the job started; None if there are none."""
-        new = min(self._total - self._mark, len(self._tail))
+        new = self._total - self._mark
         if not new:
             return None
-        return bytes(self._tail[len(self._tail) - new :]).decode("utf-8", "replace").strip() or None
+        said = bytes(self._tail[-new:])
+        if new > len(said):  # it begins in the middle of a line
+            said = said[said.find(b"\n", 0, -1) + 1 :]
+        return said.decode("utf-8", "replace").strip() or None
 
     async def follow(self, child: Child) -> None:
         self._child = child
         while not self._ended.is_set():
-            with trio.move_on_after(REPORT_EVERY if self._dropped else float("inf")) as waiting:
+            with trio.move_on_after(REPORT_EVERY if self._unreported else float("inf")) as waiting:
                 await trio.lowlevel.wait_readable(child.stderr)
             if waiting.cancelled_caught:
                 self._report_dropped(now=True)
-            else:
-                self.catch_up()
+                continue
+            self.catch_up()
+            if self._flooded:
+                self._widen(child)
+                await trio.sleep(REST)
+
+    def _widen(self, child: Child) -> None:
+        """A flood is read in large pieces, at intervals, so that neither the loop nor the worker waits for it. Best
+        effort: an ordinary user may have that many pipe buffers, or not."""
+        if self._chunk == CHUNK:
+            self._chunk = FLOOD_CHUNK
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(child.stderr, fcntl.F_SETPIPE_SZ, FLOOD_CHUNK)
 
     def catch_up(self) -> None:
         """Take what was written until now; called before a job ends, since its lines are known as its own only then."""
         if self._child is None or self._ended.is_set():
             return
         try:
-            data = os.read(self._child.stderr, CHUNK)
+            data = os.read(self._child.stderr, self._chunk)
         except BlockingIOError:
             return
         if data:
@@ -94,16 +116,19 @@ class StderrLog:
         self._total += len(data)
         self._tail += data[-KEEP:]
         del self._tail[:-KEEP]
-        if not self._allowed():
-            self._skip(data)
-            return
-        *lines, rest = data.split(b"\n")
+        # No more is looked at than may be logged: of a flood, a chunk has thousands of lines.
+        *lines, rest = data.split(b"\n", self._allowed())
         for line in lines:
             if self._line:
                 line = bytes(self._line) + line[:MAX_LINE]
                 self._line.clear()
             self._log_line(line)
-        self._line += rest[: MAX_LINE - len(self._line)]
+        self._flooded = len(rest) > MAX_LINE
+        if b"\n" in rest:
+            self._skip(rest)
+        else:
+            self._line += rest[: MAX_LINE - len(self._line)]
+        self._report_dropped()
 
     def _skip(self, data: bytes) -> None:
         """Of a flood only the lines are counted: looking at each would cost the loop more than it costs the child."""
@@ -112,30 +137,36 @@ class StderrLog:
         if end:
             self._line.clear()
         self._line += data[end : end + MAX_LINE - len(self._line)]
-        self._report_dropped()
 
     def _log_line(self, line: bytes) -> None:
         if not self._allowed():
             self._dropped += 1
             return
         self._allowance -= 1
-        self._report_dropped()
+        self._shown += min(len(line), MAX_LINE) + 1
         text = line[:MAX_LINE].decode("utf-8", "replace").rstrip("\r")
         log.info("worker_stderr", line=text, **self._where())
 
-    def _allowed(self) -> bool:
+    def _allowed(self) -> int:
+        """How many lines may be logged now."""
         now = time.monotonic()
         self._allowance = min(BURST, self._allowance + (now - self._refilled) * LINES_PER_SECOND)
         self._refilled = now
-        return self._allowance >= 1
+        return int(self._allowance)
+
+    @property
+    def _unreported(self) -> bool:
+        return self._dropped > 0 or self._total - self._shown - len(self._line) > self._lost
 
     def _report_dropped(self, *, now: bool = False) -> None:
         """At most once a second, or `now`."""
-        if not self._dropped or not (now or time.monotonic() - self._reported >= REPORT_EVERY):
+        if not self._unreported or not (now or time.monotonic() - self._reported >= REPORT_EVERY):
             return
+        lost = max(0, self._total - self._shown - len(self._line) - self._lost)
         self._reported = time.monotonic()
         dropped, self._dropped = self._dropped, 0
-        log.warning("worker_stderr_dropped", lines=dropped, **self._where())
+        self._lost += lost
+        log.warning("worker_stderr_dropped", lines=dropped, bytes=lost, **self._where())
 
     def _where(self) -> dict[str, object]:
         life = self._life

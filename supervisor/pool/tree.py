@@ -1,5 +1,5 @@
-"""Ending a worker's whole tree: its process group, whatever else lives in its session, and what has left both but
-carries the worker's mark in its environment.
+"""Ending a worker's whole tree where it has no cgroup: its process group, whatever else lives in its session, and what
+has left both but carries the worker's mark in its environment.
 
 The leader is a child of ours and is reaped last: while it is a zombie its number cannot be given to anybody else, so
 the group and the session it names are still the ones it made.
@@ -57,14 +57,26 @@ def end_processes(victims: Iterable[procfs.Stat], deadline: float) -> None:
     for victim in victims:
         pidfd = _hold(victim)
         if pidfd is not None:
-            with contextlib.suppress(OSError):
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            _send(pidfd, signal.SIGKILL)
             dying.append(pidfd)
     for pidfd in dying:
         poll = select.poll()
         poll.register(pidfd, select.POLLIN)
         poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
         os.close(pidfd)
+
+
+def signal_process(process: procfs.Stat, number: signal.Signals) -> None:
+    """To that very process, if it lives."""
+    pidfd = _hold(process)
+    if pidfd is not None:
+        _send(pidfd, number)
+        os.close(pidfd)
+
+
+def _send(pidfd: int, number: signal.Signals) -> None:
+    with contextlib.suppress(OSError):
+        signal.pidfd_send_signal(pidfd, number)
 
 
 def _hold(process: procfs.Stat) -> int | None:

@@ -37,8 +37,7 @@ class Watch:
             self._news = trio.Event()
             for slot in list(self._pool.slots):
                 if slot.life is not None:
-                    _look(slot.life)
-                await trio.lowlevel.checkpoint()  # of a thousand workers
+                    await _look(slot.life)
 
 
 def _period(config: PoolConfig) -> float:
@@ -48,15 +47,16 @@ def _period(config: PoolConfig) -> float:
     return SOFT if any(limit is not None for limit in limits) else float("inf")
 
 
-def _look(life: Life) -> None:
+async def _look(life: Life) -> None:
+    """Always a checkpoint: there may be a thousand workers."""
+    await trio.lowlevel.checkpoint()
     config, cgroup = life.config, life.child.cgroup
-    if life.state == "ending":
-        return
-    ours = config.memory_limit is not None and not (cgroup is not None and cgroup.limited)
-    rss = procfs.tree_rss(life.child.pid) if ours or config.max_rss is not None else None
-    if ours and rss is not None and config.memory_limit is not None and rss > config.memory_limit:
-        life.end(Why.OOM, out_of_memory(rss, config.memory_limit))
-        return
-    reason = life.past_limit(time.monotonic(), rss)
-    if reason is not None:
+    limit = None if cgroup is not None and cgroup.limited else config.memory_limit
+    rss = procfs.tree_rss(life.child.pid) if limit is not None or config.max_rss is not None else None
+    if limit is not None and rss is not None and rss > limit:
+        # The cheap figure counts what the processes share for each of them.
+        used = await trio.to_thread.run_sync(procfs.tree_pss, life.child.pid)
+        if used is not None and used > limit and life.state != "ending":
+            life.end(Why.OOM, out_of_memory(used, limit))
+    if life.state != "ending" and (reason := life.past_limit(time.monotonic(), rss)) is not None:
         life.retire(reason)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,31 @@ command = ["sh", "-c", "cat"]
 size = 4
 queues = ["thumbs", "urgent"]
 [queues.lonely]
+"""
+ACCOUNT = pwd.getpwuid(os.geteuid())
+SPECIAL = f"""
+[pools.thumbs]
+command = ["sh"]
+min = 2
+max = 8
+channel = "fd"
+ready = true
+boot_timeout = "30s"
+env = {{PIN = "hunter2", LANG = "C"}}
+env_file = "secrets.env"
+clear_env = true
+user = "{ACCOUNT.pw_name}"
+group = {os.getegid()}
+max_jobs = 1000
+max_age = "12h"
+max_idle = "10m"
+max_rss = "300MiB"
+memory_limit = "1GiB"
+[pools.lazy]
+command = ["sh"]
+min = 0
+max = 1
+memory_limit = "1GiB"
 """
 BAD = """
 [daemon]
@@ -47,13 +73,64 @@ def test_a_good_one_is_summed_up(folder: Path, stoker: Run) -> None:
     assert result.stderr == "stoker: queue lonely is in no pool's queues: it accepts jobs, and nothing runs them\n"
 
 
+def test_a_pool_that_is_not_plain_is_told_with_what_is_special(folder: Path, stoker: Run) -> None:
+    Path("secrets.env").write_text("TOKEN=hunter2")
+    Path("stoker.toml").write_text(SPECIAL)
+    result = stoker("check-config")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1:-2] == [
+        "  pool thumbs: 2 to 8 workers of sh, for thumbs",
+        f"    user {ACCOUNT.pw_name}, group {os.getegid()}",
+        "    requests on file descriptor 3, replies on 4, ready within 30s",
+        f"    without the daemon's variables, variables PIN LANG, variables of {folder}/secrets.env",
+        "    replaced after 1000 jobs or an age of 12h or 10m without a job or 300MiB of memory, killed over 1GiB",
+        "  pool lazy: 0 to 1 workers of sh, for lazy",
+        "    killed over 1GiB",
+    ]
+    assert "hunter2" not in result.output
+
+
 def test_json_is_the_summary_for_programs(folder: Path, stoker: Run) -> None:
     Path("stoker.toml").write_text(GOOD)
     summary = json.loads(stoker("check-config", "--json").stdout)
-    assert summary["pools"] == [
-        {"pool": "thumbs", "size": 4, "command": ["sh", "-c", "cat"], "queues": ["thumbs", "urgent"]}
-    ]
+    [pool] = summary["pools"]
+    assert {key: pool[key] for key in ("pool", "min", "max", "command", "queues")} == {
+        "pool": "thumbs",
+        "min": 4,
+        "max": 4,
+        "command": ["sh", "-c", "cat"],
+        "queues": ["thumbs", "urgent"],
+    }
     assert summary["unserved"] == ["lonely"]
+
+
+def test_json_names_variables_and_shows_none(folder: Path, stoker: Run) -> None:
+    Path("secrets.env").write_text("TOKEN=hunter2")
+    Path("stoker.toml").write_text(SPECIAL)
+    result = stoker("check-config", "--json")
+    [pool, lazy] = json.loads(result.stdout)["pools"]
+    assert pool == {
+        "pool": "thumbs",
+        "min": 2,
+        "max": 8,
+        "command": ["sh"],
+        "queues": ["thumbs"],
+        "channel": "fd",
+        "ready": True,
+        "user": ACCOUNT.pw_name,
+        "group": str(os.getegid()),
+        "clear_env": True,
+        "max_jobs": 1000,
+        "max_age": 43200,
+        "max_idle": 600,
+        "max_rss": 314572800,
+        "memory_limit": 1073741824,
+        "cwd": str(folder),
+        "env": ["PIN", "LANG"],
+        "env_file": [f"{folder}/secrets.env"],
+    }
+    assert (lazy["min"], lazy["max"], lazy["max_jobs"], lazy["env"]) == (0, 1, None, [])
+    assert "hunter2" not in result.output
 
 
 @pytest.mark.parametrize("command", ["check-config", "serve"])

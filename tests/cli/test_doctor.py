@@ -71,6 +71,11 @@ def test_a_broken_configuration_fails_with_every_problem(stoker: Run) -> None:
     assert result.stdout.count("fail configuration: ") == 2
 
 
+def test_the_pools_of_a_configuration_are_named_with_their_sizes(stoker: Run) -> None:
+    Path("stoker.toml").write_text(CONFIG + 'min = 0\nmax = 8\n[pools.mail]\ncommand = ["cat"]\nsize = 3\n')
+    assert examine(stoker)["configuration"]["found"].endswith("/stoker.toml: pools thumbs (0 to 8), mail (3)")
+
+
 def test_no_configuration_is_a_warning(stoker: Run) -> None:
     Path("stoker.toml").unlink()
     assert examine(stoker)["configuration"]["level"] == "warn"

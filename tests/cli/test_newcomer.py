@@ -57,3 +57,27 @@ def test_the_shown_commands_work_as_they_are_shown(folder: Path, monkeypatch: py
         _, log = daemon.communicate(timeout=WITHIN)
         assert daemon.returncode == 0, log
     assert not (folder / "stoker.sock").exists()
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_what_the_readme_says_about_running_it_works_as_it_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    section = README.read_text().split("## Run it\n")[1].split("\n## ")[0]
+    commands = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+    assert [command.split()[:2] for command in commands] == [
+        ["stoker", name] for name in ("pools", "workers", "resize", "restart")
+    ]
+    shell("stoker init").communicate(timeout=WITHIN)
+    with serving("stoker serve", folder):
+        said = []
+        for command in commands:
+            process = shell(command)
+            out, err = process.communicate(timeout=WITHIN)
+            assert (process.returncode, err) == (0, ""), command
+            said.append(out)
+    assert said[2].startswith("hello: 1 to 4 workers")
+    assert said[3] == "hello: generation 2, 2 workers replaced\n"

@@ -115,7 +115,8 @@ def test_the_size_is_told_with_its_bounds_where_it_may_vary(
 
 
 @pytest.mark.parametrize(
-    ("state", "shown"), [("ready", "restarting"), ("degraded", "degraded"), ("stopping", "stopping")]
+    ("state", "shown"),
+    [("ready", "restarting"), ("starting", "restarting"), ("degraded", "degraded"), ("stopping", "stopping")],
 )
 def test_a_pool_that_is_being_restarted_says_so_unless_there_is_worse(
     daemon: ScriptedDaemon, stoker: Run, state: str, shown: str
@@ -128,11 +129,17 @@ def test_a_pool_that_is_being_restarted_says_so_unless_there_is_worse(
 def test_the_generations_of_workers_are_told_once_there_is_more_than_the_first(
     daemon: ScriptedDaemon, stoker: Run
 ) -> None:
-    daemon.on("workers", {"workers": [worker(generation=2, job=None), worker(1, state="idle", job=None)]})
+    views = [
+        worker(generation=2, job=None),
+        worker(1, state="idle", job=None),
+        worker(2, generation=0, pid=None, state="waiting", job=None, jobs_done=0, rss=None, age_secs=None),
+    ]
+    daemon.on("workers", {"workers": views})
     assert stoker("workers").stdout.splitlines() == [
-        "WORKER    GEN   PID  STATE  DONE  RSS    AGE  JOB",
-        "thumbs/0    2  4711  busy     12  15M  3h20m",
-        "thumbs/1    1  4711  idle     12  15M  3h20m",
+        "WORKER    GEN   PID  STATE    DONE  RSS    AGE  JOB",
+        "thumbs/0    2  4711  busy       12  15M  3h20m",
+        "thumbs/1    1  4711  idle       12  15M  3h20m",
+        "thumbs/2             waiting     0",
     ]
 
 

@@ -23,6 +23,22 @@ def loaded(tmp_path: Path) -> Callable[[str], Config]:
 
 
 @pytest.fixture
+def problems_of_a_user(tmp_path: Path) -> Callable[[str], dict[str, str]]:
+    """The problems of a text by key path where the daemon is not root; none when it loads."""
+
+    def find(text: str) -> dict[str, str]:
+        file = tmp_path / "stoker.toml"
+        file.write_text(text)
+        try:
+            load(file, environ={**ENVIRON, "XDG_RUNTIME_DIR": "/run/user/7"}, is_root=False)
+        except ConfigError as error:
+            return dict(error.problems)
+        return {}
+
+    return find
+
+
+@pytest.fixture
 def problems(loaded: Callable[[str], Config]) -> Callable[[str], dict[str, str]]:
     """The problems of a text by key path; fails when there are none, or when a key path has two."""
 

@@ -73,12 +73,12 @@ def test_a_line_becomes_a_variable(read: Read, line: str, variables: Variables) 
     [
         ("hunter2", "line 1", "expected NAME=VALUE"),
         ("A=1\n\nhunter2\nB=2", "line 3", "expected NAME=VALUE"),
-        ("hunter2 x=1", "line 1", "not beginning with a digit"),
-        ("A-hunter2=1", "line 1", "not beginning with a digit"),
-        ("2hunter2=1", "line 1", "not beginning with a digit"),
-        ("Ä=hunter2", "line 1", "not beginning with a digit"),
-        ("=hunter2", "line 1", "not beginning with a digit"),
-        ("\nexport 2hunter2=x", "line 2", "not beginning with a digit"),
+        ("hunter2 x=1", "line 1", "no digit first"),
+        ("A-hunter2=1", "line 1", "no digit first"),
+        ("2hunter2=1", "line 1", "no digit first"),
+        ("Ä=hunter2", "line 1", "no digit first"),
+        ("=hunter2", "line 1", "no digit first"),
+        ("\nexport 2hunter2=x", "line 2", "no digit first"),
         ("STOKER_SLOT=hunter2", "line 1", "found STOKER_SLOT, expected no name that begins with STOKER_"),
         ("A=hunt\\er2", "line 1", "the value in single quotes"),
         ("A=hunter2 # mine", "line 1", "or the value in quotes"),
@@ -104,7 +104,7 @@ def test_what_readers_would_read_differently_is_refused_by_its_line(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(EnvFileError, match=r"/gone\.env cannot be read: No such file or directory$"):
+    with pytest.raises(EnvFileError, match=r"/gone\.env cannot be read \(No such file or directory\), expected "):
         read_env_file(tmp_path / "gone.env")
 
 
@@ -123,18 +123,27 @@ def test_a_file_that_no_program_could_be_given_is_refused(read: Read) -> None:
         read("A=" + "x" * (SIZE_MAX - 1))
 
 
-@pytest.mark.parametrize("piece", [" ", "\t", "'", '"', "\\", "A", "=", "#", "export ", "\n", "\\\\", "' "])
-@pytest.mark.parametrize("head", ["", "A", "A=", "A='", 'A="', "A=x"])
-def test_no_file_takes_long(tmp_path: Path, head: str, piece: str) -> None:
+def test_no_file_takes_long(tmp_path: Path) -> None:
     """In a process of its own: a regular expression that never comes back listens to nobody."""
-    file = tmp_path / "secrets.env"
-    file.write_text((head + piece * SIZE_MAX)[: SIZE_MAX - 1] + "!")
-    script = "import sys; from supervisor.config.env_file import read_env_file; read_env_file(sys.argv[1])"
-    done = subprocess.run([sys.executable, "-c", script, file], capture_output=True, timeout=30, check=False)
-    assert done.returncode == 0 or b"EnvFileError" in done.stderr
+    heads = ["", "A", "A=", "A='", 'A="', "A=x"]
+    pieces = [" ", "\t", "'", '"', "\\", "A", "=", "#", "export ", "\n", "\\\\", "' "]
+    script = f"""
+import pathlib, sys
+from supervisor.config.env_file import EnvFileError, read_env_file
+file = pathlib.Path(sys.argv[1])
+for content in ((head + piece * {SIZE_MAX})[:{SIZE_MAX - 1}] + "!" for head in {heads} for piece in {pieces}):
+    file.write_text(content)
+    try:
+        read_env_file(file)
+    except EnvFileError:
+        pass
+"""
+    subprocess.run([sys.executable, "-c", script, tmp_path / "secrets.env"], timeout=60, check=True)
 
 
-NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(lambda name: not name.startswith("STOKER_"))
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(
+    lambda name: not name.startswith("STOKER_")
+)
 VALUES = st.text(st.characters(exclude_characters="\0\r", exclude_categories=["Cs"]))
 
 
@@ -175,17 +184,20 @@ def test_a_shell_reads_the_same_from_it(read: Read, tmp_path: Path, variables: V
     assert {name: value for name, _, value in entries if name.startswith("MY_")} == variables
 
 
-PIECES = st.sampled_from(["hunter2", "A", "=", "'", '"', "\\", "\n", " ", "#", ";", "$", "\0", "\r", "export ", "é", "\\n"])
+PIECES = st.sampled_from(
+    ["hunter2", "A", "=", "'", '"', "\\", "\n", " ", "#", ";", "$", "\0", "\r", "export ", "é", "\\n"]
+)
 
 
 @ANYWHERE
 @given(st.lists(PIECES, max_size=30).map("".join).map(str.encode) | st.binary())
 @example(b"\xff\xfeA\0=\0")
 def test_any_file_is_read_or_refused_without_a_word_of_it(read: Read, tmp_path: Path, content: bytes) -> None:
+    words, variables = "", {}
     try:
         variables = read(content)
     except EnvFileError as error:
-        assert "hunter2" not in error.message
-        assert re.fullmatch(rf"{re.escape(str(tmp_path))}/secrets\.env, line \d+: found [ -~]+", error.message)
-    else:
-        assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in variables)
+        words = error.message
+    assert "hunter2" not in words
+    assert re.fullmatch(rf"({re.escape(str(tmp_path))}/secrets\.env, line \d+: found [ -~]+)?", words)
+    assert all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in variables)

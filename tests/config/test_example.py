@@ -1,6 +1,7 @@
 """config.example.toml is the reference: it loads, it has every key, and the defaults it states are the defaults."""
 
 import re
+import resource
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from supervisor.config import sections
+from supervisor.config import machine, sections
 from supervisor.config.load import default_socket, default_state_dir, load
 from supervisor.config.model import Backoff, Config, DaemonConfig, PoolConfig, QueueConfig, StoreConfig
 from supervisor.config.sections import Section
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 ENVIRON = {"PATH": "/usr/bin:/bin"}
+# What a pool's keys are called in the model, where it is not the same.
+IN_THE_MODEL = {"env_file": "env_files"}
+INSTEAD_OF_MIN_AND_MAX = "size"
+INNER = {"backoff", "rlimits"}  # tables of their own
 TABLES: list[tuple[str, type[msgspec.Struct], Section]] = [
     ("daemon", DaemonConfig, sections.DAEMON),
     ("store", StoreConfig, sections.STORE),
@@ -29,11 +34,16 @@ def uncommented() -> str:
     return re.sub(r"^#(?=[a-z_]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
 
 
+def with_examples() -> str:
+    """The text with every example of a key without a default said aloud ('#   nice = 10'), and nothing else."""
+    return re.sub(r"^#   (?=[a-z_]+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+
+
 def table(text: str, path: str) -> dict[str, Any]:
     found: Any = tomllib.loads(text)
     for key in path.split("."):
         found = found[key]
-    return {key: value for key, value in found.items() if not (key == "backoff" and isinstance(value, dict))}
+    return {key: value for key, value in found.items() if not (key in INNER and isinstance(value, dict))}
 
 
 def test_it_loads_as_it_is() -> None:
@@ -50,9 +60,36 @@ def test_its_worker_is_there() -> None:
 def test_every_key_of_the_model_is_in_it_and_can_be_read(
     path: str, model: type[msgspec.Struct], section: Section
 ) -> None:
-    keys = set(model.__struct_fields__) - {"name"}
-    assert keys == set(section.keys)
-    assert keys - {"backoff"} == set(table(uncommented(), path))
+    fields = {IN_THE_MODEL.get(key, key) for key in set(section.keys) - {INSTEAD_OF_MIN_AND_MAX}}
+    assert fields == set(model.__struct_fields__) - {"name"}
+    defaults, examples = set(table(uncommented(), path)), set(table(with_examples(), path))
+    assert defaults | examples == set(section.keys) - INNER
+
+
+@pytest.mark.parametrize(("path", "model", "section"), TABLES)
+def test_a_key_has_a_default_or_an_example_and_never_both(
+    path: str, model: type[msgspec.Struct], section: Section
+) -> None:
+    """What the model has as None has no default that could be written."""
+    unset = {field.name for field in msgspec.structs.fields(model) if field.default is None}
+    if "pools" in path:
+        unset |= {"min", "max", "command"}  # size = 1 is said instead
+    assert set(table(with_examples(), path)) == unset
+
+
+def test_every_limit_of_the_system_has_an_example() -> None:
+    known = {name.removeprefix("RLIMIT_").lower() for name in dir(resource) if name.startswith("RLIMIT_")}
+    # ofile is nofile's old name; Linux does not hold rss.
+    assert known - {"ofile", "rss"} == set(sections.RLIMITS.keys) == set(table(with_examples(), "pools.echo.rlimits"))
+
+
+def test_its_examples_are_valid_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "highest_limit", lambda *_: None)  # wherever this runs
+    file = tmp_path / "examples.toml"
+    file.write_text(with_examples())
+    [pool] = load(file, environ=ENVIRON, is_root=True).pools
+    assert (pool.min, pool.max, pool.user, pool.max_jobs) == (2, 8, "nobody", 1000)
+    assert len(pool.rlimits) == len(sections.RLIMITS.keys)
 
 
 def test_saying_every_default_changes_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.config import machine
 from supervisor.config.load import load, load_socket
 from supervisor.config.model import Backoff, Config, DaemonConfig, PoolConfig, QueueConfig, StoreConfig
 from supervisor.errors import ConfigError
@@ -25,14 +26,18 @@ def test_a_pool_with_a_command_is_a_whole_configuration(loaded: Loaded, tmp_path
     )
 
 
-def test_every_key_arrives(loaded: Loaded, tmp_path: Path) -> None:
+def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "cpus", lambda: frozenset(range(8)))
     (tmp_path / "work").mkdir()
+    (tmp_path / "secrets.env").write_text("TOKEN=hunter2\n")
+    (tmp_path / "work/more.env").write_text("")
     config = loaded("""
         [daemon]
         socket = "run/s.sock"
         socket_mode = "0660"
         state_dir = "~/state"
         drain_timeout = "1m30s"
+        cgroup = "off"
         log_level = "debug"
         log_format = "json"
         max_connections = 10
@@ -45,12 +50,34 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path) -> None:
         command = ["sh", "-c", ""]
         size = 4
         queues = ["one", "two"]
+        grow_after = "2s"
+        shrink_after = "5m"
+        channel = "fd"
+        ready = true
+        require_id = true
         cwd = "work"
         env = {LANG = "C", EMPTY = ""}
+        env_file = ["secrets.env", "work/more.env"]
+        clear_env = true
+        user = "root"
+        group = 0
+        nice = 19
+        umask = "0027"
+        cpu_affinity = ["0-1,4", "2"]
+        max_jobs = 1000
+        max_age = "1h"
+        max_idle = "10m"
+        max_rss = "100MiB"
+        recycle_jitter = 0.5
+        memory_limit = "200MiB"
         timeout = 0.5
         boot_timeout = "5s"
         kill_grace = 0
         max_line = 4096
+        [pools."a.b:c".rlimits]
+        nofile = 100
+        core = "1KiB"
+        cpu = "unlimited"
         [queues.one]
         max_attempts = 1
         max_crashes = 2
@@ -63,6 +90,7 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path) -> None:
             socket=tmp_path / "run/s.sock",
             socket_mode=0o660,
             state_dir=Path("/home/someone/state"),
+            cgroup="off",
             drain_timeout=90.0,
             log_level="debug",
             log_format="json",
@@ -79,7 +107,26 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path) -> None:
                 min=4,
                 max=4,
                 queues=("one", "two"),
+                grow_after=2.0,
+                shrink_after=300.0,
+                channel="fd",
+                ready=True,
+                require_id=True,
                 cwd=tmp_path / "work",
+                env_files=(tmp_path / "secrets.env", tmp_path / "work/more.env"),
+                clear_env=True,
+                user="root",
+                group="0",
+                nice=19,
+                umask=0o027,
+                rlimits=(("nofile", 100), ("core", 1024), ("cpu", None)),
+                cpu_affinity=(frozenset({0, 1, 4}), frozenset({2})),
+                max_jobs=1000,
+                max_age=3600.0,
+                max_idle=600.0,
+                max_rss=100 * 1024 * 1024,
+                recycle_jitter=0.5,
+                memory_limit=200 * 1024 * 1024,
                 env=(("LANG", "C"), ("EMPTY", "")),
                 timeout=0.5,
                 boot_timeout=5.0,
@@ -116,38 +163,6 @@ def test_two_pools_may_serve_one_queue(loaded: Loaded) -> None:
     config = loaded('[pools.a]\ncommand=["sh"]\nqueues=["q"]\n[pools.b]\ncommand=["sh"]\nqueues=["q"]')
     assert [pool.queues for pool in config.pools] == [("q",), ("q",)]
     assert [queue.name for queue in config.queues] == ["q"]
-
-
-def program(file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("#!/bin/sh\n")
-    file.chmod(0o755)
-    return file
-
-
-def test_a_program_with_a_slash_counts_from_cwd(loaded: Loaded, tmp_path: Path) -> None:
-    program(tmp_path / "work/bin/worker")
-    assert loaded('[pools.x]\ncommand = ["bin/worker"]\ncwd = "work"').pools[0].command == ("bin/worker",)
-    with pytest.raises(ConfigError, match="does not exist"):
-        loaded('[pools.x]\ncommand = ["bin/worker"]')
-
-
-def test_a_program_is_looked_for_on_the_path_of_the_pools_env(loaded: Loaded, tmp_path: Path) -> None:
-    program(tmp_path / "opt/strange-worker")
-    assert loaded(f'[pools.x]\ncommand = ["strange-worker"]\nenv = {{PATH = "{tmp_path}/opt"}}').pools
-    with pytest.raises(ConfigError, match="/nowhere"):
-        loaded('[pools.x]\ncommand = ["sh"]\nenv = {PATH = "/nowhere"}')
-
-
-def test_a_relative_entry_of_the_path_counts_from_cwd(loaded: Loaded, tmp_path: Path) -> None:
-    program(tmp_path / "work/bin/strange-worker")
-    assert loaded('[pools.x]\ncommand = ["strange-worker"]\ncwd = "work"\nenv = {PATH = "bin"}').pools
-
-
-def test_without_any_path_the_systems_own_is_searched(tmp_path: Path) -> None:
-    file = tmp_path / "stoker.toml"
-    file.write_text(MINIMAL)
-    assert load(file, environ={}, is_root=True).pools
 
 
 def test_a_relative_configuration_path_gives_absolute_places(

@@ -56,7 +56,9 @@ def test_without_root_the_lowest_niceness_is_our_own() -> None:
     assert tried("os.nice(3); become_nobody(); print(try_nice(False))") == str(min(os.nice(0) + 3, 19))
 
 
-@pytest.mark.parametrize(("limit", "lowest"), [(0, 0), (1, 0), (27, -7), (40, -20), (99, -20), (resource.RLIM_INFINITY, -20)])
+@pytest.mark.parametrize(
+    ("limit", "lowest"), [(0, 0), (1, 0), (27, -7), (40, -20), (99, -20), (resource.RLIM_INFINITY, -20)]
+)
 def test_a_limit_on_niceness_is_a_permission_up_to_it(limit: int, lowest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In other words than the kernel's: to raise this limit takes more than many a container's root has."""
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))

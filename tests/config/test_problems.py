@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.config import places
+from supervisor.config import places, sections
 from supervisor.config.load import load
 from supervisor.config.model import Config
 from supervisor.errors import ConfigError
@@ -72,6 +72,11 @@ def test_the_message_names_file_key_path_what_was_found_and_what_was_expected(lo
         ("[pool.y]\n", "pool", 'did you mean "pools"?'),
         (MINIMAL + "sizes = 1", "pools.x.sizes", 'did you mean "size"?'),
         (MINIMAL + "max_attempts = 1", "pools.x.max_attempts", "it belongs in [queues.NAME]"),
+        (MINIMAL + "nofile = 1", "pools.x.nofile", "it belongs in [pools.NAME.rlimits]"),
+        (MINIMAL + "rlimits.max_rss = 1", "pools.x.rlimits.max_rss", "it belongs in [pools.NAME]"),
+        (MINIMAL + "rlimits.rss = 1", "pools.x.rlimits.rss", "expected one of nofile, nproc, "),
+        (MINIMAL + "env_files = []", "pools.x.env_files", 'did you mean "env_file"?'),
+        ("[queues.x]\nmax_jobs = 1", "queues.x.max_jobs", "it belongs in [daemon] or [pools.NAME]"),
         ("[queues.x]\ntimeout = 1", "queues.x.timeout", "it belongs in [pools.NAME]"),
         ("[queues.x]\njitter = 1", "queues.x.jitter", "it belongs in [queues.NAME.backoff]"),
         ("[store]\nzzz = 1", "store.zzz", "expected one of url"),
@@ -92,6 +97,7 @@ DAEMON, POOL, QUEUE, BACKOFF = "[daemon]\n", MINIMAL, "[queues.x]\n", "[queues.x
         (DAEMON, "socket", ["3", '""', '"a\\u0000b"', "[]", "{}", f'"/{"x" * 107}"']),
         (DAEMON, "socket_mode", ["660", '"66"', '"888"', '"0066"', '"rw"', '"00660"']),
         (DAEMON, "state_dir", ["3", '""', "true"]),
+        (DAEMON, "cgroup", ["true", '"on"', '"stoker"', '"/nonexistent"', '"/tmp"', "3", "[]"]),
         (DAEMON, "drain_timeout", ['"x"', "-1", '"2d"', "nan", "inf", "true", "1979-05-27", "1" + "0" * 400]),
         (DAEMON, "log_level", ['"loud"', "3", '"INFO"']),
         (DAEMON, "log_format", ['"xml"', "[]"]),
@@ -106,9 +112,33 @@ DAEMON, POOL, QUEUE, BACKOFF = "[daemon]\n", MINIMAL, "[queues.x]\n", "[queues.x
         ),
         ("[pools.x]\n", "command", ["[]", '"sh"', "[3]", '[""]', '["nosuch-program"]', '["/nosuch"]', '["/tmp"]']),
         (POOL, "size", ["0", "1001", "1.0", '"4"', "true"]),
+        (POOL, "min", ["-1", "1001", '"2"', "true", "1"]),  # 1: without max
+        (POOL, "max", ["0", "1001", "1.5"]),
+        (POOL, "grow_after", ["-1", '"2d"', '"soon"']),
+        (POOL, "shrink_after", ["0", '"366d"']),
+        (POOL, "channel", ['"stdin"', "3", '"FD"']),
+        (POOL, "ready", ['"true"', "1", "[]"]),
+        (POOL, "require_id", ['"yes"', "0"]),
+        (POOL, "clear_env", ['"on"', "{}"]),
         (POOL, "queues", ["[]", '"x"', '["x", "x"]']),
         (POOL, "cwd", ['"gone"', '"stoker.toml"', "3", f'"{"x" * 5000}"']),
-        (POOL, "env", ["[]", '"A=1"']),
+        (POOL, "env", ["[]", '"A=1"', "3"]),
+        (POOL, "env_file", ["3", '"gone.env"', '["stoker.toml"]', '[""]', "[[]]", "{}", '"/"']),
+        (POOL, "user", ['"nosuch-account"', '""', "-1", "true", "4294967295", "[]", "4294967000", '"a\\u0000b"']),
+        (POOL, "group", ['"nosuch-account"', '""', "-1", "1.0", "4294967295", "{}"]),
+        (POOL, "nice", ["-21", "20", '"5"', "true"]),
+        (POOL, "umask", ["27", '"27"', '"0088"', '"u=rwx"', "true"]),
+        (POOL, "cpu_affinity", ['"0"', "[0]", '[""]', '["a"]', '["0-"]', '["3-2"]', '["9999"]', '["0,,1"]', '["٣"]']),
+        (POOL, "rlimits", ["3", '"nofile=1"', "[]"]),
+        (POOL, "rlimits.nofile", ["-1", '"1KiB"', "1.0", '"none"', "true", '"unlimited"', "2147483648"]),
+        (POOL, "rlimits.core", ["-1", "1.5", '"1 page"', '"9999999TiB"', "9223372036854775808", '"0.5B"']),
+        (POOL, "rlimits.cpu", ["-1", '"1500ms"', '"1KiB"', "nan"]),
+        (POOL, "max_jobs", ["0", '"1000"', "1.0"]),
+        (POOL, "max_age", ["0", '"2 lifetimes"', '"366d"']),
+        (POOL, "max_idle", ["0", "true"]),
+        (POOL, "max_rss", ["1000", '"1023KiB"', '"1025TiB"', '"1GiB per worker"']),
+        (POOL, "recycle_jitter", ["-0.1", "1", '"10%"']),
+        (POOL, "memory_limit", ["0", '"1023KiB"', '"half"']),
         (POOL, "timeout", ["0", '"0s"', "-1", '"366d"', "nan", "false"]),
         (POOL, "boot_timeout", ["0", '"0ms"', '"2d"']),
         (POOL, "kill_grace", ["-1", '"2h"']),
@@ -157,7 +187,7 @@ def test_a_queue_named_twice_is_named(problems: Problems) -> None:
 
 def test_each_bad_variable_is_told(problems: Problems) -> None:
     found = problems(MINIMAL + 'env = {STOKER_SLOT = "1", N = 1, "A=B" = "x", GOOD = "x", "" = "x"}')
-    assert list(found) == ["pools.x.env.STOKER_SLOT", "pools.x.env.N", 'pools.x.env."A=B"', 'pools.x.env.""']
+    assert list(found) == ["pools.x.env.STOKER_SLOT", "pools.x.env.N", 'pools.x.env."A=…"', 'pools.x.env.""']
     assert "STOKER_" in found["pools.x.env.STOKER_SLOT"]
 
 
@@ -256,11 +286,31 @@ VALUES = st.sampled_from(
         '["sh"]',
         "{}",
         '{a = "b"}',
+        '{TOKEN = "x"}',
+        "{nofile = 64}",
+        '"unlimited"',
+        '"0027"',
+        '"root"',
+        '"fd"',
+        '"off"',
+        '"./stoker.toml"',
+        "5",
+        '["0-0", "0"]',
         "12:00:00",
         "[[1]]",
     ]
 )
-TABLES = ["daemon", "store", "pools", "pools.x", "pools.x.env", "queues", "queues.x", "queues.x.backoff"]
+TABLES = [
+    "daemon",
+    "store",
+    "pools",
+    "pools.x",
+    "pools.x.env",
+    "pools.x.rlimits",
+    "queues",
+    "queues.x",
+    "queues.x.backoff",
+]
 FIELDS = [
     "daemon.socket",
     "daemon.max_line",
@@ -269,6 +319,9 @@ FIELDS = [
     "pools.x.queues",
     "pools.x.cwd",
     "queues.x.max_payload",
+    "daemon.cgroup",
+    *(f"pools.x.{key}" for key in sections.POOL.keys if key not in ("command", "queues", "cwd", "env", "rlimits")),
+    *(f"pools.x.rlimits.{key}" for key in ("nofile", "core", "cpu", "rss")),
     "x",
 ]
 KEYS = st.sampled_from([*TABLES, *FIELDS, '""'])

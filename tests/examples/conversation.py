@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -62,6 +63,9 @@ class Conversation:
             self._read += self._lines.feed(chunk)
         return self._read.pop(0)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def exit_code(self) -> int:
         """Once it has exited on its own; negative: the signal."""
         return self._process.wait(PATIENCE_SECS)
@@ -84,6 +88,9 @@ class Conversation:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.end()
+
+    def end(self) -> None:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()

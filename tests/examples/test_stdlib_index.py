@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.config.load import load
 from tests.examples.conftest import Import
-from tests.examples.places import DEMO, EXAMPLES
+from tests.examples.places import DEMO
 
 DEMO_SECS = 90  # to stop waiting for one that hangs
 
@@ -162,13 +162,3 @@ def test_the_library_is_big_and_holds_nothing_that_was_added_to_it(demo_module: 
 def test_the_configuration_of_the_demo_is_one(tmp_path: Path) -> None:
     config = load(DEMO / "stoker.toml", environ={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}, is_root=False)
     assert [pool.name for pool in config.pools] == ["index"]
-
-
-def test_the_configuration_of_the_workers_is_one_and_serves_each_of_them(tmp_path: Path) -> None:
-    folder = EXAMPLES / "workers"
-    for program in ("python3", "node", "perl", "sh"):  # what is installed here is not the question
-        (tmp_path / program).touch(mode=0o755)
-    environ = {"PATH": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}
-    config = load(folder / "stoker.toml", environ=environ, is_root=False)
-    served = {pool.command[-1] for pool in config.pools} | {"c/worker.c"}  # that one is to be built first
-    assert served == {path.relative_to(folder).as_posix() for path in folder.glob("*/worker.*")}

@@ -1,173 +1,134 @@
-"""The example workers, each spawned for real."""
+"""The example workers, each spawned for real, as its own stoker.toml says."""
 
-import hashlib
-import shutil
-import subprocess
-import sys
+import os
+import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.examples.conversation import Conversation, result
-from tests.examples.places import WORKERS
+from tests.examples.languages import LANGUAGES, Language, Workshop
 
-JOB = "0199f3c2-5b7e-7c31-9a04-6e0d5c8b1f2%x"
-ODD_IDS = ("", "1", "é-日本-🔥", "' $(false) %s *", "x" * 300)
+JOB = "0199f3c2-5b7e-7c31-9a04-6e0d5c8b1f%02x"
+ODD_IDS = ("", "1", "é-日本-🔥", "' $(false) %s * \u2028", "x" * 300)
+TERMINATED = (-signal.SIGTERM, 128 + signal.SIGTERM)  # the second: the JVM says it so
 
-TEXT = "Être ou ne pas être, « être » !\n日本語 🔥\n"
-LOG = """\
-127.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "GET /ü HTTP/1.0" 200 2326
-127.0.0.1 - - [10/Oct/2000:13:55:37 -0700] "GET /ü HTTP/1.0" 304 -
-::1 - - [10/Oct/2000:13:55:38 -0700] "GET / HTTP/1.1" 404 100 "-" "curl/7"
-not a log line
-"""
+PIECE = 8 * 1024 * 1024
+TEXT = "Être ou ne pas être,\n« être » !\t日本語日本語 🔥🔥\r\n"
+
+WORDS: list[tuple[Any, Any]] = [
+    ({"kind": "words", "text": TEXT}, {"characters": 43, "words": 11, "longest": "日本語日本語"}),
+    ({"kind": "words", "text": ""}, {"characters": 0, "words": 0, "longest": ""}),
+    ({"kind": "words", "text": " \n"}, {"characters": 2, "words": 0, "longest": ""}),
+    (rb'{"kind":"words","text":"\ud83d\udd25\u0000\/ \u00e9\""}', {"characters": 6, "words": 2, "longest": "🔥\0/"}),
+]
+FACTOR: list[tuple[Any, Any]] = [
+    ({"kind": "factor", "n": 600851475143}, {"factors": [71, 839, 1471, 6857]}),
+    ({"kind": "factor", "n": 6553599998492672}, {"factors": [2] * 16 + [99999999977]}),
+    ({"kind": "factor", "n": 2**53 - 1}, {"factors": [6361, 69431, 20394401]}),
+    ({"kind": "factor", "n": 1}, {"factors": []}),
+]
+
+REFUSED: list[Any] = [
+    *(None, True, 7, "count", [], [{"kind": "count"}], {}),
+    *({"kind": kind} for kind in (None, 1, [], {}, ["words"], "nosuch", "constructor", "__proto__", "run", "")),
+    *({"kind": "words", **more} for more in ({}, {"text": None}, {"text": []}, {"text": {"a": "b"}})),
+    *({"kind": "factor", "n": n} for n in (None, True, [], {}, "x", "", 0, -1, 1.5, 2**53, 2**64, 2**70)),
+    {"kind": "factor"},
+    *({"kind": "count", "path": path} for path in (None, [], {}, "", "/", "/nosuch", "/etc/passwd/x")),
+    {"kind": "count"},
+]
+
+# All of it is JSON, and passes through stoker as it is.
+ODD_JSON = (
+    b"[" * 900 + b"]" * 900,
+    b'{"a":' * 450 + b"{}" + b"}" * 450,
+    b"9" * 5000,
+    b"[1e400,-1e400,1e-400,0.1e+1,-0]",
+    rb'{"\u0000a":1,"":2,"\ud83d\udd25":3,"__proto__":4,"#text":5}',
+    b'{"a":1,"a":2}',
+    b'"' + rb"\u001f\u007f\u2028\ufeff\ufffe\\n\t" * 100 + b'"',
+    '"\u2028\u2029\u0085\ufeff"'.encode(),
+)
 
 
-@dataclass(frozen=True)
-class Example:
-    """A worker, what it can do, and what it must refuse. `needs` is the program that runs or builds it."""
-
-    path: str
-    needs: str
-    jobs: Callable[[Path], list[tuple[Any, Any]]]  # the folder for its files -> (payload, result)
-    refused: tuple[Any, ...]
-
-
-def python_jobs(_: Path) -> list[tuple[Any, Any]]:
-    common = [["être", 3], ["ou", 1], ["ne", 1], ["pas", 1], ["日本語", 1]]
+def count_jobs(folder: Path) -> list[tuple[Any, Any]]:
+    path = folder / "un fichier $HOME * ~ 日本 🔥.txt"
+    path.write_text("one two\nthree\n\nno end")
+    empty = folder / "empty"
+    empty.touch()
     return [
-        ({"text": TEXT}, {"words": 7, "lines": 2, "longest": "être", "common": common, "reading_secs": 1.8}),
-        ({"text": ""}, {"words": 0, "lines": 0, "longest": "", "common": [], "reading_secs": 0.0}),
+        ({"kind": "count", "path": str(path)}, {"lines": 3, "bytes": 21}),
+        ({"kind": "count", "path": str(empty)}, {"lines": 0, "bytes": 0}),
+        ({"kind": "count", "path": str(path), "more": ["\u2028\u0085"]}, {"lines": 3, "bytes": 21}),
     ]
 
 
-def node_jobs(folder: Path) -> list[tuple[Any, Any]]:
-    path = folder / "ünïcode\u2028 file"  # JSON need not escape U+2028, and many line readers break there
-    content = TEXT.encode() * 500_000
-    path.write_bytes(content)
-    sha256, md5 = hashlib.sha256(content).hexdigest(), hashlib.md5(content).hexdigest()
-    return [
-        ({"path": str(path)}, {"algorithm": "sha256", "digest": sha256, "bytes": len(content)}),
-        ({"path": str(path), "algorithm": "md5"}, {"algorithm": "md5", "digest": md5, "bytes": len(content)}),
-    ]
+def jobs(language: Language, folder: Path) -> list[tuple[Any, Any]]:
+    """(payload, result) of whatever the worker can do."""
+    others = [*WORDS, *FACTOR] if language.kinds >= {"words", "factor"} else []
+    return [*others, *count_jobs(folder)]
 
 
-def perl_jobs(folder: Path) -> list[tuple[Any, Any]]:
-    path = folder / "accès.log"
-    path.write_text(LOG, encoding="utf-8")
-    summary = {
-        "requests": 3,
-        "bytes": 2426,
-        "status": {"200": 1, "304": 1, "404": 1},
-        "top": [["/ü", 2], ["/", 1]],
-        "not_understood": 1,
-    }
-    nothing = {"requests": 0, "bytes": 0, "status": {}, "top": [], "not_understood": 0}
-    return [({"path": str(path)}, summary), ({"lines": LOG.splitlines()}, summary), ({"lines": []}, nothing)]
-
-
-def sh_jobs(folder: Path) -> list[tuple[Any, Any]]:
-    path = folder / "un fichier $HOME * 日本.txt"
-    path.write_text("one two\nthree\n")
-    return [({"path": str(path)}, {"lines": 2, "words": 3, "bytes": 14})]
-
-
-def c_jobs(_: Path) -> list[tuple[Any, Any]]:
-    return [
-        ({"n": 600851475143}, {"factors": [71, 839, 1471, 6857]}),
-        ({"n": 2**64 - 1}, {"factors": [3, 5, 17, 257, 641, 65537, 6700417]}),
-        ({"n": 1}, {"factors": []}),
-        ({"x": {"n": 5}, "n\\": 6, "y": ['"}', "\\", {"n": 7}], "n": 8, "é🔥": None}, {"factors": [2, 2, 2]}),
-        (b'{ "n" :\t9 }', {"factors": [3, 3]}),
-    ]
-
-
-PYTHON = Example("python/worker.py", sys.executable, python_jobs, (None, 7, [], {}, {"text": 1}, {"path": "x"}))
-NODE = Example(
-    "node/worker.js",
-    "node",
-    node_jobs,
-    (None, 7, {}, {"path": 1}, {"path": "/nosuch"}, {"path": "/", "algorithm": "x"}),
-)
-PERL = Example(
-    "perl/worker.pl", "perl", perl_jobs, (None, 7, [], {}, {"path": True}, {"path": "/"}, {"path": "/nosuch"})
-)
-SH = Example(
-    "sh/worker.sh", "sh", sh_jobs, (None, 7, [], {}, {"path": 1}, {"path": "/"}, {"path": "/nosuch"}, {"path": 'a"b\\'})
-)
-C_REFUSED: tuple[Any, ...] = (
-    None,
-    7,
-    [[[]]],
-    {},
-    {"n": 0},
-    {"n": -1},
-    {"n": 1.5},
-    {"n": "7"},
-    {"m": 7},
-    {"n": 2**64},
-    {"m": {"n": 7}},
-)
-C = Example("c/worker.c", "cc", c_jobs, C_REFUSED)
-
-ALL = [pytest.param(example, id=example.path) for example in (PYTHON, NODE, PERL, SH, C)]
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Example], list[str]]:
-    """Gives the argv of an example, compiled where it has to be; skips where its language is not installed."""
-    program = tmp_path_factory.mktemp("c") / "worker"
-
-    def argv(example: Example) -> list[str]:
-        found = shutil.which(example.needs)
-        source = str(WORKERS / example.path)
-        if found is None:
-            pytest.skip(f"{example.needs} is not installed")
-        if example is not C:
-            return [found, source]
-        if not program.exists():
-            strict = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-            subprocess.run([found, "-O2", *strict, "-o", str(program), source], check=True)
-        return [str(program)]
-
-    return argv
-
-
-@pytest.fixture(params=ALL)
-def example(request: pytest.FixtureRequest) -> Example:
-    assert isinstance(request.param, Example)
+@pytest.fixture(params=[pytest.param(language, id=language.name) for language in LANGUAGES])
+def language(request: pytest.FixtureRequest) -> Language:
+    assert isinstance(request.param, Language)
     return request.param
 
 
 @pytest.fixture
-def worker(example: Example, built: Callable[[Example], list[str]]) -> Iterator[Conversation]:
-    with Conversation(built(example)) as conversation:
-        yield conversation
+def start(language: Language, workshop: Workshop) -> Iterator[Callable[..., Conversation]]:
+    """Starts the worker, with these variables in its environment."""
+    folder = workshop.folder(language)
+    started: list[Conversation] = []
+
+    def begin(**env: str) -> Conversation:
+        started.append(language.start(folder, **env))
+        return started[-1]
+
+    yield begin
+    for worker in started:
+        worker.end()
+
+
+Start = Callable[..., Conversation]
 
 
 def test_it_does_its_jobs_one_after_the_other_and_leaves_when_stdin_ends(
-    worker: Conversation, example: Example, tmp_path: Path
+    start: Start, language: Language, tmp_path: Path
 ) -> None:
-    jobs = example.jobs(tmp_path) * 2
-    for number, (payload, expected) in enumerate(jobs):
-        assert result(worker.ask(JOB % number, payload)) == expected
+    worker = start()
+    for number, (payload, expected) in enumerate(jobs(language, tmp_path) * 2):
+        assert result(worker.ask(JOB % number, payload)) == expected, payload
     assert worker.finish() == 0
 
 
-def test_it_echoes_any_id(worker: Conversation, example: Example, tmp_path: Path) -> None:
-    payload, expected = example.jobs(tmp_path)[0]
+def test_it_leaves_at_once_when_there_never_was_a_job(start: Start) -> None:
+    assert start().finish() == 0
+
+
+def test_it_leaves_the_end_by_sigterm_to_the_system(start: Start, tmp_path: Path) -> None:
+    worker = start()
+    payload, expected = count_jobs(tmp_path)[0]
+    assert result(worker.ask(JOB % 0, payload)) == expected
+    worker.signal(signal.SIGTERM)
+    assert worker.exit_code() in TERMINATED
+
+
+def test_it_echoes_any_id(start: Start, tmp_path: Path) -> None:
+    worker = start()
+    payload, expected = count_jobs(tmp_path)[0]
     for job_id in ODD_IDS:
         assert result(worker.ask(job_id, payload)) == expected
 
 
-def test_it_refuses_a_payload_it_cannot_use_for_good_and_goes_on(
-    worker: Conversation, example: Example, tmp_path: Path
-) -> None:
-    payload, expected = example.jobs(tmp_path)[0]
-    for number, refused in enumerate(example.refused):
+def test_it_refuses_a_payload_it_cannot_use_for_good_and_goes_on(start: Start, tmp_path: Path) -> None:
+    worker = start()
+    payload, expected = count_jobs(tmp_path)[0]
+    for number, refused in enumerate(REFUSED):
         reply = worker.ask(JOB % number, refused)
         assert (reply.status, reply.retry) == ("error", False), refused
         assert reply.message != "worker reported error", "the message says nothing"
@@ -175,74 +136,81 @@ def test_it_refuses_a_payload_it_cannot_use_for_good_and_goes_on(
     assert worker.finish() == 0
 
 
-def test_it_leaves_at_once_when_there_never_was_a_job(worker: Conversation) -> None:
+def test_no_json_makes_it_crash(start: Start, tmp_path: Path) -> None:
+    worker = start()
+    payload, expected = count_jobs(tmp_path)[0]
+    for number, odd in enumerate(ODD_JSON):
+        within = msgspec.json.encode({**payload, "more": msgspec.Raw(odd)})
+        for raw in (odd, within):
+            reply = worker.ask(JOB % number, raw)
+            assert reply.status == "ok" or (reply.status, reply.retry) == ("error", False), (reply, raw[:40])
+    assert result(worker.ask(JOB % 99, payload)) == expected
     assert worker.finish() == 0
 
 
-def test_it_reads_a_request_bigger_than_a_pipe(worker: Conversation, example: Example, tmp_path: Path) -> None:
-    payload, expected = example.jobs(tmp_path)[0]
-    padding = '日本語\\"}{][ ' * 10_000
-    assert result(worker.ask(JOB % 0, {**payload, "zz_padding": padding})) == expected
+def test_it_reads_a_payload_of_a_megabyte(start: Start, language: Language, tmp_path: Path) -> None:
+    worker = start()
+    text = '日本 "\\" { ] ' * 60_000
+    if "words" in language.kinds:
+        expected: Any = {"characters": len(text), "words": len(text.split()), "longest": '"\\"'}
+        payload: Any = {"kind": "words", "text": text}
+    else:
+        payload, expected = count_jobs(tmp_path)[0]
+        payload = {**payload, "more": text}
+    assert len(msgspec.json.encode(payload)) > 1_000_000
+    for number in range(2):
+        assert result(worker.ask(JOB % number, payload)) == expected
 
 
-def python_with_counter(folder: Path, body: str) -> Conversation:
-    """The Python worker, with `body` run whenever it counts."""
-    (folder / "sabotage.py").write_text(
-        "import collections\n"
-        "class Counter(collections.Counter):\n"
-        "    def __init__(self, words):\n"
-        f"        {body}\n"
-        "        super().__init__(words)\n"
-        "collections.Counter = Counter\n"
-    )
-    start = f"import runpy, sabotage; runpy.run_path({str(WORKERS / PYTHON.path)!r}, run_name='__main__')"
-    return Conversation([PYTHON.needs, "-c", start], env={"PYTHONPATH": str(folder)})
+def test_a_failure_that_may_pass_can_be_repeated(start: Start, tmp_path: Path) -> None:
+    worker = start()
+    # It opens, where one may, and cannot be read from its start. (Not "self": the shell that opens it becomes wc.)
+    reply = worker.ask(JOB % 0, {"kind": "count", "path": f"/proc/{os.getpid()}/mem"})
+    assert (reply.status, reply.retry) == ("error", True)
+    assert reply.message != "worker reported error", "the message says nothing"
+    payload, expected = count_jobs(tmp_path)[0]
+    assert result(worker.ask(JOB % 1, payload)) == expected
 
 
-def test_python_says_that_a_failure_which_may_pass_can_be_repeated(tmp_path: Path) -> None:
-    with python_with_counter(tmp_path, "raise OSError('no space')") as worker:
-        reply = worker.ask(JOB % 0, {"text": "a"})
-        assert (reply.status, reply.retry, reply.message) == ("error", True, "OSError: no space")
+def test_it_puts_its_job_back_while_the_machine_is_busy(start: Start, tmp_path: Path) -> None:
+    worker = start(MAX_LOAD="0")
+    payload, _ = count_jobs(tmp_path)[0]
+    reply = worker.ask(JOB % 0, payload)
+    assert (reply.status, reply.retry_after_secs) == ("throttled", 30)
+    assert worker.finish() == 0
 
 
-def test_python_keeps_a_stray_print_out_of_the_conversation(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with python_with_counter(tmp_path, "print('counting')") as worker:
-        assert result(worker.ask(JOB % 0, {"text": "a"}))["words"] == 1
-        assert worker.finish() == 0
-    assert "counting" in capfd.readouterr().err
-
-
-def test_node_tells_its_progress_through_a_big_file(built: Callable[[Example], list[str]], tmp_path: Path) -> None:
+def test_it_tells_its_progress_through_a_big_file(start: Start, language: Language, tmp_path: Path) -> None:
+    size = 2 * PIECE + 2
     path = tmp_path / "big"
-    path.write_bytes(bytes(20 * 1024 * 1024))
-    with Conversation(built(NODE)) as worker:
-        worker.send(JOB % 0, {"path": str(path)})
-        steps = []
-        while (reply := worker.receive()).status == "progress":
-            steps.append((reply.id, reply.progress, reply.done, reply.total))
-        assert result(reply)["bytes"] == 20 * 1024 * 1024
-    assert len(steps) == 2
-    for job_id, progress, done, total in steps:
-        assert job_id == JOB % 0
-        assert total == 20 * 1024 * 1024
-        assert isinstance(done, int)
-        assert progress == pytest.approx(done / total)
+    with path.open("wb") as file:
+        file.truncate(size - 1)
+        file.seek(size - 1)
+        file.write(b"\n")
+    worker = start()
+    worker.send(JOB % 0, {"kind": "count", "path": str(path)})
+    steps = []
+    while (reply := worker.receive()).status == "progress":
+        assert reply.id == JOB % 0
+        assert isinstance(reply.done, int)
+        assert reply.progress == pytest.approx(reply.done / size, abs=0.001)
+        steps.append((reply.done, reply.total))
+    assert result(reply) == {"lines": 1, "bytes": size}
+    assert steps == ([] if language.name == "sh" else [(PIECE, size), (2 * PIECE, size)])
 
 
-def test_sh_puts_its_job_back_while_the_machine_is_busy(built: Callable[[Example], list[str]], tmp_path: Path) -> None:
-    if not Path("/proc/loadavg").exists():
-        pytest.skip("this system tells no load average in /proc")
-    payload, _ = sh_jobs(tmp_path)[0]
-    with Conversation(built(SH), env={"MAX_LOAD": "0"}) as worker:
-        reply = worker.ask(JOB % 0, payload)
-        assert (reply.status, reply.retry_after_secs) == ("throttled", 30)
-        assert worker.finish() == 0
-
-
-def test_c_gives_up_on_a_line_that_is_no_request(built: Callable[[Example], list[str]]) -> None:
-    argv = built(C)
-    for line in (b"\n", b"{\n", b'{"id"\n', b'{"id":"1\n', b'{"id":"1\\', b'{"x":[[{"id":"1"\n', b'{"id":7}\n', b"]\n"):
-        process = subprocess.run(argv, input=line, capture_output=True, check=False, timeout=20)
-        assert process.returncode == 1, line
-        assert process.stdout == b"", line
-        assert b"not a request" in process.stderr
+def test_a_path_is_the_name_of_a_file_and_nothing_more(start: Start, tmp_path: Path) -> None:
+    worker = start()
+    for number, name in enumerate(("-n", "a\nb", "end\n", "$(touch pwned)", "`touch pwned`", "%s", "é\u0301")):
+        path = tmp_path / name
+        path.write_text("\n" * number)
+        reply = worker.ask(JOB % number, {"kind": "count", "path": str(path)})
+        if reply.status == "error":
+            assert (reply.retry, "\n" in name) == (False, True), "only what the shell without JSON cannot unescape"
+        else:
+            assert result(reply) == {"lines": number, "bytes": number}, name
+    assert worker.ask(JOB % 8, {"kind": "count", "path": f"{tmp_path}/-n\0"}).status == "error"
+    for number, name in enumerate(("| touch pwned", "|touch pwned|", "~", "~root", "php://stdin")):
+        assert worker.ask(JOB % number, {"kind": "count", "path": name}).status == "error", name
+    assert not list(tmp_path.glob("pwned"))
+    assert not list(Path.cwd().glob("pwned"))

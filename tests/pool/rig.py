@@ -136,7 +136,7 @@ async def rig(
     waits: bool = True,
     **changes: object,
 ) -> AsyncIterator[Rig]:
-    """A running rig; at the end its pools have stopped and every child is gone. `waits`: until the pools are settled."""
+    """A running rig; at the end its pools have stopped and every child is gone. `waits` for the pools to settle."""
     if queue is None:
         queue = QueueConfig(name="q", max_attempts=1, backoff=Backoff(base=0.01, cap=0.02))
     made = Rig(

@@ -116,7 +116,7 @@ async def test_a_job_that_takes_its_worker_over_the_limit_again_and_again_is_poi
         job = await daemon.run({"mib": 200, "gate": gate.path})
         assert (job.error.cause, job.crashes) == (Cause.POISON, 2)
         assert "memory_limit" in job.error.message
-        assert [attempt.error.cause for attempt in job.attempts][0] is Cause.OOM
+        assert job.attempts[0].error.cause is Cause.OOM
 
 
 @pytest.mark.parametrize("memory", ["tree", "leader"])

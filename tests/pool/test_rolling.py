@@ -19,7 +19,8 @@ LOOP = (
     "for line in sys.stdin:",
     "    want = json.loads(line)['payload']",
     "    want and open(want)",
-    "    print(json.dumps({'status': 'ok', 'result': [os.getpid(), os.environ['STOKER_SLOT'], sys.argv[1:]]}), flush=True)",
+    "    result = [os.getpid(), os.environ['STOKER_SLOT'], sys.argv[1:]]",
+    "    print(json.dumps({'status': 'ok', 'result': result}), flush=True)",
 )
 GOOD = python("import json, os, sys", READY, *LOOP)
 

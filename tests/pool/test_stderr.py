@@ -274,3 +274,18 @@ async def test_a_flood_without_an_end_of_line_is_one_line(tmp_path) -> None:
             assert (await daemon.run({"bytes": 3_000_000, "lines": False})).state is State.DONE
     assert lines(events) == ["#" * MAX_LINE]
     assert dropped(events) == 0
+
+
+async def test_what_is_cut_off_an_endless_line_is_counted_in_bytes(clock: Clock) -> None:
+    events = await followed(*[b"x" * 10_000] * 5, b"\nshort\n", clock=clock)
+    assert [len(line) for line in lines(events)] == [stderr.MAX_LINE, 5]
+    reports = [event for event in events if event["event"] == "worker_stderr_dropped"]
+    assert sum(report["bytes"] for report in reports) == 50_000 - stderr.MAX_LINE
+    assert sum(report["lines"] for report in reports) == 0
+
+
+async def test_of_a_flood_lines_and_bytes_are_counted(clock: Clock) -> None:
+    events = await followed(*[b"0123456789\n" * 5000] * 4, clock=clock)
+    reports = [event for event in events if event["event"] == "worker_stderr_dropped"]
+    assert len(lines(events)) + sum(report["lines"] for report in reports) == 20_000
+    assert 11 * len(lines(events)) + sum(report["bytes"] for report in reports) == 220_000

@@ -1,62 +1,100 @@
-// A stoker worker: the checksum of a file, read as a stream, with progress for the big ones.
+// A stoker worker for Node: three kinds of jobs, and every kind of reply.
 //
-//     payload   {"path": "/srv/video.mp4", "algorithm": "sha256"}        (algorithm: optional)
-//     result    {"algorithm": "sha256", "digest": "9f86d0…", "bytes": 1048576}
+//     {"kind": "words", "text": "to be or not"}      {"characters": 12, "words": 4, "longest": "not"}
+//     {"kind": "factor", "n": 600851475143}          {"factors": [71, 839, 1471, 6857]}
+//     {"kind": "count", "path": "/etc/services"}     {"lines": 361, "bytes": 12813}
 //
-// Try it by hand:  echo '{"id":"1","payload":{"path":"/etc/hostname"}}' | node worker.js
+// Try it by hand:  echo '{"id":"1","payload":{"kind":"factor","n":360}}' | node worker.js
 'use strict';
 
-const { createHash, getHashes } = require('node:crypto');
-const { createReadStream } = require('node:fs');
-const { stat } = require('node:fs/promises');
+const { open } = require('node:fs/promises');
+const { loadavg } = require('node:os');
 
-const PROGRESS_EVERY = 8 * 1024 * 1024; // bytes
-const PERMANENT = ['ENOENT', 'EISDIR', 'ENOTDIR'];
+const PIECE = 8 * 1024 * 1024; // bytes of a file between two words about progress
+const MAX_LOAD = Number(process.env.MAX_LOAD ?? 50); // above it, files are left for later
+const LATER_SECS = 30;
+const NEWLINE = 10;
 
-// stdout belongs to the replies; console.log, ours or a library's, goes to the log.
+// stdout is for replies alone; console.log, ours or a library's, goes to the log.
 console.log = console.info = console.debug = console.error;
 
 const send = (reply) => process.stdout.write(JSON.stringify(reply) + '\n');
 
-class Refused extends Error {} // the same payload fails the same way tomorrow: do not repeat it
+class Refused extends Error {} // the payload is at fault: it will fail the same way every time
+class Busy extends Error {} // not now, and nobody's fault
 
-async function checksum(payload, progress) {
-  const { path, algorithm = 'sha256' } = payload ?? {};
-  if (typeof path !== 'string') throw new Refused('the payload must be {"path": "…"}');
-  if (!getHashes().includes(algorithm)) throw new Refused(`no such algorithm: ${algorithm}`);
-  const total = (await stat(path)).size;
-  const hash = createHash(algorithm);
-  let bytes = 0;
-  let reported = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024 })) {
-    hash.update(chunk);
-    bytes += chunk.length;
-    if (bytes - reported >= PROGRESS_EVERY) {
-      progress({ progress: Math.min(1, bytes / total), done: bytes, total });
-      reported = bytes;
-    }
+const PERMANENT = ['ENOENT', 'ENOTDIR', 'EISDIR'];
+
+function words({ text }) {
+  if (typeof text !== 'string') throw new Refused('text: expected a string');
+  const length = (word) => [...word].length; // characters; .length counts the two halves of 🔥
+  const found = text.split(/\s+/).filter(Boolean);
+  const longest = found.reduce((best, word) => (length(word) > length(best) ? word : best), '');
+  return { characters: length(text), words: found.length, longest };
+}
+
+function factor({ n }) {
+  // Beyond 2^53 JSON.parse has rounded already: 2^53 + 1 arrives as 2^53. Send longer numbers as strings.
+  if (!Number.isSafeInteger(n) || n < 1) throw new Refused('n: expected a whole number from 1 to 2^53 - 1');
+  const factors = [];
+  for (let p = 2; p * p <= n; p += p === 2 ? 1 : 2) {
+    for (; n % p === 0; n /= p) factors.push(p);
   }
-  return { algorithm, digest: hash.digest('hex'), bytes };
+  if (n > 1) factors.push(n);
+  return { factors };
+}
+
+async function count({ path }, progress) {
+  if (typeof path !== 'string' || path.includes('\0')) throw new Refused('path: expected the name of a file');
+  if (loadavg()[0] >= MAX_LOAD) throw new Busy();
+  const file = await open(path);
+  try {
+    const total = (await file.stat()).size;
+    const buffer = Buffer.alloc(PIECE);
+    let lines = 0;
+    let bytes = 0;
+    for (let read; (read = (await file.read(buffer, 0, PIECE)).bytesRead) > 0; ) {
+      const piece = buffer.subarray(0, read);
+      for (let at = piece.indexOf(NEWLINE); at >= 0; at = piece.indexOf(NEWLINE, at + 1)) lines++;
+      bytes += read;
+      if (read === PIECE) progress({ progress: total ? Math.min(1, bytes / total) : null, done: bytes, total });
+    }
+    return { lines, bytes };
+  } finally {
+    await file.close();
+  }
+}
+
+// A Map and not an object, in which `kind: "constructor"` would be found.
+const KINDS = new Map(Object.entries({ words, factor, count }));
+
+async function run(payload, progress) {
+  const perform = KINDS.get(payload?.kind);
+  if (!perform) throw new Refused(`kind: expected one of ${[...KINDS.keys()].join(', ')}`);
+  return perform(payload, progress);
 }
 
 async function answer(id, payload) {
   try {
-    const result = await checksum(payload, (step) => send({ id, status: 'progress', ...step }));
+    const result = await run(payload, (step) => send({ id, status: 'progress', ...step }));
     return { id, status: 'ok', result };
   } catch (error) {
-    const retry = !(error instanceof Refused || PERMANENT.includes(error.code));
-    return { id, status: 'error', message: error.message, retry };
+    if (error instanceof Busy) return { id, status: 'throttled', retry_after_secs: LATER_SECS };
+    const permanent = error instanceof Refused || PERMANENT.includes(error.code);
+    return { id, status: 'error', message: String(error.message ?? error), retry: !permanent };
   }
 }
 
 // Not node:readline, which also breaks a line at U+2028 and U+2029; JSON may contain both as they are.
 async function* lines(stream) {
-  let rest = '';
+  let parts = [];
   for await (const chunk of stream.setEncoding('utf8')) {
-    const parts = chunk.split('\n');
-    parts[0] = rest + parts[0];
-    rest = parts.pop();
-    yield* parts;
+    const [first, ...rest] = chunk.split('\n');
+    parts.push(first);
+    for (const next of rest) {
+      yield parts.join('');
+      parts = [next];
+    }
   }
 }
 

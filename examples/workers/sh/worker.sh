@@ -1,13 +1,12 @@
 #!/bin/sh
-# A stoker worker in POSIX shell: lines, words and bytes of a file.
+# A stoker worker in POSIX shell, without a JSON parser: one kind of job.
 #
-#     payload   {"path":"/etc/services"}
-#     result    {"lines":361,"words":1757,"bytes":12813}
+#     {"kind":"count","path":"/etc/services"}     {"lines":361,"bytes":12813}
 #
-# There is no jq here. stoker promises that a request has no white space between its parts and begins with its id, so
-# parameter expansion cuts out what is needed; what it cannot cut out safely is refused, never guessed.
+# stoker promises that a request has no white space between its parts and begins with its id, so parameter expansion
+# cuts out what is needed; what it cannot cut out safely is refused, never guessed.
 #
-# Try it by hand:  echo '{"id":"1","payload":{"path":"/etc/services"}}' | sh worker.sh
+# Try it by hand:  echo '{"id":"1","payload":{"kind":"count","path":"/etc/services"}}' | sh worker.sh
 
 MAX_LOAD=${MAX_LOAD:-50} # above this load average the job is put back for half a minute
 
@@ -26,13 +25,15 @@ busy() { # where the kernel tells
 count() { # id, path
     if busy; then
         reply "$1" '"status":"throttled","retry_after_secs":30'
-    # One wc for the three numbers. Its stdin is the file: a command that inherits ours would eat the next requests.
-    elif counts=$(wc <"$2" 2>/dev/null); then
-        # shellcheck disable=SC2086 # to be split: that is how the three are told apart
+    elif [ ! -e "$2" ] || [ -d "$2" ]; then
+        refuse "$1" 'path: no such file'
+    # One wc for both numbers. Its stdin is the file: a command that inherits ours would eat the next requests.
+    elif counts=$(wc -lc <"$2"); then
+        # shellcheck disable=SC2086 # to be split: that is how the two are told apart
         set -- "$1" $counts
-        reply "$1" "\"status\":\"ok\",\"result\":{\"lines\":$2,\"words\":$3,\"bytes\":$4}"
+        reply "$1" "\"status\":\"ok\",\"result\":{\"lines\":$2,\"bytes\":$3}"
     else
-        refuse "$1" 'cannot read the file'
+        reply "$1" '"status":"error","message":"the file cannot be read; the log says why"'
     fi
 }
 
@@ -41,14 +42,14 @@ while IFS= read -r line; do # ends when stoker closes stdin: time to go
     id=${id%%'"'*}
     payload=${line#*'"payload":'}
     case $payload in
-    '{"path":"'*)
-        path=${payload#'{"path":"'}
+    '{"kind":"count","path":"'*)
+        path=${payload#'{"kind":"count","path":"'}
         path=${path%%'"'*}
         case $path in
         *\\*) refuse "$id" 'a path with a quote, a backslash or an escape is beyond this worker' ;;
         *) count "$id" "$path" ;;
         esac
         ;;
-    *) refuse "$id" 'the payload must be {\"path\":\"…\"}' ;;
+    *) refuse "$id" 'the payload must begin with {\"kind\":\"count\",\"path\":\"…\"' ;;
     esac
 done

@@ -1,0 +1,124 @@
+"""What the keys of a pool mean together: its size, its memory, and where its program is looked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor.config.load import load
+from supervisor.config.model import Config
+from supervisor.errors import ConfigError
+
+Loaded = Callable[[str], Config]
+Problems = Callable[[str], dict[str, str]]
+MINIMAL = '[pools.x]\ncommand = ["sh"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("", 1, 1),
+        ("size = 4", 4, 4),
+        ("min = 2\nmax = 8", 2, 8),
+        ("min = 3\nmax = 3", 3, 3),
+        ("min = 0\nmax = 8", 0, 8),
+        ("max = 8", 1, 8),
+    ],
+)
+def test_a_pool_has_from_min_to_max_workers(loaded: Loaded, text: str, low: int, high: int) -> None:
+    pool = loaded(MINIMAL + text).pools[0]
+    assert (pool.min, pool.max) == (low, high)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "problem"),
+    [
+        ("size = 1\nmin = 1\nmax = 2", "size", "found together with min and max, expected size alone, or min and max"),
+        ("max = 2\nsize = 2", "size", "found together with max, expected size alone, or min and max"),
+        ("size = 2\nmin = 0", "size", "found together with min, expected size alone, or min and max"),
+        ("min = 1", "min", "found without max, expected both, or size for a fixed number"),
+        ("min = 3\nmax = 2", "min", "found 3, expected at most max, which is 2"),
+        ("min = 3\nmax = 0", "max", "found 0, expected a whole number from 1 to 1000"),
+        ("min = -3\nmax = 2", "min", "found -3, expected a whole number from 0 to 1000"),
+        ("size = 0\nmax = 2", "size", "found 0, expected a whole number from 1 to 1000"),
+        (
+            'max_rss = "2MiB"\nmemory_limit = "2MiB"',
+            "max_rss",
+            "found 2MiB, expected less than memory_limit (2MiB): it would be killed before it is replaced",
+        ),
+    ],
+)
+def test_keys_that_contradict_each_other_are_one_problem(problems: Problems, text: str, key: str, problem: str) -> None:
+    assert problems(MINIMAL + text) == {f"pools.x.{key}": problem}
+
+
+def test_a_worker_may_be_replaced_a_byte_before_it_is_killed(loaded: Loaded) -> None:
+    pool = loaded(MINIMAL + 'max_rss = 2097151\nmemory_limit = "2MiB"').pools[0]
+    assert (pool.max_rss, pool.memory_limit) == (2097151, 2097152)
+
+
+def test_what_a_pool_contradicts_is_told_beside_a_missing_command(problems: Problems) -> None:
+    assert list(problems("[pools.x]\nsize = 1\nmax = 2")) == ["pools.x.command", "pools.x.size"]
+
+
+def program(file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("#!/bin/sh\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_a_program_with_a_slash_counts_from_cwd(loaded: Loaded, tmp_path: Path) -> None:
+    program(tmp_path / "work/bin/worker")
+    assert loaded('[pools.x]\ncommand = ["bin/worker"]\ncwd = "work"').pools[0].command == ("bin/worker",)
+    with pytest.raises(ConfigError, match="does not exist"):
+        loaded('[pools.x]\ncommand = ["bin/worker"]')
+
+
+def test_a_program_is_looked_for_on_the_path_of_the_daemon(problems: Problems) -> None:
+    found = problems('[pools.x]\ncommand = ["strange-worker"]')["pools.x.command"]
+    assert found == (
+        'found "strange-worker", expected a program: none of that name is on the PATH, which is /usr/bin:/bin'
+    )
+
+
+def test_the_path_in_env_wins_over_the_daemons(loaded: Loaded, problems: Problems, tmp_path: Path) -> None:
+    program(tmp_path / "opt/strange-worker")
+    assert loaded(f'[pools.x]\ncommand = ["strange-worker"]\nenv = {{PATH = "{tmp_path}/opt"}}').pools
+    found = problems('[pools.x]\ncommand = ["sh"]\nenv = {PATH = "/nowhere"}')
+    assert found == {
+        "pools.x.command": 'found "sh", expected a program: none of that name is on the PATH that its env sets'
+    }
+
+
+def test_the_path_in_an_env_file_wins_over_the_daemons_and_the_later_file_over_the_earlier(
+    loaded: Loaded, problems: Problems, tmp_path: Path
+) -> None:
+    program(tmp_path / "opt/strange-worker")
+    (tmp_path / "good.env").write_text(f"PATH=/nowhere\nPATH={tmp_path}/opt\n")
+    (tmp_path / "bad.env").write_text("PATH=/nowhere")
+    (tmp_path / "other.env").write_text("TOKEN=1")
+    worker = '[pools.x]\ncommand = ["strange-worker"]\n'
+    assert loaded(worker + 'env_file = ["bad.env", "good.env", "other.env"]').pools
+    assert loaded(worker + f'env_file = "bad.env"\nenv = {{PATH = "{tmp_path}/opt"}}').pools
+    found = problems(worker + 'env_file = ["good.env", "bad.env"]')["pools.x.command"]
+    assert found.endswith(f"none of that name is on the PATH that {tmp_path}/bad.env sets")
+
+
+def test_an_emptied_environment_keeps_the_daemons_path(loaded: Loaded) -> None:
+    assert loaded(MINIMAL + "clear_env = true").pools[0].clear_env
+
+
+def test_a_relative_entry_of_the_path_counts_from_cwd(loaded: Loaded, tmp_path: Path) -> None:
+    program(tmp_path / "work/bin/strange-worker")
+    assert loaded('[pools.x]\ncommand = ["strange-worker"]\ncwd = "work"\nenv = {PATH = "bin"}').pools
+
+
+def test_without_any_path_the_systems_own_is_searched(tmp_path: Path) -> None:
+    file = tmp_path / "stoker.toml"
+    file.write_text(MINIMAL)
+    assert load(file, environ={}, is_root=True).pools
+
+
+def test_a_wrong_env_file_is_one_problem_and_not_two(problems: Problems) -> None:
+    assert list(problems('[pools.x]\ncommand = ["strange-worker"]\nenv_file = "gone.env"')) == ["pools.x.env_file"]

@@ -1,0 +1,73 @@
+"""Memory of a whole tree, by what /proc says."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from supervisor.pool import procfs
+from supervisor.pool.tree import end_session
+
+MIB = 1024 * 1024
+# 50 MiB of its own; a child that shares them; a grandchild with 20 more.
+FAMILY = """
+import os, sys, threading
+mine = os.urandom(1 << 20) * 50
+def family():
+    if os.fork() == 0:
+        if os.fork() == 0:
+            more = os.urandom(1 << 20) * 20
+            print("up", flush=True)
+        sys.stdin.read()
+        os._exit(0)
+%s
+sys.stdin.read()
+"""
+FORKS = "family()"
+FORKS_IN_A_THREAD = "threading.Thread(target=family).start()"
+
+
+@contextmanager
+def family(how: str = FORKS) -> Iterator[int]:
+    """The leader's pid, once all are as large as they get."""
+    with subprocess.Popen(
+        [sys.executable, "-S", "-E", "-c", FAMILY % how], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as leader:
+        assert leader.stdout is not None
+        assert leader.stdout.readline() == b"up\n"
+        yield leader.pid
+        assert leader.stdin is not None
+        leader.stdin.close()
+
+
+@pytest.mark.parametrize("how", [FORKS, FORKS_IN_A_THREAD])
+def test_the_sum_counts_what_is_shared_for_each_and_the_share_counts_it_once(how: str) -> None:
+    with family(how) as leader:
+        rss, pss = procfs.tree_rss(leader), procfs.tree_pss(leader)
+    assert rss is not None
+    assert pss is not None
+    assert 170 * MIB < rss < 230 * MIB
+    assert 70 * MIB < pss < 110 * MIB
+
+
+def test_without_the_kernels_list_of_children_the_session_is_the_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "_TELLS_CHILDREN", False)
+    with subprocess.Popen(
+        ["sh", "-c", "sleep 300 & sleep 300 & echo up; wait"], stdout=subprocess.PIPE, start_new_session=True
+    ) as leader:
+        assert leader.stdout is not None
+        leader.stdout.readline()
+        alone, together = procfs.rss(leader.pid), procfs.tree_rss(leader.pid)
+        end_session(leader.pid)
+    assert alone is not None
+    assert together is not None
+    assert together > alone
+
+
+@pytest.mark.parametrize("memory", [procfs.tree_rss, procfs.tree_pss])
+def test_nobody_has_no_memory(memory: Callable[[int], int | None]) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    assert memory(gone.pid) is None
