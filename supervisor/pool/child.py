@@ -39,7 +39,6 @@ class Child:
         self.pidfd = os.pidfd_open(process.pid)
         self.started = time.monotonic()
         self.dead = trio.Event()
-        self.cgroup: Cgroup | None = None  # where it has been since its first instruction, with all that it started
         self._process = process
         self._poll = select.poll()
         self._poll.register(replies, select.POLLIN)
