@@ -221,7 +221,7 @@ async def test_what_only_the_start_itself_can_tell_is_in_the_pools_reason(tmp_pa
     program.chmod(0o755)
     async with rig([str(program)], folder=tmp_path) as daemon:
         await daemon.until(lambda: daemon.pools[0].state == "degraded")
-        reason = daemon.pools[0].reason
+        reason = daemon.pools[0].health.reason
     assert "exited with code 127" in reason
     assert f"{program}: No such file or directory" in reason
 
@@ -229,4 +229,4 @@ async def test_what_only_the_start_itself_can_tell_is_in_the_pools_reason(tmp_pa
 async def test_a_pool_that_cannot_apply_a_setting_is_degraded_and_says_which(tmp_path: Path) -> None:
     async with rig(python("input()"), folder=tmp_path, rlimits=(("nofile", 2**40),)) as daemon:
         assert daemon.pools[0].state == "degraded"
-        assert "rlimits.nofile" in daemon.pools[0].reason
+        assert "rlimits.nofile" in daemon.pools[0].health.reason

@@ -99,8 +99,8 @@ async def test_a_pool_whose_file_is_broken_says_so_and_recovers_once_it_is_mende
     async with rig(command("surroundings"), folder=tmp_path, env_files=(file,)) as daemon:
         [pool] = daemon.pools
         assert pool.state == "degraded"
-        assert str(file) in pool.reason
-        assert SECRET not in pool.reason
+        assert str(file) in pool.health.reason
+        assert SECRET not in pool.health.reason
         file.write_text(f"TOKEN={SECRET}\n")
         job = await daemon.run(None)
         assert f'"TOKEN":"{SECRET}"' in bytes(job.result).decode().replace(" ", "")

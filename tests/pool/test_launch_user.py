@@ -180,7 +180,7 @@ async def test_a_program_that_the_user_may_not_run_is_said_by_the_pool(tmp_path:
     program.chmod(0o700)
     async with rig([str(program)], folder=tmp_path, user="nobody") as daemon:
         await daemon.until(lambda: daemon.pools[0].state == "degraded")
-        reason = daemon.pools[0].reason
+        reason = daemon.pools[0].health.reason
     assert "exited with code 126" in reason
     assert str(program) in reason
     assert "Permission denied" in reason
