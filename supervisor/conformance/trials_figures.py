@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from itertools import islice
-from statistics import mean, median, quantiles
+from statistics import mean, median
 
 from supervisor.conformance import growth, household, languages
 from supervisor.conformance.findings import Fault, Figures, NotTried, Outcome, Passed, Warned
@@ -73,17 +73,17 @@ class Record:
                 self._begins = number * self._round
 
     def look(self, worker: Subject, done: int) -> None:
-        jobs, at = self._last
-        if done - jobs >= self._every or time.monotonic() - at >= SAMPLE_AFTER:
+        if done % self._every == 0 or time.monotonic() - self._last[1] >= SAMPLE_AFTER:
             self._samples.append((done, household.rss(worker.child)))
             self._last = (done, time.monotonic())
 
     def judged(self) -> list[tuple[int, int]] | None:
-        """The samples that count; None where they are too few. If there was no time for a whole round, those of its
-        second half."""
+        """The samples that count; None where they are too few. If there was no time for a whole round, it is the second
+        half of what there is."""
         jobs = self._last[0]
-        begins = min(self._begins, jobs // 2) if jobs < self._round else self._begins
-        judged = [sample for sample in self._samples if sample[0] >= begins]
+        judged = [sample for sample in self._samples if sample[0] >= self._begins]
+        if len(judged) < FEWEST:
+            judged = self._samples[len(self._samples) // 2 :]
         return judged if len(judged) >= FEWEST and jobs >= LEAST_JOBS else None
 
 
@@ -100,8 +100,8 @@ async def speed(session: Session) -> Outcome:
     rate = median(len(ours) / sum(ours) for ours, _ in slices)
     bare_rate = median(len(bare) / sum(bare) for _, bare in slices)
     ratio = median(mean(bare) / mean(ours) for ours, bare in slices)
-    times = [secs for ours, _ in slices for secs in ours]
-    p50, p99 = median(times), quantiles(times, n=100)[98]
+    times = sorted(secs for ours, _ in slices for secs in ours)
+    p50, p99 = median(times), times[int(len(times) * 0.99)]
     session.warm_secs = p50
     figures = {
         "jobs": float(len(times)),
