@@ -128,9 +128,11 @@ def _folder(cwd: str | None) -> Path:
 
 
 def _variable(text: str) -> tuple[str, str]:
+    from supervisor.config.env_file import is_variable
+
     name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise Misuse(f"--env {text!r}: write NAME=VALUE")
+    if not equals or not is_variable(name):
+        raise Misuse(f"--env {name!r}: write NAME=VALUE, with a name of letters, digits and _")
     if name.startswith(RESERVED):
         raise Misuse(f"--env {name}: names that begin with {RESERVED} are stoker's own")
     return name, value

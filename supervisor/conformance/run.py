@@ -114,7 +114,8 @@ async def _try(trial: Trial, session: Session) -> Result:
 
 
 class _Signals:
-    """While this is entered, a signal that would end us cancels what runs instead, so that it can tidy up."""
+    """While this is entered, a signal that would end us cancels what runs instead, so that it can tidy up. What is
+    ignored (nohup, a shell's background job) stays so."""
 
     def __init__(self) -> None:
         self.caught: int | None = None
@@ -123,7 +124,8 @@ class _Signals:
 
     def __enter__(self) -> "_Signals":
         for number in STOP_SIGNALS:
-            self._before[number] = signal.signal(number, self._catch)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._catch)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -102,20 +102,21 @@ async def members(session: Session) -> Outcome:
 
 async def many(session: Session) -> Outcome:
     """In a row and without a pause: the next request is there as soon as the last reply."""
+    count = min(MANY, session.settings.jobs)
     held: dict[int, int] = {}  # jobs done -> descriptors
     zombies = 0
 
     def look(worker: Subject, done: int) -> None:
         nonlocal zombies
-        if done in (WARM, MANY):
+        if done in (WARM, count):
             held[done] = household.descriptors(worker.child)
             zombies = household.zombies(worker.child)
 
-    jobs = (Sample(payload, f"job {n} in a row") for n, payload in enumerate(islice(session.payloads(), MANY), 1))
+    jobs = (Sample(payload, f"job {n} in a row") for n, payload in enumerate(islice(session.payloads(), count), 1))
     run = await session.run(jobs, LIMIT, look, lives=LIVES)
     found = f"{run.in_words()}, in {run.secs:.3g} s"
     figures = {"jobs": float(len(run.answers)), "secs": run.secs}
-    more = held.get(MANY, 0) - held.get(WARM, 0)
+    more = held.get(count, 0) - held.get(WARM, 0)
     if run.lives == 1 and more >= MANY_MORE:
         return Warned(
             "descriptors", f"{found}; and then it had {more} descriptors more than after {WARM} jobs", figures

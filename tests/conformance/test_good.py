@@ -28,6 +28,7 @@ FIGURES = {
     "speed": {"jobs", "jobs_per_sec", "p50_secs", "p99_secs", "pipe_per_sec", "pipe_p50_secs", "ratio"},
     "boot": {"secs"},
 }
+ALWAYS = {"c", "node", "perl", "python", "sh"}
 AT_ONCE = 3  # testers; most of the time they wait
 WITHIN = 120.0  # seconds
 
@@ -51,13 +52,16 @@ def checked(language: Language, folder: Path) -> Report:
 
 
 @pytest.fixture(scope="module")
-def reports(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reports]:
-    """All languages that are installed, some at a time."""
-    cache = pytestconfig.cache
+def reports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reports]:
+    """Those languages that are asked for and installed, some at a time."""
+    asked = {item.name for item in request.session.items}
+    cache = request.config.cache
     workshop = Workshop(cache.mkdir("workers") if cache else tmp_path_factory.mktemp("workers"))
     with ThreadPoolExecutor(AT_ONCE) as testers:
         running: Reports = {}
         for language in LANGUAGES:
+            if f"test_the_example_passes[{language.name}]" not in asked:
+                continue
             try:
                 folder = workshop.folder(language)
             except pytest.skip.Exception:  # its own test says so
@@ -66,7 +70,13 @@ def reports(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
-@pytest.mark.parametrize("language", [pytest.param(language, id=language.name) for language in LANGUAGES])
+@pytest.mark.parametrize(
+    "language",
+    [
+        pytest.param(language, id=language.name, marks=() if language.name in ALWAYS else pytest.mark.long)
+        for language in LANGUAGES
+    ],
+)
 def test_the_example_passes(language: Language, reports: Reports) -> None:
     if language.name not in reports:
         require(language)

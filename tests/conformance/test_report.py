@@ -133,7 +133,7 @@ def test_the_list_names_every_trial() -> None:
         (("--payloads", "nosuch", "--", "sh"), "--payloads: cannot read nosuch: No such file or directory"),
         (("--payloads", "notes.txt", "--", "sh"), "--payloads: line 2 of notes.txt is not JSON: Expecting value at"),
         (("--payloads", "empty.txt", "--", "sh"), "--payloads: empty.txt is empty; write one payload a line"),
-        (("--env", "COLOUR", "--", "sh"), "--env 'COLOUR': write NAME=VALUE"),
+        (("--env", "COLOUR", "--", "sh"), "--env 'COLOUR': write NAME=VALUE, with a name of letters"),
         (("--env", "STOKER_SLOT=1", "--", "sh"), "--env STOKER_SLOT: names that begin with STOKER_ are stoker's own"),
         (("--only", "memroy", "--", "sh"), "--only: there is no trial 'memroy'; did you mean 'memory'?"),
         (("--skip", "xyzzy", "--", "sh"), "--skip: there is no trial 'xyzzy'; --list shows them"),
