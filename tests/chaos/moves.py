@@ -9,7 +9,7 @@ from protocol.client import CallFailed, Client
 from tests.chaos.pools import Trouble
 from tests.chaos.tally import Tally
 
-EVERY = (0.2, 3.0)  # seconds
+EVERY = (0.1, 1.5)  # seconds
 
 
 class Mover(threading.Thread):

@@ -8,7 +8,7 @@ from tests.chaos.script import POLICY
 from tests.workers import command
 
 # What stoker must have for this. Leaving some out (`--without`) tells which of them a failure hangs on.
-PARTS = ("fd", "recycling", "memory", "scaling", "rolling")
+PARTS = ("fd", "recycling", "memory", "scaling", "rolling", "cgroup")
 LANDED: tuple[str, ...] = ()  # TODO(lead): PARTS, when all of them are there
 HEALTHY = "healthy"
 BOOT = ("slow=0.05", "fails=0.01")
@@ -34,7 +34,8 @@ class Trouble(NamedTuple):
 
 
 def troubles(parts: Collection[str]) -> list[Trouble]:
-    return [_framed(parts), _tidal(parts), _lazy(parts)]
+    made = [_framed(parts), _tidal(parts), _lazy(parts)]
+    return [one._replace(parts=one.parts | {"cgroup"}) for one in made] if "cgroup" in parts else made
 
 
 def _framed(parts: Collection[str]) -> Trouble:
@@ -72,6 +73,11 @@ def _trouble(
 ) -> Trouble:
     argv = command("chaos", *BOOT, *arguments)
     return Trouble(name, {"command": argv, **size, **settings}, frozenset(able), tides, size)
+
+
+def daemon(cgroup: Path | None) -> dict[str, str]:
+    """Its own settings."""
+    return {"cgroup": str(cgroup)} if cgroup is not None else {}
 
 
 def configured(parts: Collection[str], runs: Path) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,11 @@ from typing import Any
 from tests.chaos.outside import percentile
 from tests.chaos.run import Result, Slice
 
-EVENTS = ("worker_started", "worker_ended", "worker_exited", "pool_degraded", "pool_recovered", "worker_stderr_dropped")
+EVENTS = (
+    *("worker_started", "worker_ended", "worker_recycled", "worker_exited", "worker_stderr", "worker_stderr_dropped"),
+    *("pool_degraded", "pool_recovered", "pool_grown", "pool_shrunk", "pool_resized"),
+    *("restart_started", "restart_done", "restart_failed"),
+)
 SHOWN = 10  # troubles
 
 
@@ -34,6 +38,7 @@ def numbers(result: Result) -> dict[str, Any]:
         "taken back": tally.releases,
         "pools": result.pools,
         "events": result.events,
+        "recycled": result.recycled,
         "memory": result.memory,
         "chaos": [_slice(one) for one in result.chaos],
         "calm": [_slice(one) for one in result.calm],
@@ -66,6 +71,7 @@ def _lines(result: Result) -> Iterator[str]:
         kept = ("spawned", "crashes", "recycled", "jobs_done", "generation", "state")
         yield f"  pool {name}: " + ", ".join(f"{key} {pool[key]}" for key in kept if key in pool)
     yield f"  log:      {_counted({name: result.events.get(name, 0) for name in EVENTS})}"
+    yield f"  recycled: {_counted(result.recycled) or 'none'}"
     yield f"  memory:   {' '.join(f'{size / 1e6:.1f}' for size in result.memory)} MB after each slice"
     yield from _latencies(result)
     for trouble in tally.troubles[:SHOWN]:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from supervisor.pool import procfs
+from tests.chaos import cgroup
 from tests.chaos.leftovers import Before, leftovers
 from tests.chaos.load import Author
 from tests.chaos.moves import Mover
 from tests.chaos.outside import Burners, own_cpu, workers_cpu
-from tests.chaos.pools import HEALTHY, QUEUE, configured, troubles
+from tests.chaos.pools import HEALTHY, QUEUE, configured, daemon, troubles
 from tests.chaos.probe import Probe
 from tests.chaos.script import Scripts
 from tests.chaos.tally import Tally
 from tests.crash.house import House, until
+from tests.e2e.daemon import BUGS
 
 AUTHORS = 6  # for each pool
 BURNERS = 8  # about as many processes as there are workers of the three pools
@@ -38,6 +40,10 @@ class Plan(NamedTuple):
     parts: tuple[str, ...] = ()
 
 
+class NoCgroup(Exception):
+    """The machine, or who we are, allows none."""
+
+
 class Slice(NamedTuple):
     """`load`: processors in use by workers and clients, or by the burners; `daemon`: by the daemon itself. Latencies
     of the healthy pool in seconds."""
@@ -54,6 +60,7 @@ class Result(NamedTuple):
     calm: list[Slice]
     pools: dict[str, dict[str, Any]]  # from `pools`, by name
     events: dict[str, int]  # of the log, by name
+    recycled: dict[str, int]  # workers, by the limit that they had reached
     memory: list[int]  # bytes of the daemon, after each slice of chaos
     healthy: int  # jobs
     seconds: float
@@ -73,7 +80,10 @@ class Chaos:
         for place in (self._runs, self._temporary):
             place.mkdir()
         self._pools = troubles(plan.parts)
-        self._house = House(folder, configured(plan.parts, self._runs), queue=QUEUE)
+        self._cgroup = cgroup.make() if "cgroup" in plan.parts else None
+        if "cgroup" in plan.parts and self._cgroup is None:
+            raise NoCgroup("no cgroup v2 can be made here: leave it out with --without cgroup")
+        self._house = House(folder, configured(plan.parts, self._runs), queue=QUEUE, daemon=daemon(self._cgroup))
         self._daemon = self._house.start(env={"TMPDIR": str(self._temporary)})
         self._authors: list[Author] = []
         self._memory: list[int] = []
@@ -82,6 +92,8 @@ class Chaos:
         for author in self._authors:
             author.stop()
         self._house.close()
+        if self._cgroup is not None:
+            cgroup.remove(self._cgroup)
 
     def run(self) -> Result:
         self._daemon.wait_until_up()
@@ -100,13 +112,18 @@ class Chaos:
             pools = {pool["pool"]: pool for pool in client.pools()}
         sizes = {HEALTHY: 2, **{pool.name: pool.smallest for pool in self._pools}}
         left = [*leftovers(self._house, self._daemon, before, sizes, self.tally, (self._temporary, self._runs))]
+        if self._cgroup is not None:
+            left += [f"a cgroup, or a process in one: {name}" for name in cgroup.found_in(self._cgroup)]
+        events, recycled = self._events()
+        left += [f"the log has {events[name]} of {name}" for name in sorted(BUGS) if events[name]]
         return Result(
             plan=self.plan,
             tally=self.tally,
             chaos=[span.measured(latencies) for span in spans if span.chaotic],
             calm=[span.measured(latencies) for span in spans if not span.chaotic],
             pools=pools,
-            events=self._events(),
+            events=events,
+            recycled=recycled,
             memory=self._memory,
             healthy=len(latencies),
             seconds=seconds,
@@ -203,13 +220,17 @@ class Chaos:
                 "the end of all jobs",
             )
 
-    def _events(self) -> Counter[str]:
-        """Of the log, by name. It may be too big to be held."""
+    def _events(self) -> tuple[Counter[str], Counter[str]]:
+        """Of the log: events by name, and the limits for which workers were recycled. It may be too big to be held."""
         counts: Counter[str] = Counter()
+        recycled: Counter[str] = Counter()
         with (self._folder / f"log.{self._daemon.number}").open("rb") as log:
             for row in log:
-                counts[json.loads(row)["event"]] += 1
-        return counts
+                event = json.loads(row)
+                counts[event["event"]] += 1
+                if event["event"] == "worker_recycled":
+                    recycled[event["reason"].rpartition("(")[2].rstrip(")") or event["reason"]] += 1
+        return counts, recycled
 
 
 class Span(NamedTuple):

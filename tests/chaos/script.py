@@ -27,10 +27,10 @@ def plain(name: str, **members: Any) -> Make:
     return lambda chance: {"do": name, **members}
 
 
-def fork(*then: Step) -> Make:
+def fork(*then: Step, hidden: bool = False) -> Make:
     def make(chance: Random) -> Step:
-        session, last = chance.random() < 0.5, chance.choice(then)
-        return {"do": "fork", "session": session, "secs": LIFE_OF_A_GRANDCHILD, "then": last}
+        life = {"session": chance.random() < 0.5, "hidden": hidden, "secs": LIFE_OF_A_GRANDCHILD}
+        return {"do": "fork", **life, "then": chance.choice(then)}
 
     return make
 
@@ -67,6 +67,7 @@ KINDS = (
     Kind(8, plain("leave")),
     Kind(8, plain("recycle")),
     Kind(10, fork({"do": "done"}, {"do": "leave_early", "code": 9})),
+    Kind(4, fork({"do": "done"}, {"do": "leave_early", "code": 9}, hidden=True), "cgroup"),
     Kind(10, plain("stray"), "fd"),
     FATAL,
     *CRASHES,
@@ -76,6 +77,7 @@ HANGS = (
     Kind(1, plain("half")),
     Kind(1, lambda chance: {"do": "hang_on", "deaf": chance.random() < 0.5}),
     Kind(1, fork({"do": "hang_on", "deaf": False}, {"do": "hang_on", "deaf": True})),
+    Kind(1, fork({"do": "hang_on", "deaf": True}, hidden=True), "cgroup"),
 )
 
 

@@ -53,5 +53,5 @@ class Tally:
 
 def _name(step: dict[str, Any]) -> str:
     if step["do"] == "fork":
-        return f"fork, then {final_part(step)['do']}"
+        return f"{'hide' if step['hidden'] else 'fork'}, then {final_part(step)['do']}"
     return "error for good" if step["do"] == "error" and not step["retry"] else step["do"].replace("_", " ")

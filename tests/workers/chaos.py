@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from _wire import REPLIES, REQUESTS, asked, hang, line, ok, requests, say
 
@@ -211,19 +211,40 @@ def hang_on(request: Step, step: Step) -> None:
     hang()
 
 
+def grandchild(diary: str, secs: int, born: int) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.alarm(secs)
+    fd = os.open(diary, os.O_WRONLY | os.O_APPEND)
+    os.write(fd, f"child {me()}\n".encode())
+    os.close(fd)
+    os.close(REQUESTS)  # or it would keep open what `deaf` closes
+    os.close(born)
+    while True:
+        signal.pause()
+
+
 def fork(request: Step, step: Step) -> None:
-    """Leaves a grandchild, then does as `then` says."""
+    """Leaves a grandchild, then does as `then` says. `hidden`: without session, parent and environment of ours."""
     is_born, born = os.pipe()
+    os.set_inheritable(born, True)
     if os.fork() == 0:
-        os.close(REQUESTS)  # or it would keep open what `deaf` closes
-        if step["session"]:
+        if step["session"] or step["hidden"]:
             os.setsid()
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.alarm(step["secs"])
-        step["diary"].write(f"child {me()}")
-        os.close(born)
-        while True:
-            signal.pause()
+        if step["hidden"] and os.fork():
+            os._exit(0)
+        if step["hidden"]:
+            argv = [
+                sys.executable,
+                "-S",
+                "-E",
+                __file__,
+                "grandchild",
+                step["diary"].path,
+                str(step["secs"]),
+                str(born),
+            ]
+            os.execve(sys.executable, argv, {})
+        grandchild(step["diary"].path, step["secs"], born)
     os.close(born)
     os.read(is_born, 1)
     os.close(is_born)
@@ -268,6 +289,8 @@ def boot() -> None:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["grandchild"]:
+        grandchild(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the grandchildren
     boot()
     for request in requests():
