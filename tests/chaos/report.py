@@ -13,7 +13,7 @@ EVENTS = (
     *("pool_degraded", "pool_recovered", "pool_grown", "pool_shrunk", "pool_resized"),
     *("restart_started", "restart_done", "restart_failed"),
 )
-SHOWN = 10  # troubles
+SHOWN = 10  # troubles, or things left
 
 
 def ratio(result: Result) -> float:
@@ -74,10 +74,10 @@ def _lines(result: Result) -> Iterator[str]:
     yield f"  recycled: {_counted(result.recycled) or 'none'}"
     yield f"  memory:   {' '.join(f'{size / 1e6:.1f}' for size in result.memory)} MB after each slice"
     yield from _latencies(result)
-    for trouble in tally.troubles[:SHOWN]:
-        yield f"  TROUBLE: {trouble}"
-    for words in result.left:
-        yield f"  LEFT: {words}"
+    for name, words in (("TROUBLE", tally.troubles), ("LEFT", result.left)):
+        yield from (f"  {name}: {one}" for one in words[:SHOWN])
+        if len(words) > SHOWN:
+            yield f"  {name}: and {len(words) - SHOWN} more"
 
 
 def _latencies(result: Result) -> Iterator[str]:

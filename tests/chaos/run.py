@@ -1,6 +1,7 @@
 """The chaos run: a real daemon, its four pools, and everything that happens to them."""
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from tests.chaos.tally import Tally
 from tests.crash.house import House, until
 from tests.e2e.daemon import BUGS
 
+LIMIT = re.compile(r".*\((max_\w+): .*")  # in the reason why a worker was recycled
 AUTHORS = 6  # for each pool
 BURNERS = 8  # about as many processes as there are workers of the three pools
 SETTLING = 1.0  # seconds at the beginning of a slice that are not measured
@@ -229,7 +231,7 @@ class Chaos:
                 event = json.loads(row)
                 counts[event["event"]] += 1
                 if event["event"] == "worker_recycled":
-                    recycled[event["reason"].rpartition("(")[2].rstrip(")") or event["reason"]] += 1
+                    recycled[LIMIT.sub(r"\1", event["reason"])] += 1
         return counts, recycled
 
 
