@@ -34,6 +34,7 @@ COMMANDS = {
     "ping": ("control", "ping"),
     "init": ("init", "init"),
     "check-config": ("check", "check_config"),
+    "check-worker": ("check_worker", "check_worker"),
     "doctor": ("doctor", "doctor"),
 }
 

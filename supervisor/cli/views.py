@@ -104,7 +104,7 @@ def _pool(pool: View) -> tuple[str, ...]:
     counts = ("busy", "idle", "jobs_done", "crashes", "recycled", "generation")
     return (
         pool["pool"],
-        "restarting" if pool["restarting"] and pool["state"] == "ready" else pool["state"],
+        "restarting" if pool["restarting"] and pool["state"] in ("starting", "ready") else pool["state"],
         size(pool),
         *(str(pool[count]) for count in counts),
         ", ".join(pool["queues"]),

@@ -54,7 +54,7 @@ class Why(Enum):
 
 
 class Ending(msgspec.Struct, frozen=True):
-    """`text`: for a broken protocol or a limit, what was seen; for a timeout, the seconds it had."""
+    """`text`: for a broken protocol or a limit, what was seen; for a timeout, the time it had."""
 
     why: Why
     text: str = ""
@@ -119,7 +119,7 @@ def _what(ending: Ending, exit: Exit) -> str:
         case Why.DEAF:
             return f"the worker closed its {ending.text or 'stdin'}"
         case Why.NOT_READY:
-            return f"the worker was not ready within boot_timeout = {ending.text} s"
+            return f"the worker was not ready within boot_timeout = {ending.text}"
     return ending.text
 
 

@@ -27,8 +27,8 @@ LOOK_AGAIN = 0.01  # seconds
 
 
 class Cgroup:
-    """One worker's. `limited`: the kernel holds its memory under a limit. Where a method can raise OSError, that is for
-    want of a descriptor: nobody can tell now."""
+    """One worker's. `limited`: the kernel holds its memory under a limit. What cannot be asked for want of a descriptor
+    raises OSError where somebody's life hangs on the answer; a figure is None then."""
 
     def __init__(self, folder: Path, *, limited: bool = False, stuck: Callable[[Path], None] | None = None) -> None:
         self.folder = folder
@@ -46,7 +46,10 @@ class Cgroup:
 
     def populated(self) -> bool:
         """Whether anything lives in it; zombies do not. Raises OSError."""
-        return self._figure("cgroup.events", "populated") == 1
+        try:
+            return _named(self.folder / "cgroup.events", "populated") == 1
+        except FileNotFoundError:
+            return False
 
     def pids(self) -> list[int]:
         """Of what lives in it. Raises OSError."""
@@ -57,24 +60,28 @@ class Cgroup:
         return found
 
     def oom_kills(self) -> int:
-        """How many of its processes the kernel has killed for want of memory. Raises OSError."""
-        return self._figure("memory.events", "oom_kill") or 0
+        """How many of its processes the kernel has killed for want of memory."""
+        with contextlib.suppress(OSError):
+            return _named(self.folder / "memory.events", "oom_kill") or 0
+        return 0
 
     def peak(self) -> int | None:
-        """The most memory in bytes that it ever had, as the limit counts it: with the files it has cached. None where
-        the kernel does not tell (before Linux 5.19, or without the memory controller). Raises OSError."""
-        try:
+        """The most memory in bytes that it ever had, as the limit counts it: with the files it has cached. It stays
+        below the limit that it wanted to pass. None where the kernel does not tell: before Linux 5.19, or without
+        the memory controller."""
+        with contextlib.suppress(OSError):
             return int((self.folder / "memory.peak").read_text())
-        except FileNotFoundError:
-            return None
+        return None
 
     def usage(self) -> int | None:
         """Resident memory in bytes: what is its processes' own and what they have mapped, each page counted once.
         Without the files they have merely read, which fill any limit and are given back before anything is killed.
-        None without the memory controller. Raises OSError."""
-        anon = self._figure("memory.stat", "anon")
-        mapped = self._figure("memory.stat", "file_mapped")
-        return None if anon is None or mapped is None else anon + mapped
+        None without the memory controller."""
+        with contextlib.suppress(OSError):
+            anon = _named(self.folder / "memory.stat", "anon")
+            mapped = _named(self.folder / "memory.stat", "file_mapped")
+            return None if anon is None or mapped is None else anon + mapped
+        return None
 
     def remove(self) -> None:
         """Once nothing lives in it, with what its processes may have made below it. Best effort: one that cannot be
@@ -90,21 +97,6 @@ class Cgroup:
     def _folders(self) -> list[Path]:
         """Itself and all below, from the top down."""
         return [Path(folder) for folder, _, _ in os.walk(self.folder)]
-
-    def _figure(self, file: str, name: str) -> int | None:
-        try:
-            text = (self.folder / file).read_text()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            if error.errno == errno.ENODEV:  # removed between open and read
-                return None
-            raise
-        for line in text.splitlines():
-            key, _, value = line.partition(" ")
-            if key == name:
-                return int(value)
-        return None
 
 
 class Cgroups:
@@ -142,12 +134,12 @@ class Cgroups:
 
     def create(self, name: str, memory_limit: int | None) -> Cgroup | None:
         """A new cgroup for the worker `name` (POOL.SLOT), its memory at most `memory_limit` bytes without any swap,
-        where that can be had. Over it, the kernel kills all of its processes. None: it cannot be made, which the log
-        says once for each reason."""
+        where that can be had. What the kernel kills for want of memory, it kills as a whole. None: it cannot be made,
+        which the log says once for each reason."""
         self._remove_stuck()
         try:
             folder = self._make(name)
-            limited = memory_limit is not None and self.memory and _limit_memory(folder, memory_limit)
+            limited = self.memory and _limit_memory(folder, memory_limit)
         except OSError as error:
             if error.errno not in self._told:
                 self._told.add(error.errno)
@@ -187,12 +179,29 @@ class Cgroups:
             Cgroup(folder, stuck=self._stuck.append).remove()
 
 
-def _limit_memory(folder: Path, limit: int) -> bool:
+def _limit_memory(folder: Path, limit: int | None) -> bool:
+    """Whether there is a limit now."""
+    with contextlib.suppress(OSError):
+        # Also without a limit of its own: half a worker is none, and a count of kills would not say whom it hit.
+        write(folder / "memory.oom.group", "1")
+    if limit is None:
+        return False
     try:
         write(folder / "memory.max", str(limit))
     except OSError:
         return False
-    for file, value in (("memory.swap.max", "0"), ("memory.oom.group", "1")):
-        with contextlib.suppress(OSError):  # without swap, there is no such file
-            write(folder / file, value)
+    with contextlib.suppress(OSError):  # there is no such file without swap
+        write(folder / "memory.swap.max", "0")
     return True
+
+
+def _named(file: Path, name: str) -> int | None:
+    """The number after `name` in a file of names and numbers. Raises OSError, FileNotFoundError if the cgroup is gone
+    or has no such file."""
+    try:
+        text = file.read_text()
+    except OSError as error:
+        if error.errno == errno.ENODEV:  # removed between open and read
+            raise FileNotFoundError(error.errno, str(file)) from None
+        raise
+    return next((int(line.partition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} ")), None)

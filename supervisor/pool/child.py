@@ -18,20 +18,27 @@ from supervisor.pool.tree import signal_group
 
 class Child:
     """A running child in a session of its own. Descriptors are ours, non-blocking, and closed by `close`. `mark` is
-    the entry of its environment (NAME=VALUE) that no other live worker and its descendants have."""
+    the entry of its environment (NAME=VALUE) that no other live worker and its descendants have; `cgroup` is its own,
+    where it has one."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", requests: int, replies: int, stderr: int, mark: bytes
+        self,
+        process: "subprocess.Popen[bytes]",
+        requests: int,
+        replies: int,
+        stderr: int,
+        mark: bytes,
+        cgroup: Cgroup | None = None,
     ) -> None:
         self.pid = process.pid
         self.mark = mark
+        self.cgroup = cgroup
         self.requests = requests
         self.replies = replies
         self.stderr = stderr
         self.pidfd = os.pidfd_open(process.pid)
         self.started = time.monotonic()
         self.dead = trio.Event()
-        self.cgroup: Cgroup | None = None  # where it has been since its first instruction, with all that it started
         self._process = process
         self._poll = select.poll()
         self._poll.register(replies, select.POLLIN)
@@ -49,7 +56,8 @@ class Child:
             return 0
 
     def unread(self) -> int:
-        """Bytes we wrote that the child has not read (FIONREAD works on the writing end too)."""
+        """Bytes we wrote that the child has not read (FIONREAD works on the writing end too). The one that opens its
+        gate counts while it is in there; it goes first, so with it no byte of a request can have been read."""
         if self.requests < 0:
             return 0
         count = array.array("i", [0])

@@ -40,18 +40,18 @@ async def _asked_to_go(child: Child, kill_grace: float) -> bool:
 
     The grace is the tree's, not the leader's: a wrapper (`sh -c`) dies of SIGTERM at once, while the program it
     wraps is cleaning up. What the signal to the group did not reach gets its own, once the leader has gone and had
-    its chance to end its helpers as it sees fit.
+    its chance to end its helpers as it sees fit; but not what they start from then on, which may be their cleaning up.
     """
     child.signal(signal.SIGTERM)
     with trio.move_on_after(kill_grace):
         await child.dead.wait()
-        asked: set[int] = set()
+        asked = False
         pause = FIRST_LOOK
         while (left := await _living(child)) is not None:
             for one in left:
-                if one.group != child.pid and one.pid not in asked:
+                if not asked and one.group != child.pid:
                     signal_process(one, signal.SIGTERM)
-                    asked.add(one.pid)
+            asked = asked or left != []
             await trio.sleep(pause)
             pause = min(2 * pause, LAST_LOOK)
         return True

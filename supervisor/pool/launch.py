@@ -1,24 +1,28 @@
 """Starting one worker: everything between a pool's configuration and a running child."""
 
 import contextlib
+import errno
 import os
-import resource
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from supervisor.config.model import PoolConfig
 from supervisor.errors import StokerError
+from supervisor.pool.account import Account, find_account
 from supervisor.pool.cgroups import Cgroup
-from supervisor.pool.child import Child
+from supervisor.pool.child import Child, describe_exit
+from supervisor.pool.environment import environment
+from supervisor.pool.gate import OPEN, SHELL, gated
+from supervisor.pool.settings import settle
 from supervisor.pool.tree import signal_group
 
 MARK = "STOKER_WORKER"
 
-# As the daemon was given them; it raises its own for the sake of its connections.
-_NOFILE = resource.getrlimit(resource.RLIMIT_NOFILE)
+_WORDS_KEPT = 1024  # bytes of what a shell says that could not become the program
 
 
 class SpawnFailed(StokerError):
@@ -30,77 +34,116 @@ class SpawnFailed(StokerError):
 def launch(
     config: PoolConfig, slot: int, *, instance: str, environ: Mapping[str, str], cgroup: Cgroup | None = None
 ) -> Child:
-    """Start the worker of place `slot`, in `cgroup` before its first instruction. Raises SpawnFailed with the reason.
+    """Start the worker of place `slot`, in `cgroup` before its first instruction. Raises SpawnFailed with the reason;
+    then nothing of it is left but the cgroup, which is empty.
 
     `environ` is the daemon's own environment; `instance` and the slot make the mark that no other live worker has.
-    """
-    env = {
-        **environ,
-        **dict(config.env),
-        "STOKER_PROTOCOL": "1",
-        "STOKER_POOL": config.name,
-        "STOKER_SLOT": str(slot),
-        "STOKER_INSTANCE": instance,
-    }
-    return spawn(config.command, cwd=config.cwd, env=env, mark=f"{instance}/{config.name}/{slot}")
-
-
-def spawn(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], mark: str) -> Child:
-    """Start `command` in a new session; `mark` is a value for $STOKER_WORKER that no other live worker has. Raises
-    SpawnFailed with the reason.
 
     Forks on the calling thread, which must be the main one: the kernel's parent-death signal follows the thread that
     forked. That is why trio's own open_process, which forks on a thread that ends, is of no use here.
     """
-    argv = _with_death_signal(command, cwd, env)
-    env = {**env, MARK: mark}
-    ends: list[int] = []
     try:
-        for _ in range(3):
-            ends.extend(os.pipe2(os.O_CLOEXEC))
-        in_read, in_write, out_read, out_write, err_read, err_write = ends
-        process = subprocess.Popen(
-            argv, stdin=in_read, stdout=out_write, stderr=err_write, cwd=cwd, env=env, start_new_session=True
-        )
-    except OSError as error:
-        for fd in ends:
-            os.close(fd)
-        raise SpawnFailed(f"cannot start {command[0]!r}: {_why(error, cwd)}") from None
-    for fd in (in_read, out_write, err_write):
-        os.close(fd)
-    with contextlib.suppress(OSError):  # it may be gone already
-        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, _NOFILE)
-    ours = (in_write, out_read, err_read)
-    try:
-        for fd in ours:
-            os.set_blocking(fd, False)
-        return Child(process, *ours, f"{MARK}={mark}".encode())
-    except OSError as error:  # no descriptor left for its pidfd
-        signal_group(process.pid, signal.SIGKILL)
-        process.wait()
-        for fd in ours:
-            os.close(fd)
-        raise SpawnFailed(f"cannot start {command[0]!r}: {_why(error, cwd)}") from None
+        account = find_account(config.user, config.group)
+        env = environment(config, environ, account) | {
+            "STOKER_PROTOCOL": "1",
+            "STOKER_POOL": config.name,
+            "STOKER_SLOT": str(slot),
+            "STOKER_INSTANCE": instance,
+            MARK: f"{instance}/{config.name}/{slot}",
+        }
+        _look_for(config.command[0], config.cwd, env.get("PATH"), environ.get("PATH"))
+        return _start(config, slot, env, account, cgroup)
+    except StokerError as error:
+        raise SpawnFailed(f"cannot start {config.command[0]!r}: {error.message}") from None
 
 
-def _with_death_signal(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> list[str]:
-    """The argv that makes the kernel kill the child when the daemon dies, where util-linux is installed.
-
-    setpriv execs, so the pid is the program's. It would hide a missing program as exit 127: looked up here first.
-    """
-    program = command[0]
+def _look_for(program: str, cwd: Path, path: str | None, inherited: str | None) -> None:
+    """What is started first is a shell, so a missing program would only be known by exit code 127. Values from `env`
+    and an env_file are never told."""
     if "/" in program:
         found = str(cwd / program)
         if not os.access(found, os.X_OK) or os.path.isdir(found):
-            reason = "it is not an executable file" if os.path.exists(found) else "there is no such file"
-            raise SpawnFailed(f"cannot start {program!r}: {reason}")
-    elif shutil.which(program, path=env.get("PATH", os.defpath)) is None:
-        raise SpawnFailed(f"cannot start {program!r}: it is not in PATH ({env.get('PATH', os.defpath)})")
-    setpriv = shutil.which("setpriv")
-    return [*([setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []), *command]
+            raise SpawnFailed("it is not an executable file" if os.path.exists(found) else "there is no such file")
+        return
+    searched = os.defpath if path is None else path
+    # The child searches after changing to its folder, so relative entries count from there.
+    if shutil.which(program, path=os.pathsep.join(str(cwd / entry) for entry in searched.split(os.pathsep))) is None:
+        raise SpawnFailed(f"it is not in PATH ({searched if path == inherited else 'of env or env_file'})")
 
 
-def _why(error: OSError, cwd: Path) -> str:
+def _start(
+    config: PoolConfig, slot: int, env: Mapping[str, str], account: Account | None, cgroup: Cgroup | None
+) -> Child:
+    argv, shell_env = gated(config, env, account)
+    with ExitStack() as reaping, ExitStack() as ours, ExitStack() as theirs:
+        try:
+            stdin, requests = _pipe(theirs, ours)
+            replies, stdout = _pipe(ours, theirs)
+            errors, stderr = _pipe(ours, theirs)
+            if account is not None and account.uid is not None:
+                _give((stdin, stdout, stderr), account.uid)
+            process = subprocess.Popen(
+                argv,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=config.cwd,
+                env=shell_env,
+                umask=-1 if config.umask is None else config.umask,
+                start_new_session=True,
+            )
+            # Should it be out of reach of a signal, it goes at the end of its input; so it is waited for last.
+            reaping.callback(process.wait)
+            ours.callback(signal_group, process.pid, signal.SIGKILL)
+            theirs.close()
+            for fd in (requests, replies, errors):
+                os.set_blocking(fd, False)
+            child = Child(process, requests, replies, errors, f"{MARK}={env[MARK]}".encode(), cgroup)
+        except (OSError, ValueError) as error:
+            raise SpawnFailed(_why(error, config.cwd)) from None
+        ours.callback(os.close, child.pidfd)
+        try:
+            settle(config, slot, process.pid, cgroup)
+            os.write(requests, OPEN)
+        except (BrokenPipeError, ProcessLookupError):
+            raise SpawnFailed(_last_words(process, errors)) from None
+        for stack in (reaping, ours):
+            stack.pop_all()
+        return child
+
+
+def _pipe(reads: ExitStack, writes: ExitStack) -> tuple[int, int]:
+    """Both ends, each to be closed by its stack."""
+    ends = os.pipe2(os.O_CLOEXEC)
+    for fd, stack in zip(ends, (reads, writes), strict=True):
+        stack.callback(os.close, fd)
+    return ends
+
+
+def _give(pipes: tuple[int, ...], uid: int) -> None:
+    """To the worker's user, who could otherwise use the descriptors but not open /dev/stderr."""
+    with contextlib.suppress(OSError):
+        for fd in pipes:
+            os.fchown(fd, uid, -1)
+
+
+def _last_words(process: "subprocess.Popen[bytes]", stderr: int) -> str:
+    """Of a shell that has died before it could become the program."""
+    status = process.wait()
+    said = ""
+    with contextlib.suppress(OSError):
+        said = os.read(stderr, _WORDS_KEPT).decode("utf-8", "replace").strip()
+    return f"{SHELL} {describe_exit(status)[0]} before it could become the worker" + (f": {said}" if said else "")
+
+
+def _why(error: OSError | ValueError, cwd: Path) -> str:
+    if isinstance(error, ValueError):  # Popen's; its text may have a piece of a value
+        return "its command or environment holds a NUL"
     if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not cwd.is_dir():
         return f"its working directory {cwd} does not exist"
-    return os.strerror(error.errno) if error.errno else str(error)
+    if error.errno == errno.E2BIG:
+        return "its command and environment are together more than the kernel hands to a program"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.filename == str(cwd):
+        return f"its working directory {cwd}: {reason}"
+    return f"{error.filename}: {reason}" if error.filename else reason

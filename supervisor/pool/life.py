@@ -19,7 +19,7 @@ import trio
 
 from protocol.worker import Reply, encode_request
 from supervisor.config.model import PoolConfig
-from supervisor.config.quantities import format_size
+from supervisor.config.quantities import format_duration, format_size
 from supervisor.core.blame import Ending, Exit, Why, blame, failed_life
 from supervisor.core.recycle import Limits, due
 from supervisor.core.verdict import Verdict
@@ -28,6 +28,7 @@ from supervisor.pool.child import Child, describe_exit
 from supervisor.pool.conversation import Broken, Conversation, verdict_of
 from supervisor.pool.ending import end_tree
 from supervisor.pool.health import in_full
+from supervisor.pool.outgoing import Outgoing
 from supervisor.pool.run import Run
 from supervisor.pool.stderr import StderrLog
 
@@ -82,9 +83,7 @@ class Life:
             require_id=config.require_id,
         )
         self._stderr = StderrLog(self)
-        self._request = 0  # bytes written of the request in hand
-        self._rest = b""  # of the request that the pipe did not take
-        self._writing = trio.Event()
+        self._outgoing = Outgoing(child, deaf=self._deaf, written=self._written)
 
     # -- from start to end -----------------------------------------------------------------------------------------
 
@@ -94,7 +93,7 @@ class Life:
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch_exit, child)
-                nursery.start_soon(self._write_rest, child)
+                nursery.start_soon(self._outgoing.run)
                 nursery.start_soon(self._stderr.follow, child)
                 self.pool.ears.listen(child.replies, partial(self._overhear, child))
                 if self.config.ready:
@@ -133,7 +132,7 @@ class Life:
 
     def _nothing_read(self) -> bool:
         """Whether all of the request in hand that the pipe took is in there still."""
-        return self.run is not None and self.child.unread() >= self._request
+        return self.run is not None and self._outgoing.untouched()
 
     def _judge(self, exit: Exit) -> None:
         ending = self._ending
@@ -164,15 +163,14 @@ class Life:
         return self._ending is None
 
     def start(self, run: Run) -> None:
-        """Write the request. What the pipe does not take at once, a task writes when there is room."""
-        child = self.child
+        """Give it a job: write the request."""
         assert self.run is None
         row = run.row
         request = encode_request(row.id, row.payload, row.queue, run.attempt, run.timeout)
         self.run = run
         self._conversation.request(row.id)
         run.life = self
-        run.pid = child.pid
+        run.pid = self.child.pid
         self.state = "busy"
         self.idle_since = float("inf")
         self._stderr.mark()
@@ -180,36 +178,12 @@ class Life:
         self._booted = True
         self.deadline = time.monotonic() + run.timeout + first
         self.pool.deadlines.note(self.deadline)
-        self._request = 0
-        try:
-            self._request = child.write(request)
-        except BrokenPipeError:
-            self._deaf()
-            return
-        if self._request < len(request):
-            self._rest = request[self._request :]
-            self._writing.set()
+        self._outgoing.send(request)
 
-    async def _write_rest(self, child: Child) -> None:
-        while True:
-            await self._writing.wait()
-            self._writing = trio.Event()
-            rest = memoryview(self._rest)
-            while rest:
-                try:
-                    await trio.lowlevel.wait_writable(child.requests)
-                    count = child.write(rest)
-                except BrokenPipeError:
-                    self._deaf()
-                    return
-                except (OSError, trio.ClosedResourceError):  # it is being asked to go
-                    return
-                self._request += count
-                rest = rest[count:]
-            self._rest = b""
-            if self.run is None:  # it answered before it had read the whole request
-                self.deadline = float("inf")
-                self._free()
+    def _written(self) -> None:
+        if self.run is None:  # it answered before it had read the whole request
+            self.deadline = float("inf")
+            self._free()
 
     def _deaf(self) -> None:
         """Nobody can read the request any more: the child has died, which is noticed as such, or closed its stdin."""
@@ -262,11 +236,10 @@ class Life:
     def _says_ready(self) -> None:
         """What was asked for, or just polite: the program has booted in any case."""
         self._booted = True  # so that the next job needs no time to boot
-        if self.ready.is_set():
-            return
-        self.deadline = float("inf")
-        self._start_serving()
         self.boot.succeed()
+        if not self.ready.is_set():
+            self.deadline = float("inf")
+            self._start_serving()
 
     def _progress(self, reply: Reply) -> None:
         assert self.run is not None
@@ -319,7 +292,7 @@ class Life:
         if not self.ready.is_set():
             self._hear(child)
             if not self.ready.is_set():
-                self.end(Why.NOT_READY, f"{self.config.boot_timeout:g}")
+                self.end(Why.NOT_READY, format_duration(self.config.boot_timeout))
             return
         if run is None:
             self.end(
@@ -347,7 +320,7 @@ class Life:
     def retire(self, reason: str, why: Why = Why.RECYCLE) -> None:
         """Planned: it ends as soon as it has no job, that is now if it has none."""
         self._retires = Ending(why, reason)
-        if self.run is None and not self._rest:
+        if self.run is None and not self._outgoing.pending:
             self.end(why, reason)
 
     def stay(self) -> None:
@@ -378,7 +351,7 @@ class Life:
 
     def _free(self) -> None:
         """Ready for the next job, which may be there already; or between two jobs, and to be replaced."""
-        if self._dead or self._ending is not None or self._rest:
+        if self._dead or self._ending is not None or self._outgoing.pending:
             return
         if self._retires is None and self.jobs_done and self.limits is not NO_LIMITS:
             reason = self.past_limit(time.monotonic(), None)
@@ -398,7 +371,7 @@ class Life:
     def _finish(self, verdict: Verdict) -> None:
         run, self.run = self.run, None
         assert run is not None
-        if not self._rest:
+        if not self._outgoing.pending:
             self.deadline = float("inf")
         self.pool.finished(run, verdict)
 

@@ -88,9 +88,8 @@ class Rolling:
         boot = pool.add_spare(self._config)
         failure = await boot.failure()
         if failure is not None:
-            raise self._failed(
-                f"the restart was given up, and the old workers serve on: the first new one did not come up: {failure}"
-            )
+            others = "the old workers serve on" if pool.health.reason is None else "the pool stays degraded"
+            raise self._failed(f"the restart was given up, and {others}: the first new one did not come up: {failure}")
         pool.take_over(self._config, self._generation)
         while (turn := await self._next_turn()) is not None:
             await self._until_up(*turn)

@@ -56,10 +56,13 @@ class StderrLog:
 
     def since_mark(self) -> str | None:
         """The last lines since the job started; None if there are none."""
-        new = min(self._total - self._mark, len(self._tail))
+        new = self._total - self._mark
         if not new:
             return None
-        return bytes(self._tail[len(self._tail) - new :]).decode("utf-8", "replace").strip() or None
+        said = bytes(self._tail[-new:])
+        if new > len(said):  # it begins in the middle of a line
+            said = said[said.find(b"\n", 0, -1) + 1 :]
+        return said.decode("utf-8", "replace").strip() or None
 
     async def follow(self, child: Child) -> None:
         self._child = child

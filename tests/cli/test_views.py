@@ -115,7 +115,8 @@ def test_the_size_is_told_with_its_bounds_where_it_may_vary(
 
 
 @pytest.mark.parametrize(
-    ("state", "shown"), [("ready", "restarting"), ("degraded", "degraded"), ("stopping", "stopping")]
+    ("state", "shown"),
+    [("ready", "restarting"), ("starting", "restarting"), ("degraded", "degraded"), ("stopping", "stopping")],
 )
 def test_a_pool_that_is_being_restarted_says_so_unless_there_is_worse(
     daemon: ScriptedDaemon, stoker: Run, state: str, shown: str

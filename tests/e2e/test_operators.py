@@ -88,7 +88,7 @@ def test_a_degraded_pool_says_how_its_worker_ended_and_what_it_said_last(
     write(program, version=1, first=first)
     daemon = start({"p": {"command": [sys.executable, str(program)], "ready": True}})
     until(lambda: pool(daemon)["state"] == "degraded", "a degraded pool")
-    [logged] = [row["reason"] for row in daemon.log() if row["event"] == "pool_degraded"]
+    logged, *_ = [row["reason"] for row in daemon.log() if row["event"] == "pool_degraded"]
     told = [logged, stoker(daemon, "status")[1], stoker(daemon, "pools")[1], stoker(daemon, "pools", "p")[1]]
     assert all(how in text and words in text and str(program) in text for text in told), told
 
@@ -128,11 +128,12 @@ def test_a_restart_brings_the_new_program_in_and_one_that_does_not_start_changes
 
 def test_a_restart_goes_on_when_the_one_who_waits_for_it_is_interrupted(start: Start, program: Path) -> None:
     daemon = start({"p": {"command": [sys.executable, str(program)], "ready": True, "size": 2}})
+    assert versions(daemon) == {1}
     gate = program.with_name("gate")
     write(program, version=2, first=f"import time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)")
     with begin(daemon, "restart", "p") as process:
         until(lambda: pool(daemon)["restarting"], "the beginning of the restart")
-        assert "restarting" in stoker(daemon, "pools")[1]
+        assert "  restarting  " in stoker(daemon, "pools")[1]
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, "the restart of p goes on" in err) == (130, True)

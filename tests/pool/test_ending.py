@@ -2,8 +2,8 @@
 
 import os
 import select
-import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,10 @@ import trio
 from supervisor.core.blame import Why
 from supervisor.pool.cgroups import Cgroup, Cgroups
 from supervisor.pool.child import Child
-from supervisor.pool.ending import end_tree
-from supervisor.pool.launch import spawn
+from supervisor.pool.ending import LAST_LOOK
 from supervisor.pool.tree import members
 from tests.crash.house import until
+from tests.pool.trees import ended, starting
 
 LONG = 30.0  # seconds of grace that no test is meant to use up
 # Each begins when it is told to, so that it is in its cgroup before. This one's grandchild is nobody's child, has a
@@ -26,10 +26,9 @@ env -i setsid -f sleep 300 </dev/null >/dev/null 2>&1
 exec <&- >&- 2>&-
 while :; do sleep 300; done
 """
-# A program that takes its time to clean up, for which it needs the file `let`.
-CLEANS_UP = (
-    "trap 'until [ -e let ]; do sleep 0.01; done; touch cleaned; exit' TERM; touch up; while :; do sleep 0.01; done"
-)
+# A program that has a child clean up for it, for which that needs the file `let`; asked twice, it does not.
+CLEANS_UP = "trap 'trap - TERM; sh finish.sh; exit' TERM; touch up; while :; do sleep 0.01; done"
+FINISH = "touch finishing; until [ -e let ]; do sleep 0.01; done; touch cleaned"
 FORKS_ON = "read go; trap '' TERM; grow() { while :; do sleep 300 & sleep 0.001; done; }; grow & grow & wait"
 
 Start = Callable[[str], Child]
@@ -46,34 +45,12 @@ def cgroup(cgroup_folder: Path) -> Cgroup:
 
 @pytest.fixture(params=["with a cgroup", "without"])
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
-    """`start(script)`: a shell that goes on once it is where it belongs; ended with the test."""
-    children: list[Child] = []
+    """`start(script)`: a shell that goes on once it is where it belongs."""
     cgroup = request.getfixturevalue("cgroup") if request.param == "with a cgroup" else None
-
-    def start(script: str) -> Child:
-        child = spawn(["sh", "-c", script], cwd=tmp_path, env=dict(os.environ), mark=f"test/{os.urandom(4).hex()}")
-        children.append(child)
-        if cgroup is not None:
-            cgroup.attach(child.pid)
-            child.cgroup = cgroup
-        child.write(b"go\n")
-        return child
-
-    yield start
-    for child in children:
-        child.signal(signal.SIGKILL)
-        child.reap()
-
-
-async def ended(child: Child, why: Why, kill_grace: float, meanwhile: Callable[[], None] = lambda: None) -> float:
-    """Seconds that it took."""
-    began = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(child.watch)
-        nursery.start_soon(end_tree, child, why, kill_grace)
-        await trio.testing.wait_all_tasks_blocked()
-        meanwhile()
-    return trio.current_time() - began
+    (tmp_path / "cleans_up.sh").write_text(CLEANS_UP)
+    (tmp_path / "finish.sh").write_text(FINISH)
+    with starting(tmp_path) as start:
+        yield lambda script: start(["sh", "-c", script], cgroup)
 
 
 @pytest.mark.parametrize("start", ["with a cgroup"], indirect=True)
@@ -81,8 +58,13 @@ async def test_what_hides_from_everything_else_is_gone_half_a_second_after_the_g
     start: Start, cgroup: Cgroup
 ) -> None:
     child = start(HIDES)
-    until(lambda: len(cgroup.pids()) == 3, "the grandchild, and what the shell sleeps by")
-    [hidden] = set(cgroup.pids()) - {child.pid} - {one.pid for one in members(child.pid, child.mark)}
+
+    def out_of_sight() -> list[int]:
+        seen = {child.pid, *(one.pid for one in members(child.pid, child.mark))}
+        return [pid for pid in cgroup.pids() if pid not in seen]
+
+    until(lambda: len(cgroup.pids()) == 3 and len(out_of_sight()) == 1, "the grandchild, and what the shell sleeps by")
+    [hidden] = out_of_sight()
     dead = select.poll()
     dead.register(hold := os.pidfd_open(hidden), select.POLLIN)
     took = await ended(child, Why.CANCEL, 0.3)
@@ -92,24 +74,32 @@ async def test_what_hides_from_everything_else_is_gone_half_a_second_after_the_g
     assert not cgroup.populated()
 
 
+async def let_it_finish(folder: Path) -> None:
+    """After some looks at what is left, so that a wrong word to what cleans up would be its end."""
+    while not (folder / "finishing").exists():  # noqa: ASYNC110
+        await trio.sleep(0.005)
+    await trio.sleep(2 * LAST_LOOK)
+    (folder / "let").touch()
+
+
 async def test_the_grace_is_the_programs_too_when_its_wrapper_dies_at_once(start: Start, tmp_path: Path) -> None:
-    child = start(f'read go; sh -c "{CLEANS_UP}"; true')
+    child = start("read go; sh cleans_up.sh; true")
     until((tmp_path / "up").exists, "the program")
-    took = await ended(child, Why.CANCEL, LONG, (tmp_path / "let").touch)
+    took = await ended(child, Why.CANCEL, LONG, partial(let_it_finish, tmp_path))
     assert (tmp_path / "cleaned").exists()
     assert took < LONG / 2
 
 
 async def test_a_helper_with_a_group_of_its_own_is_asked_when_the_leader_has_gone(start: Start, tmp_path: Path) -> None:
-    child = start(f'read go; setsid sh -c "{CLEANS_UP}"; true')
+    child = start("read go; setsid sh cleans_up.sh; true")
     until((tmp_path / "up").exists, "the helper")
-    took = await ended(child, Why.CANCEL, LONG, (tmp_path / "let").touch)
+    took = await ended(child, Why.CANCEL, LONG, partial(let_it_finish, tmp_path))
     assert (tmp_path / "cleaned").exists()
     assert took < LONG / 2
 
 
 async def test_what_does_not_go_when_asked_is_killed_after_the_grace(start: Start, tmp_path: Path) -> None:
-    child = start(f'read go; setsid sh -c "{CLEANS_UP}"; true')
+    child = start("read go; setsid sh cleans_up.sh; true")
     until((tmp_path / "up").exists, "the helper")
     took = await ended(child, Why.CANCEL, 0.2)
     assert not (tmp_path / "cleaned").exists()
@@ -117,7 +107,7 @@ async def test_what_does_not_go_when_asked_is_killed_after_the_grace(start: Star
 
 
 async def test_a_crash_gives_what_is_left_no_grace(start: Start, tmp_path: Path) -> None:
-    child = start(f'read go; setsid sh -c "{CLEANS_UP}" & until [ -e up ]; do sleep 0.01; done; kill -SEGV $$')
+    child = start("read go; setsid sh cleans_up.sh & until [ -e up ]; do sleep 0.01; done; kill -SEGV $$")
     took = await ended(child, Why.EXITED, LONG)
     assert not (tmp_path / "cleaned").exists()
     assert took < LONG / 2

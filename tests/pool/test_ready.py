@@ -52,7 +52,7 @@ async def test_a_worker_that_is_never_ready_degrades_its_pool_and_costs_no_job(t
         [job_id] = await daemon.submit(1)
         pool = daemon.service.pools("p")[0]
         assert pool.state == "degraded"
-        assert "not ready within boot_timeout = 0.3 s" in pool.reason
+        assert "not ready within boot_timeout = 300ms" in pool.reason
         assert "loading" in pool.reason
         job = await daemon.service.get(job_id)
         assert (job.state, job.charged, job.attempt) == (State.PENDING, 0, 0)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The first process in a box's namespaces: makes its root and becomes its systemd.
-#   box.sh FOLDER BIND...     FOLDER has `units` and gets `pid`; each BIND is shown read-only
+#   box.sh FOLDER BIND...     FOLDER has `units` and gets `pid`; each BIND is shown as well
 set -eu
 folder=$1
 shift
@@ -51,9 +51,10 @@ mount -o remount,bind,ro "$root/sys"
 mkdir -p "$root/run/systemd/journald.conf.d" "$root/run/empty"
 printf '[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\n' >"$root/run/systemd/journald.conf.d/box.conf"
 for place; do
-  mkdir -p "$root$place"
-  mount --bind "$place" "$root$place"
-  mount -o remount,bind,ro "$root$place"
+  number=$((${number:-0} + 1))
+  mkdir -p "$root$place" "$folder/layers/upper$number" "$folder/layers/work$number"
+  layers="lowerdir=$place,upperdir=$folder/layers/upper$number,workdir=$folder/layers/work$number"
+  mount -t overlay -o "$layers" box "$root$place"
 done
 
 cd "$root"

@@ -15,11 +15,13 @@ from supervisor.core.blame import Why
 from supervisor.pool.cgroups import Cgroup, Cgroups
 from supervisor.pool.child import Child
 from supervisor.pool.ending import end_tree
-from supervisor.pool.launch import spawn
 from tests.crash.house import until
+from tests.e2e.conftest import Start as StartDaemon
+from tests.e2e.conftest import start as start_daemon
 from tests.pool.conftest import cgroup_folder
+from tests.pool.trees import starting
 
-__all__ = ["cgroup_folder"]
+__all__ = ["cgroup_folder", "start_daemon"]
 
 MIB = 1024 * 1024
 LIMIT = 48 * MIB
@@ -45,6 +47,12 @@ with open(sys.argv[1], "rb", buffering=0) as file:
     print("read", flush=True)
     sys.stdin.read()  # the cache of a file from outside is dropped when it is closed
 """
+JOBS = """
+import json, sys
+for line in sys.stdin:
+    taken = [b"x" * 1048576 for _ in range(json.loads(line)["payload"])]
+    print('{"status":"ok"}', flush=True)
+"""
 
 Start = Callable[..., Child]
 
@@ -59,21 +67,9 @@ def cgroups(cgroup_folder: Path) -> Cgroups:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    children: list[Child] = []
-
-    def start(cgroup: Cgroup, program: str, *args: str) -> Child:
-        argv = [sys.executable, "-S", "-E", "-c", program, *args]
-        child = spawn(argv, cwd=tmp_path, env=dict(os.environ), mark=f"test/{len(children)}")
-        children.append(child)
-        cgroup.attach(child.pid)
-        child.cgroup = cgroup
-        child.write(b"go\n")
-        return child
-
-    yield start
-    for child in children:
-        child.signal(signal.SIGKILL)
-        child.reap()
+    """`start(cgroup, program, *args)`: a program in Python that waits for a line first."""
+    with starting(tmp_path) as start:
+        yield lambda cgroup, program, *args: start([sys.executable, "-S", "-E", "-c", program, *args], cgroup)
 
 
 def made(cgroups: Cgroups, memory_limit: int | None = LIMIT) -> Cgroup:
@@ -88,23 +84,25 @@ def said(child: Child) -> str:
     return os.read(child.replies, 100).decode()
 
 
+@pytest.mark.parametrize("whose", ["its own limit", "one above"])
 @pytest.mark.parametrize("program", [EATS, CHILD_EATS])
-async def test_a_tree_over_its_limit_is_killed_as_one_and_the_figures_tell(
-    cgroups: Cgroups, start: Start, program: str
+async def test_a_tree_over_a_limit_is_killed_as_one_and_the_figures_tell(
+    cgroups: Cgroups, start: Start, program: str, whose: str
 ) -> None:
-    cgroup = made(cgroups)
+    cgroup = made(cgroups, LIMIT if whose == "its own limit" else None)
+    if whose == "one above":
+        (cgroups.folder / "memory.max").write_text(str(LIMIT))
     assert cgroup.oom_kills() == 0
     child = start(cgroup, program, "200")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(child.watch)
-        await child.dead.wait()
-        await end_tree(child, Why.EXITED, 5.0)
+    await end_tree(child, Why.EXITED, 5.0)
     assert child.reap() == -signal.SIGKILL
     assert not cgroup.populated()
     assert cgroup.oom_kills() >= 1
     peak = cgroup.peak()
     assert peak is not None
-    assert 0.9 * LIMIT < peak <= LIMIT
+    assert peak == pytest.approx(LIMIT, rel=0.1)
     cgroup.remove()
     assert not cgroup.folder.exists()
 
@@ -157,3 +155,20 @@ def test_a_folder_with_processes_of_its_own_cannot_limit_memory_but_kills(cgroup
         cgroup.kill()
         assert squatter.wait(10) == -signal.SIGKILL
     until(lambda: not cgroup.populated(), "the kernel to notice")
+
+
+def test_a_job_over_the_limit_fails_as_oom_with_the_figures_and_the_others_go_on(
+    cgroup_folder: Path, start_daemon: StartDaemon
+) -> None:
+    program = [sys.executable, "-S", "-E", "-c", JOBS]
+    pools = {"eats": {"command": program, "memory_limit": "48MiB"}, "other": {"command": program}}
+    daemon = start_daemon(pools, {"eats": {"max_attempts": 1}}, cgroup=str(cgroup_folder))
+    with daemon.client() as client:
+        other = client.wait(client.submit("other", 100)["id"])
+        job = client.wait(client.submit("eats", 100)["id"])
+        again = client.wait(client.submit("eats", 5)["id"])
+    assert (other["state"], job["state"], again["state"]) == ("done", "failed", "done")
+    assert job["error"]["cause"] == "oom"
+    assert "memory_limit of 48MiB" in job["error"]["message"]
+    living = [folder.name.rpartition(".")[0].partition("-")[2] for folder in cgroup_folder.glob("worker-*")]
+    assert sorted(name.partition("-")[2] for name in living) == ["eats.0", "other.0"]

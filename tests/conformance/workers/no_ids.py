@@ -1,0 +1,6 @@
+"""Never sends an id, which is allowed."""
+
+from _wire import line, requests, say
+
+for _ in requests():
+    say(line(status="ok"))

@@ -1,0 +1,31 @@
+"""Workers with a cgroup each, in a folder that was made for stoker."""
+
+from pathlib import Path
+
+from tests.crash.house import until
+from tests.e2e.conftest import Start
+from tests.pool.conftest import cgroup_folder
+
+__all__ = ["cgroup_folder"]
+
+# At its first job: a grandchild that is nobody's child, has a session of its own and an empty environment.
+HIDES = "read job; env -i setsid -f sleep 300 </dev/null >/dev/null 2>&1; while :; do sleep 300; done"
+
+
+def living(folder: Path) -> list[int]:
+    return [int(pid) for procs in folder.glob("worker-*/cgroup.procs") for pid in procs.read_text().split()]
+
+
+def test_what_a_killed_daemon_left_in_a_cgroup_is_ended_by_the_next(cgroup_folder: Path, start: Start) -> None:
+    daemon = start({"p": {"command": ["sh", "-c", HIDES]}}, cgroup=str(cgroup_folder), drain_timeout="0.1s")
+    with daemon.client() as client:
+        client.submit("p", None)
+    until(lambda: len(living(cgroup_folder)) == 3, "the grandchild, and what the worker sleeps by")
+    daemon.kill()
+    until(lambda: len(living(cgroup_folder)) == 2, "the death of the worker, which dies with the daemon")
+    left = living(cgroup_folder)
+    daemon.start()
+    assert [row["processes_ended"] for row in daemon.log() if row["event"] == "starting"] == [0, 2]
+    assert set(left).isdisjoint(living(cgroup_folder))
+    until(lambda: living(cgroup_folder), "the next worker")
+    assert len(list(cgroup_folder.glob("worker-*"))) == 1
