@@ -158,8 +158,8 @@ def test_it_reads_a_payload_of_a_megabyte(start: Start, language: Language, tmp_
         payload, expected = count_jobs(tmp_path)[0]
         payload = {**payload, "more": text}
     assert len(msgspec.json.encode(payload)) > 1_000_000
-    for number in range(2):
-        assert result(worker.ask(JOB % number, payload)) == expected
+    assert result(worker.ask(JOB % 0, payload)) == expected
+    assert worker.finish() == 0
 
 
 def test_a_failure_that_may_pass_can_be_repeated(start: Start, tmp_path: Path) -> None:
