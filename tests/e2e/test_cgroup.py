@@ -27,4 +27,5 @@ def test_what_a_killed_daemon_left_in_a_cgroup_is_ended_by_the_next(cgroup_folde
     daemon.start()
     assert [row["processes_ended"] for row in daemon.log() if row["event"] == "starting"] == [0, 2]
     assert set(left).isdisjoint(living(cgroup_folder))
+    until(lambda: living(cgroup_folder), "the next worker")
     assert len(list(cgroup_folder.glob("worker-*"))) == 1

@@ -1,8 +1,9 @@
 """Tiny worker programs, well-behaved and not: one for each thing that can go wrong with a worker.
 
 Each says in its docstring which one it provokes and what its payload or its arguments ask for. A payload of null asks
-for good behaviour: all but those that never can (never_reads, boots_badly) answer it, so that a test sees the slot
-work before and after.
+for good behaviour: all but those that never can (never_reads, never_ready, boots_badly) answer it, so that a test sees
+the slot work before and after. All but the fast ones (echo, answers_once_and_exits.sh) take two arguments more: `--fd`,
+for pools with `channel = "fd"`, and `--ready`, for those with `ready = true`.
 """
 
 import os

@@ -1,4 +1,8 @@
-"""What the programs of this folder share: read a request, write a reply, wait until told."""
+"""What the programs of this folder share: read a request, write a reply, wait until told.
+
+Two arguments work with each program that uses this: `--fd` speaks on descriptors 3 and 4, for `channel = "fd"`, and
+`--ready` says so before the first request is read, for `ready = true`. The program sees neither in `sys.argv`.
+"""
 
 import json
 import os
@@ -12,10 +16,30 @@ Request = dict[str, Any]
 FORGOTTEN_AFTER_SECS = 300
 
 
+def _flag(name: str) -> bool:
+    given = name in sys.argv
+    if given:
+        sys.argv.remove(name)
+    return given
+
+
+_fd = _flag("--fd")
+_ready = _flag("--ready")
+REQUESTS, REPLIES = (3, 4) if _fd else (0, 1)
+_requests = os.fdopen(REQUESTS, "rb", closefd=False) if _fd else sys.stdin.buffer
+_replies = os.fdopen(REPLIES, "wb", closefd=False) if _fd else sys.stdout.buffer
+
+
 def requests() -> Iterator[Request]:
-    """Each request, until stdin ends."""
-    for line in sys.stdin.buffer:
+    """Each request, until there are no more."""
+    if _ready:
+        ready()
+    for line in _requests:
         yield json.loads(line)
+
+
+def ready() -> None:
+    say(line(status="ready"))
 
 
 def asked(request: Request) -> dict[str, Any]:
@@ -25,9 +49,9 @@ def asked(request: Request) -> dict[str, Any]:
 
 
 def say(raw: bytes) -> None:
-    """These very bytes on stdout, at once."""
-    sys.stdout.buffer.write(raw)
-    sys.stdout.buffer.flush()
+    """These very bytes where replies go, at once."""
+    _replies.write(raw)
+    _replies.flush()
 
 
 def line(**members: Any) -> bytes:

@@ -1,11 +1,14 @@
-"""EOF mid-job: closes stdout instead of answering and lives on. A null payload is answered."""
+"""EOF mid-job: closes stdout (with `--fd`: descriptor 4) instead of answering and lives on.
+
+A null payload is answered.
+"""
 
 import os
 
-from _wire import hang, ok, requests
+from _wire import REPLIES, hang, ok, requests
 
 for request in requests():
     if request["payload"] is not None:
-        os.close(1)
+        os.close(REPLIES)
         hang()
     ok(request)

@@ -2,13 +2,13 @@
 
 import os
 
-from _wire import asked, ok, requests, wait
+from _wire import REPLIES, asked, ok, requests, wait
 
 for request in requests():
     wanted = asked(request)
     if "code" in wanted:
         if wanted.get("close_first"):
-            os.close(1)
+            os.close(REPLIES)
         wait(wanted)
         os._exit(wanted["code"])
     ok(request)

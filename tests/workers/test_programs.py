@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,21 +10,32 @@ import pytest
 from protocol.worker import Garbage, decode_reply
 from tests.examples.conversation import Conversation, result
 from tests.workers import HERE, Gate, command, marks, wrapped
+from tests.workers._asking import JOB, answers, says_ready, spoken_to
 
-JOB = "0199f3c2-5b7e-7c31-9a04-6e0d5c8b1f20"
-NEVER_ANSWER = {"never_reads", "boots_badly"}
+NEVER_ANSWER = {"never_reads", "never_ready", "boots_badly"}
+READY_BY_THEMSELVES = {"ready_twice"}
+WITHOUT_FD = {"echo", "answers_once_and_exits"}  # the fast ones: they share nothing
 PROGRAMS = sorted(path.name for path in HERE.glob("*.*") if not path.name.startswith(("_", "test_")))
 
 
-def spoken_to(name: str, folder: Path) -> Conversation:
-    arguments = {"slow_boot.py": ["0"]}.get(name, [])
-    return Conversation(command(name, *arguments), env={"STOKER_TEST_FILE": str(folder / "marks")})
+ANSWERING = [name for name in PROGRAMS if Path(name).stem not in NEVER_ANSWER]
 
 
-@pytest.mark.parametrize("name", [name for name in PROGRAMS if Path(name).stem not in NEVER_ANSWER])
+@pytest.mark.parametrize("name", ANSWERING)
 def test_a_null_payload_is_answered(name: str, tmp_path: Path) -> None:
     with spoken_to(name, tmp_path) as worker:
-        assert worker.ask(JOB, None).status == "ok"
+        if Path(name).stem in READY_BY_THEMSELVES:
+            assert says_ready(worker)
+            assert says_ready(worker)
+        assert answers(worker)
+
+
+@pytest.mark.parametrize("name", [name for name in ANSWERING if Path(name).stem not in WITHOUT_FD])
+def test_each_speaks_on_descriptors_3_and_4_and_says_ready_when_it_is_told_to(name: str, tmp_path: Path) -> None:
+    with spoken_to(name, tmp_path, "--fd", "--ready") as worker:
+        for _ in range(1 + 2 * (Path(name).stem in READY_BY_THEMSELVES)):
+            assert says_ready(worker)
+        assert answers(worker)
 
 
 @pytest.mark.parametrize("payload", [None, 7, "é\u2028🔥", [1, {"a": None}], {"x": 1.5}])
@@ -126,3 +138,59 @@ def test_boots_badly_until_its_file_exists(tmp_path: Path, capfd: pytest.Capture
     cure.touch()
     with Conversation(command("boots_badly", str(cure))) as worker:
         assert worker.ask(JOB, None).status == "ok"
+
+
+@pytest.mark.parametrize("program", ["never_reads", "never_ready"])
+def test_what_never_speaks_says_nothing_and_lives(program: str) -> None:
+    with Conversation(command(program)) as worker:
+        worker.send(JOB, None)
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker._process.wait(0.3)
+
+
+def test_a_stray_print_goes_to_stdout_and_with_fd_not_where_replies_go(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with spoken_to("stray_print.py", tmp_path) as worker:
+        worker.send(JOB, {"print": "Loading model…"})
+        assert worker.line().decode() == "Loading model…"
+        assert worker.receive().status == "ok"
+    with spoken_to("stray_print.py", tmp_path, "--fd", "--at-boot") as worker:
+        assert worker.ask(JOB, {"print": "x" * 99, "bytes": 1_000_000}).status == "ok"
+    printed = capfd.readouterr().err.splitlines()
+    assert printed[0] == "loading the model"
+    assert printed[1:] == ["x" * 99] * 10_000
+
+
+def test_by_file_boots_as_its_file_says(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    release = tmp_path / "release"
+    argv = command("by_file", str(release))
+    with Conversation(argv) as worker:
+        assert result(worker.ask(JOB, None))["name"] is None
+    release.write_text('{"exit": 3, "stderr": "no database"}')
+    with Conversation(argv) as worker:
+        assert worker.exit_code() == 3
+    assert capfd.readouterr().err == "no database"
+    release.write_text('{"ready": true, "name": "two"}')
+    with Conversation(argv, env={"STOKER_SLOT": "5"}) as worker:
+        assert says_ready(worker)
+        release.write_text('{"exit": 3}')
+        worker.ask(JOB, None)
+        found = result(worker.ask(JOB, None))
+    assert (found["name"], found["slot"], found["jobs"]) == ("two", "5", 2)
+
+
+def test_floods_of_replies_are_progress_and_end_in_the_reply() -> None:
+    with Conversation(command("flood_stdout")) as worker:
+        assert worker.ask(JOB, {"bytes": 1_000_000}).status == "ok"
+        worker.send(JOB, {"bytes": 1_000, "line": "{}"})
+        with pytest.raises(Garbage):
+            worker.receive()
+
+
+def test_binary_on_stderr_is_what_was_asked_for(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    with Conversation(command("binary_stderr")) as worker:
+        worker.ask(JOB, {"hex": "00ff0d0a1b5b316d"})
+        assert capfdbinary.readouterr().err == bytes.fromhex("00ff0d0a1b5b316d")
+        worker.ask(JOB, {})
+        assert set(capfdbinary.readouterr().err) == set(range(256))

@@ -1,0 +1,37 @@
+"""Whatever workers do, at random and all at once: every job ends as its script says, and nothing is left behind."""
+
+import math
+
+import pytest
+
+from tests.chaos.conftest import Run
+from tests.chaos.model import ANSWERS, CAUSES
+from tests.chaos.report import ratio
+from tests.chaos.run import Result
+
+MAY_GROW = 32_000_000  # bytes of the daemon from the end of the first slice to that of the last
+
+
+def check(result: Result) -> None:
+    assert not result.tally.troubles, "\n".join(result.tally.troubles)
+    assert not result.left, "\n".join(result.left)
+    assert {pool["state"] for pool in result.pools.values()} == {"ready"}
+    assert result.pools["healthy"]["crashes"] == 0
+
+
+def test_every_job_ends_as_its_script_says_and_nothing_is_left(run: Run) -> None:
+    result = run(seed=1, seconds=7, slice=7, calm=0)
+    check(result)
+    assert len(result.tally.endings) > 200
+
+
+@pytest.mark.long
+def test_a_minute_and_a_half_of_chaos(run: Run) -> None:
+    result = run(seed=2, seconds=72, slice=12, calm=8)
+    check(result)
+    assert {name.split(",")[0].replace(" ", "_") for name in result.tally.behaviours} >= ANSWERS | {*CAUSES} - {"stray"}
+    assert result.tally.cancels["in time"] > 10
+    assert result.memory[-1] - result.memory[0] < MAY_GROW
+    # The goal is 2. Six pairs of slices on a machine with other things to do may be off by half.
+    assert not math.isnan(ratio(result))
+    assert ratio(result) < 3
