@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from indexing import LIBRARY, library_files, name_of, one_process_each, spread, through_stoker
+from indexing import LIBRARY, configuration, library_files, name_of, one_process_each, spread, through_stoker
 from local_daemon import DaemonFailed, LocalDaemon
 from page import Speed, make_console, show
 from rich.console import Console
@@ -74,7 +74,7 @@ def positive(text: str) -> int:
 
 
 def run(console: Console, folder: Path, paths: Sequence[Path], workers: int, sample: int) -> None:
-    with LocalDaemon(folder, workers=workers) as daemon, Client(daemon.socket) as client:
+    with LocalDaemon(folder, configuration(workers)) as daemon, Client(daemon.socket) as client:
         with progress_bar(console) as progress:
             bar = progress.add_task("indexing", total=len(paths))
             jobs, seconds = through_stoker(client, paths, lambda done: progress.advance(bar, done))

@@ -2,22 +2,31 @@
 
 import json
 import subprocess
+import sys
 import sysconfig
 import time
+import tomllib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from local_daemon import worker_argv
-
 from protocol.client import Client
 
+HERE = Path(__file__).resolve().parent
+WORKER = [sys.executable, str(HERE / "index_worker.py")]  # run by this very Python
 QUEUE = "index"
 SUBMIT_AT_ONCE = 5000  # jobs in one submit_many; the daemon takes 10,000 unless told otherwise
 WAIT_AT_ONCE = 16  # jobs in one wait: often enough for the progress bar, seldom enough not to be felt
 
 LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
+
+
+def configuration(workers: int) -> dict[str, Any]:
+    """stoker.toml, with so many workers, run by this Python."""
+    config = tomllib.loads((HERE / "stoker.toml").read_text(encoding="utf-8"))
+    config["pools"]["index"] |= {"size": workers, "command": WORKER}
+    return config
 
 
 def library_files() -> list[Path]:
@@ -63,11 +72,10 @@ def through_stoker(
 
 def one_process_each(paths: Sequence[Path], at_once: int) -> tuple[list[dict[str, Any]], float]:
     """The same worker started anew for each path, `at_once` at a time: (its replies, seconds)."""
-    argv = worker_argv()
 
     def run(path: Path) -> dict[str, Any]:
         request = json.dumps({"id": str(path), "payload": {"path": str(path)}}) + "\n"
-        done = subprocess.run(argv, input=request, capture_output=True, text=True, check=True)
+        done = subprocess.run(WORKER, input=request, capture_output=True, text=True, check=True)
         reply: dict[str, Any] = json.loads(done.stdout)
         return reply
 

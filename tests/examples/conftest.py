@@ -4,12 +4,13 @@ their own short names, for as long as the tests need them."""
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from tests.examples.languages import Workshop
-from tests.examples.places import DEMO
+from tests.examples.places import DEMO, DETECTION
 
 Import = Callable[[str], ModuleType]
 
@@ -17,11 +18,21 @@ Import = Callable[[str], ModuleType]
 @pytest.fixture
 def demo_module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Import]:
     """Gives a module of examples/stdlib-index by its name."""
+    yield from modules_of(DEMO, monkeypatch)
+
+
+@pytest.fixture
+def detection_module(monkeypatch: pytest.MonkeyPatch) -> Iterator[Import]:
+    """Gives a module of examples/language-detection by its name."""
+    yield from modules_of(DETECTION, monkeypatch)
+
+
+def modules_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Import]:
     before = set(sys.modules)
-    monkeypatch.syspath_prepend(DEMO)
+    monkeypatch.syspath_prepend(folder)
     yield importlib.import_module
     for name in set(sys.modules) - before:
-        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(DEMO)):
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
 
 

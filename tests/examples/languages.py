@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tomllib
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,11 +52,23 @@ class Language:
         assert isinstance(command, list)
         return command
 
-    def start(self, folder: Path, **env: str) -> Conversation:
-        """The worker as a pool starts it; `folder` is where it is, built if need be."""
+    def env(self) -> dict[str, str]:
         own = self.pool().get("env", {})
         assert isinstance(own, dict)
-        return Conversation(self.command(), env={**own, **env}, cwd=folder)
+        return own
+
+    def start(self, folder: Path, **env: str) -> Conversation:
+        """The worker as a pool starts it; `folder` is where it is, built if need be."""
+        return Conversation(self.command(), env={**self.env(), **env}, cwd=folder)
+
+    @cache  # noqa: B019  there are as many as there are languages
+    def missing(self) -> str | None:
+        """Why it cannot run here; None when it can."""
+        try:
+            found = subprocess.run(self.probe, capture_output=True, check=False).returncode == 0
+        except FileNotFoundError:
+            found = False
+        return None if found else f"{self.name} needs the packages {self.needs}, which are not all installed"
 
 
 TCL = "if {[catch {package require tdom}]} {exit 1}"
@@ -80,17 +93,6 @@ LANGUAGES = (
 )
 
 
-def require(language: Language) -> None:
-    """Skips the test that calls it where the language is not installed."""
-    missing = f"one of the packages {language.needs} is not installed, which {language.name} needs"
-    try:
-        found = subprocess.run(language.probe, capture_output=True, check=False)
-    except FileNotFoundError:
-        pytest.skip(missing)
-    if found.returncode != 0:
-        pytest.skip(missing)
-
-
 class Workshop:
     """Where the workers are that can be started: their own folders, or copies in `room` of those to be built.
 
@@ -104,7 +106,8 @@ class Workshop:
     def folder(self, language: Language) -> Path:
         """Skips where the language is not installed."""
         if language.name not in self._ready:
-            require(language)
+            if why := language.missing():
+                pytest.skip(why)
             self._ready[language.name] = self._build(language) if language.built else language.source
         return self._ready[language.name]
 

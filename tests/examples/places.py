@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+TOP = Path(__file__).resolve().parents[2]
+EXAMPLES = TOP / "examples"
 WORKERS = EXAMPLES / "workers"
 DEMO = EXAMPLES / "stdlib-index"
+DETECTION = EXAMPLES / "language-detection"
