@@ -101,14 +101,15 @@ def show_costs(boot: float, jobs: int, warm: float, cold_jobs: int, cold: float,
         ),
         (
             f"{alone:.2f} s",
-            f"a text, cold: {cold_jobs} processes in {cold:.1f} s, each with what it needs alone{at_once}",
+            f"a text, cold: {cold_jobs} processes in {cold:.1f} s, each with the models it needs{at_once}",
         ),
     )
     print()
     for figure, meaning in rows:
         print(f"{figure:>10}  {meaning}")
-    earned = ceil(boot / (alone - each))
-    print(f"\nWarm is {alone / each:,.0f} times as fast, and the boot is earned back after {earned} texts.")
+    earned = max(1, ceil(boot / (alone - each)))
+    after = "the first text" if earned == 1 else f"{earned} texts"
+    print(f"\nWarm is {alone / each:,.0f} times as fast, and the boot is earned back by {after}.")
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ def test_a_language_that_does_not_exist_ends_its_boot() -> None:
 
 
 @needs_lingua
+@pytest.mark.long
 def test_it_passes_check_worker() -> None:
     conforms(WORKER, cwd=DETECTION, env=TWO, payloads=[{"text": GREEK[0]}], options=["--ready"])
 
