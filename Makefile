@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check lint types imports format bench fuzz nightly clean
+.PHONY: help demo test test-long check lint types imports format bench fuzz chaos nightly clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -45,6 +45,9 @@ bench: $(STAMP) ## measure speed, beside the bare pipe and spawn-per-job of the 
 
 fuzz: $(STAMP) ## the two line protocols against arbitrary bytes, for longer than the tests do
 	@HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/fuzz -q
+
+chaos: $(STAMP) ## workers that do everything wrong at random, ten minutes or 200,000 jobs (ARGS=--help)
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 nightly: $(STAMP) ## the store's state machine against its model, for tens of thousands of steps
 	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/store/test_state_machine.py tests/core -q

@@ -1,4 +1,5 @@
-"""What all tests share: how long Hypothesis looks for trouble, by $HYPOTHESIS_PROFILE, and that CI skips nothing."""
+"""What all tests share: how long Hypothesis looks for trouble, by $HYPOTHESIS_PROFILE, that CI skips nothing, and the
+table of what goes wrong."""
 
 import os
 from collections.abc import Generator
@@ -7,11 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import table
+
 # The same examples every time: `make test` finds what it found yesterday, or something is broken.
 settings.register_profile("quick", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fuzz", max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("nightly", max_examples=2_000, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    table.register(config)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 TESTS = Path(__file__).parent
+FEW = 12  # rows that have not run are named
 
 # By what the protocol's table calls it: a part of the first cell of its line in protocol/README.md, where it has one.
 WRONG: dict[str, str | None] = {
@@ -122,7 +123,8 @@ class Table:
                     program = claim.program or "(in the test)"
                     terminalreporter.write_line(f"{row:<21}{program:<28}{_short(claim.test)}")
         if left := [row for row in ROWS if not any(claim.row == row for claim in self._outcomes)]:
-            terminalreporter.write_line(f"not run: {', '.join(left)}")
+            few = len(left) <= FEW
+            terminalreporter.write_line(f"not run: {', '.join(left) if few else f'{len(left)} other rows'}")
 
     def _outcome(self, claim: Claim) -> str | None:
         found = self._outcomes.get(claim, set())
@@ -148,6 +150,7 @@ def _short(test: str) -> str:
     return f"{file.removesuffix('.py').replace('test_', '')}: {name.removeprefix('test_').replace('_', ' ')}"
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def register(config: pytest.Config) -> None:
+    """Call it from a conftest's pytest_configure."""
     config.addinivalue_line("markers", "provokes(*rows, program): rows of tests/table.py that this test provokes")
     config.pluginmanager.register(Table(), "stoker-table")

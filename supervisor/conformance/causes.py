@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from supervisor.conformance.languages import Language, Topic
 
+STDIO = ("stdin", "stdout")
+
 
 class Cause(NamedTuple):
     """`topic`: what the language has a word on."""
@@ -14,7 +16,7 @@ class Cause(NamedTuple):
 
 LIMITED = Cause("the line is read into a buffer of fixed size, and the rest taken for another request", "lines")
 A_READ = Cause("what one read gives is taken for a whole line: a line ends at its line feed", "lines")
-NO_START = Cause("it does not come up: the end of its stderr says why")
+NO_START = Cause("it does not come up, or thinks that it is done: the end of its stderr may say why")
 STRICT = Cause("the request is decoded into a type that allows no other members: ignore those")
 
 # By kind of fault, or, where a trial knows more, by trial and kind.
@@ -162,17 +164,34 @@ _WANTS = {
 }
 
 
-def wanted(trial: str, kind: str, wants: str) -> str:
+# In a pool with channel = "fd", where these are other things than over stdin and stdout.
+NOT_BY_FD = Cause("requests come on file descriptor 3 and replies go to 4, while the usual two are empty and a log")
+_BY_FD = {
+    "garbage": Cause("something else than replies is written to file descriptor 4: it is for nothing else"),
+    **{f"start/{kind}": NOT_BY_FD for kind in ("exited", "unread", "silent", "timeout", "deaf", "closed")},
+}
+
+
+def wanted(trial: str, kind: str, wants: str, pipes: tuple[str, str] = STDIO) -> str:
     """What the protocol asks for; `wants` is what it asks in this trial."""
     own = trial not in GENERAL and f"{trial}/{kind}" in _CAUSES
-    return wants if own else _WANTS.get(kind, wants)
+    return _by(pipes, wants if own else _WANTS.get(kind, wants))
 
 
-def usual_cause(trial: str, kind: str, language: Language | None) -> str | None:
-    """In a sentence, without a full stop; None where there is no usual one."""
-    found = _CAUSES.get(f"{trial}/{kind}") or _CAUSES.get(kind)
+def usual_cause(trial: str, kind: str, language: Language | None, pipes: tuple[str, str] = STDIO) -> str | None:
+    """In a sentence, without a full stop; None where there is no usual one. `pipes`: what the program reads and
+    writes."""
+    tables = (_CAUSES,) if pipes == STDIO else (_BY_FD, _CAUSES)
+    keys = (f"{trial}/{kind}", kind)
+    found = next((table[key] for table in tables for key in keys if key in table), None)
     if found is None:
         return None
+    cause = _by(pipes, found.text)
     if language is None or found.topic is None or found.topic not in language.fixes:
-        return found.text
-    return f"{found.text}; in {language.name}: {language.fixes[found.topic]}"
+        return cause
+    return f"{cause}; in {language.name}: {language.fixes[found.topic]}"
+
+
+def _by(pipes: tuple[str, str], text: str) -> str:
+    """In terms of the pipes that there are."""
+    return text if pipes == STDIO else text.replace("stdin", pipes[0]).replace("stdout", pipes[1])

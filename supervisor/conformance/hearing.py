@@ -9,12 +9,11 @@ from supervisor.conformance.findings import Fault
 from supervisor.conformance.settings import Settings
 from supervisor.conformance.wire import Wire
 from supervisor.core.blame import Why
-from supervisor.pool.conversation import Broken, Conversation
+from supervisor.pool.conversation import HINTS, Broken, Conversation
 
 CLOSED_GRACE = 0.2  # seconds for a child that closed its pipes to exit, so that its exit code is told
 STEP = 0.05  # seconds
 SHOWN = 1000  # bytes that are kept of half a line
-ADVICE = "; stdout is for replies"  # which the report gives in a place of its own
 
 
 class Hearing:
@@ -25,14 +24,14 @@ class Hearing:
         self.said_ready: float | None = None
         self.retires = False
         self.answered = 0
-        by_fd = settings.channel == "fd"
-        self.stdin, self.stdout = ("descriptor 3", "descriptor 4") if by_fd else ("stdin", "stdout")
+        self.stdin, self.stdout = settings.pipes
         self._wire = wire
         self._requests = 0
         self._tail = b""  # what it has said since the last line feed
+        self._hint = f"; {HINTS[settings.channel]}"  # the report gives advice in a place of its own
         pool = settings.pool()
         self._conversation = Conversation(
-            pool.max_line, wire.nothing_read, ready=pool.ready, require_id=pool.require_id
+            pool.max_line, wire.nothing_read, channel=pool.channel, ready=pool.ready, require_id=pool.require_id
         )
 
     def asked(self, job_id: str) -> None:
@@ -133,7 +132,7 @@ class Hearing:
         final = None
         for line, step in zip(lines, self._conversation.hear(data), strict=False):
             if isinstance(step, Broken):
-                raise Fault(_kind(step, line), step.text.partition(ADVICE)[0])
+                raise Fault(_kind(step, line), step.text.removesuffix(self._hint))
             self.retires = self.retires or step.recycle
             if step.status == "ready":
                 self.said_ready = time.monotonic()

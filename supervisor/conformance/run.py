@@ -100,13 +100,14 @@ async def _try(trial: Trial, session: Session) -> Result:
             return Result(trial=trial.name, level="ok", found=outcome.found, figures=outcome.figures, secs=secs)
         case NotTried():
             return Result(trial=trial.name, level="skip", found=outcome.reason, secs=secs)
+    pipes = session.settings.pipes
     return Result(
         trial=trial.name,
         level="warn" if isinstance(outcome, Warned) else "fail",
         kind=outcome.kind,
         found=outcome.found if isinstance(outcome, Warned) else outcome.message,
-        wants=wanted(trial.name, outcome.kind, trial.wants),
-        cause=usual_cause(trial.name, outcome.kind, session.language),
+        wants=wanted(trial.name, outcome.kind, trial.wants, pipes),
+        cause=usual_cause(trial.name, outcome.kind, session.language, pipes),
         stderr=session.stderr,
         figures=outcome.figures,
         secs=secs,

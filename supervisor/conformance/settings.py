@@ -33,6 +33,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     only: frozenset[str] = frozenset()
     skip: frozenset[str] = frozenset()
 
+    @property
+    def pipes(self) -> tuple[str, str]:
+        """What to call those that the program reads and writes."""
+        return ("file descriptor 3", "file descriptor 4") if self.channel == "fd" else ("stdin", "stdout")
+
     def pool(self) -> PoolConfig:
         """The pool that the program would be a worker of."""
         return PoolConfig(

@@ -54,6 +54,11 @@ class Subject:
         self._settings = settings
 
     @property
+    def stdin(self) -> str:
+        """What to call the pipe that it reads."""
+        return self._hearing.stdin
+
+    @property
     def retires(self) -> bool:
         """It has asked to be replaced."""
         return self._hearing.retires
@@ -82,8 +87,7 @@ class Subject:
                 half = self._hearing.half()
                 raise Fault("not_ready", f"it did not say that it is ready within {patience:g} s{half}")
         if late:
-            stdin = self._hearing.stdin
-            raise Fault(BUFFERED, f"it said that it is ready only when {stdin} was closed, after {patience:g} s")
+            raise Fault(BUFFERED, f"it said that it is ready only when {self.stdin} was closed, after {patience:g} s")
         assert self.said_ready is not None
         return self.said_ready
 
@@ -217,17 +221,16 @@ class Subject:
         if overdue.kind != "timeout":
             raise overdue
         self.wire.hang_up()
-        stdin = self._hearing.stdin
         try:
             reply = await self._hearing.final(max(until, closed + AT_ONCE))
         except Fault as fault:
             if fault.kind != "exited":
                 raise
-            text = f"it read its request and said nothing for {closed - began:.3g} s; when {stdin} was closed, it"
+            text = f"it read its request and said nothing for {closed - began:.3g} s; when {self.stdin} was closed, it"
             raise Fault("silent", f"{text} {self.wire.exit_words()}, still without a reply") from None
         if reply is None:
             overdue = self._hearing.overdue(time.monotonic() - began)
-            raise Fault(overdue.kind, f"{overdue.message}, nor when {stdin} was closed")
+            raise Fault(overdue.kind, f"{overdue.message}, nor when {self.stdin} was closed")
         return _answer(reply, began)._replace(late=time.monotonic() - closed)
 
 

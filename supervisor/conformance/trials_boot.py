@@ -24,9 +24,9 @@ async def flush(session: Session) -> Outcome:
     if session.buffered is None:
         await _first_answer(session)
     if session.buffered:
-        secs = session.settings.timeout
-        raise Fault(BUFFERED, f"it wrote nothing for {secs:g} s; then stdin was closed, and its reply came at once")
-    return Passed("its replies come while stdin stays open")
+        secs, stdin = session.settings.timeout, session.settings.pipes[0]
+        raise Fault(BUFFERED, f"it wrote nothing for {secs:g} s; then {stdin} was closed, and its reply came at once")
+    return Passed(f"its replies come while {session.settings.pipes[0]} stays open")
 
 
 async def _first_answer(session: Session) -> float:

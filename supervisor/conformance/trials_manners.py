@@ -41,7 +41,7 @@ async def eof(session: Session) -> Outcome:
     async with session.worker() as worker:
         patience = session.settings.boot_timeout + session.settings.kill_grace
         _, ended = await _hang_up(worker, patience, "before its first job, ", prompt=patience)
-    return ended or Passed(f"it exited with code 0 {milliseconds(secs)} after stdin ended")
+    return ended or Passed(f"it exited with code 0 {milliseconds(secs)} after {worker.stdin} ended")
 
 
 async def eof_busy(session: Session) -> Outcome:
@@ -56,13 +56,13 @@ async def eof_busy(session: Session) -> Outcome:
         except Fault as fault:
             if fault.kind != "exited":
                 raise
-            did = f"it had a job when its stdin ended, and {worker.wire.exit_words()} without a reply"
+            did = f"it had a job when its {worker.stdin} ended, and {worker.wire.exit_words()} without a reply"
             raise Fault("eof_lost", did) from None
         if answer is None:
             within = f"within {session.settings.timeout:g} s"
-            raise Fault("timeout", f"it had a job when its stdin ended, and did not reply {within}")
+            raise Fault("timeout", f"it had a job when its {worker.stdin} ended, and did not reply {within}")
         session.count(answer)
-    return Passed("a job that it has when stdin ends is answered")
+    return Passed(f"a job that it has when {worker.stdin} ends is answered")
 
 
 async def sigterm(session: Session) -> Outcome:
@@ -92,7 +92,7 @@ async def leftovers(session: Session) -> Outcome:
             if worker.retires:
                 break
         if not await worker.leave():
-            return NotTried("it does not exit when stdin ends: see eof")
+            return NotTried(f"it does not exit when {worker.stdin} ends: see eof")
         left = await _others_after(worker, AT_ONCE)
     if not left:
         return Passed("no process was left when it had gone")
@@ -118,10 +118,10 @@ async def _hang_up(
     gone = await worker.wire.gone(patience)
     secs = time.monotonic() - began
     if not gone:
-        raise Fault("eof_ignored", f"{when}it was still there {secs:.3g} s after its stdin had ended")
+        raise Fault("eof_ignored", f"{when}it was still there {secs:.3g} s after its {worker.stdin} had ended")
     if worker.wire.exit_code() != 0:
-        return secs, Warned("exit_code", f"{when}it {worker.wire.exit_words()} when its stdin ended")
+        return secs, Warned("exit_code", f"{when}it {worker.wire.exit_words()} when its {worker.stdin} ended")
     if secs > prompt:
-        did = f"{when}it took {secs:.3g} s to exit when its stdin ended"
+        did = f"{when}it took {secs:.3g} s to exit when its {worker.stdin} ended"
         return secs, Warned("slow_exit", f"{did}; it gets SIGTERM after {prompt:g} s")
     return secs, None

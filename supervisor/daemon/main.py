@@ -96,21 +96,22 @@ async def _serve(config: Config, notifier: Notifier) -> None:
     # the first for remains.
     FileLock(remains.folder)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
-        # After the lock, since the daemon may move; before the first worker, which would move along.
-        cgroups = Cgroups.find(config.daemon.cgroup, remains.instance)
-        ended = (cgroups.end_previous() if cgroups else 0) + remains.end_previous()
+        ended = remains.end_previous()
         recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS)
         listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
-        log.info(
-            "starting",
-            config=str(config.source),
-            socket=str(listening.path),
-            epoch=recovered.epoch,
-            requeued=recovered.requeued,
-            interrupted=recovered.failed,
-            processes_ended=ended,
-        )
         try:
+            # Once it is certain that this daemon is to run here, since it may move; before it has workers to be moved.
+            cgroups = Cgroups.find(config.daemon.cgroup, remains.instance)
+            ended += cgroups.end_previous() if cgroups else 0
+            log.info(
+                "starting",
+                config=str(config.source),
+                socket=str(listening.path),
+                epoch=recovered.epoch,
+                requeued=recovered.requeued,
+                interrupted=recovered.failed,
+                processes_ended=ended,
+            )
             await Daemon(config, store, remains, cgroups, recovered.epoch, notifier).run(listening, signals)
         finally:
             listening.close()

@@ -106,7 +106,7 @@ def _start(
             settle(config, slot, process.pid, cgroup)
             os.write(requests, OPEN)
         except (BrokenPipeError, ProcessLookupError):
-            raise SpawnFailed(_last_words(process, errors)) from None
+            raise SpawnFailed(_last_words(process.pid, errors)) from None
         for stack in (reaping, ours):
             stack.pop_all()
         return child
@@ -127,9 +127,11 @@ def _give(pipes: tuple[int, ...], uid: int) -> None:
             os.fchown(fd, uid, -1)
 
 
-def _last_words(process: "subprocess.Popen[bytes]", stderr: int) -> str:
-    """Of a shell that has died before it could become the program."""
-    status = process.wait()
+def _last_words(pid: int, stderr: int) -> str:
+    """Of a shell that has died before it could become the program; it is not reaped yet."""
+    end = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert end is not None
+    status = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
     said = ""
     with contextlib.suppress(OSError):
         said = os.read(stderr, _WORDS_KEPT).decode("utf-8", "replace").strip()
@@ -139,7 +141,7 @@ def _last_words(process: "subprocess.Popen[bytes]", stderr: int) -> str:
 def _why(error: OSError | ValueError, cwd: Path) -> str:
     if isinstance(error, ValueError):  # Popen's; its text may have a piece of a value
         return "its command or environment holds a NUL"
-    if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not cwd.is_dir():
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not os.path.isdir(cwd):
         return f"its working directory {cwd} does not exist"
     if error.errno == errno.E2BIG:
         return "its command and environment are together more than the kernel hands to a program"

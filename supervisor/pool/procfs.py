@@ -59,23 +59,20 @@ def tree_rss(leader: int) -> int | None:
 
 def tree_pss(leader: int) -> int | None:
     """As tree_rss, but a page that n processes share counts for 1/n in each of them. The kernel walks their page tables
-    for it, 10 ms or so for each gigabyte: call it in a thread. None if the leader is gone, or we may not look."""
-    try:
-        return _pss(leader) + sum(_pss_if_there(pid) for pid in _descendants(leader))
-    except OSError:
+    for it, 10 ms or so for each gigabyte: call it in a thread."""
+    own = _pss(leader)
+    if own is None:
         return None
+    return own + sum(_pss(pid) or 0 for pid in _descendants(leader))
 
 
-def _pss_if_there(pid: int) -> int:
+def _pss(pid: int) -> int | None:
+    """rss where we may not look closer: at programs with privileges that we do not have."""
     try:
-        return _pss(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-
-
-def _pss(pid: int) -> int:
-    with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-        return next((int(line.split()[1]) * 1024 for line in file if line.startswith(b"Pss:")), 0)
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith(b"Pss:"))
+    except (OSError, StopIteration):
+        return rss(pid)
 
 
 def _descendants(leader: int) -> list[int]:

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.conformance.catalogue import TRIALS
 from tests.conformance.conftest import Report
-from tests.examples.languages import LANGUAGES, Language, Workshop, require
+from tests.examples.languages import LANGUAGES, Language
 
 Reports = dict[str, Future[Report]]
 
@@ -28,7 +28,7 @@ FIGURES = {
     "speed": {"jobs", "jobs_per_sec", "p50_secs", "p99_secs", "pipe_per_sec", "pipe_p50_secs", "ratio"},
     "boot": {"secs"},
 }
-ALWAYS = {"c", "node", "perl", "python", "sh"}
+SCRIPTS = [language for language in LANGUAGES if language.name in ("node", "perl", "python", "sh")]
 AT_ONCE = 3  # testers; most of the time they wait
 WITHIN = 120.0  # seconds
 
@@ -52,34 +52,16 @@ def checked(language: Language, folder: Path) -> Report:
 
 
 @pytest.fixture(scope="module")
-def reports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reports]:
-    """Those languages that are asked for and installed, some at a time."""
-    asked = {item.name for item in request.session.items}
-    cache = request.config.cache
-    workshop = Workshop(cache.mkdir("workers") if cache else tmp_path_factory.mktemp("workers"))
+def reports() -> Iterator[Reports]:
+    """Those that are installed, some at a time. The languages that must be built are tried with the examples."""
     with ThreadPoolExecutor(AT_ONCE) as testers:
-        running: Reports = {}
-        for language in LANGUAGES:
-            if f"test_the_example_passes[{language.name}]" not in asked:
-                continue
-            try:
-                folder = workshop.folder(language)
-            except pytest.skip.Exception:  # its own test says so
-                continue
-            running[language.name] = testers.submit(checked, language, folder)
-        yield running
+        yield {one.name: testers.submit(checked, one, one.source) for one in SCRIPTS if one.missing() is None}
 
 
-@pytest.mark.parametrize(
-    "language",
-    [
-        pytest.param(language, id=language.name, marks=() if language.name in ALWAYS else pytest.mark.long)
-        for language in LANGUAGES
-    ],
-)
+@pytest.mark.parametrize("language", SCRIPTS, ids=lambda language: language.name)
 def test_the_example_passes(language: Language, reports: Reports) -> None:
-    if language.name not in reports:
-        require(language)
+    if (why := language.missing()) is not None:
+        pytest.skip(why)
     report = reports[language.name].result()
     assert report.exit_code == 0, report.document
     assert list(report.trials) == [trial.name for trial in TRIALS]

@@ -30,7 +30,7 @@ CASES = (
     Case(
         "start",
         command("boots_badly"),
-        ("it exited with code 1 without reading its request", "it does not come up", "No module named 'nosuch'"),
+        ("it exited with code 1 without reading its request", "it does not come up, ", "No module named 'nosuch'"),
         "exited",
     ),
     Case(
@@ -378,3 +378,24 @@ def test_a_worker_that_retires_after_each_job_is_replaced_as_often(check: Check)
     assert report.document["counts"] == {"ok": 6, "warn": 0, "fail": 0, "skip": 2}, report.document
     assert "it had asked 5 times to be replaced" in report.words("many")
     assert "it asks to be replaced after 1 jobs or so" in report.words("memory")
+
+
+def test_over_descriptors_a_stray_print_does_no_harm(check: Check) -> None:
+    trials = [f"--only={name}" for name in ("start", "flush", "plain", "large", "silence", "eof", "speed")]
+    report = check(naughty("prints_by_fd"), "--quick", "--channel", "fd", *trials)
+    assert report.document["counts"] == {"ok": 7, "warn": 0, "fail": 0, "skip": 0}, report.document
+    assert "after file descriptor 3 ended" in report.words("eof")
+
+
+def test_a_worker_that_does_not_know_of_the_descriptors_is_told_of_them(check: Check) -> None:
+    report = check(command("echo"), "--channel", "fd", "--only", "start")
+    assert report.of("start") == ("fail", "exited")
+    assert "until its file descriptor 3 ends" in report.words("start")
+    assert "requests come on file descriptor 3 and replies go to 4" in report.words("start")
+
+
+def test_garbage_on_the_descriptor_of_replies_is_garbage(check: Check) -> None:
+    report = check(naughty("prints_by_fd", "--there"), "--channel", "fd", "--only", "start")
+    assert report.of("start") == ("fail", "garbage")
+    assert "file descriptor 4 has replies and nothing else" in report.words("start")
+    assert "something else than replies is written to file descriptor 4" in report.words("start")

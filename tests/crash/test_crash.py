@@ -35,6 +35,7 @@ def check(campaign: Campaign, plan: list[str]) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.provokes("daemon killed", program="marker.py")
 def test_killed_at_every_moment_nothing_is_lost_and_nothing_overlaps(build: Build, kind: str) -> None:
     campaign = Campaign(house_of(build, kind), seed=1)
     check(campaign, moments(kind) * OFTEN)
@@ -52,5 +53,6 @@ def test_killed_at_every_moment_nothing_is_lost_and_nothing_overlaps(build: Buil
         ("wrapped", ["claim recorded", "half a reply", "recovering"]),
     ],
 )
+@pytest.mark.provokes("daemon killed", program="marker.py")
 def test_killed_a_few_times_nothing_is_lost_and_nothing_overlaps(build: Build, kind: str, plan: list[str]) -> None:
     check(Campaign(house_of(build, kind), seed=2), plan)

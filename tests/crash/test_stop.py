@@ -68,6 +68,7 @@ def test_a_running_job_ends_is_on_disk_and_its_waiter_answered_before_the_exit(
 
 
 @both_kinds
+@pytest.mark.provokes("daemon stops", program="marker.py")
 def test_what_outlasts_the_drain_goes_back_uncharged_and_runs_after_the_next_start(
     build: Build, tmp_path: Path, kind: str
 ) -> None:

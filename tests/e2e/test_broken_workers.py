@@ -90,6 +90,7 @@ def test_a_worker_that_answers_once_and_exits_fails_no_job(start: Start) -> None
 
 
 @pytest.mark.long
+@pytest.mark.provokes("dies idle", program="answers_once_and_exits.sh")
 def test_a_worker_that_answers_once_and_exits_fails_none_of_10_000_jobs(start: Start) -> None:
     daemon = start({"once": {"command": command("answers_once_and_exits.sh"), "size": 4}})
     run_through_workers_that_answer_once(daemon, 10_000)

@@ -5,6 +5,7 @@ from pathlib import Path
 from tests.crash.house import until
 from tests.e2e.conftest import Start
 from tests.pool.conftest import cgroup_folder
+from tests.pool.trees import programs
 
 __all__ = ["cgroup_folder"]
 
@@ -20,9 +21,9 @@ def test_what_a_killed_daemon_left_in_a_cgroup_is_ended_by_the_next(cgroup_folde
     daemon = start({"p": {"command": ["sh", "-c", HIDES]}}, cgroup=str(cgroup_folder), drain_timeout="0.1s")
     with daemon.client() as client:
         client.submit("p", None)
-    until(lambda: len(living(cgroup_folder)) == 3, "the grandchild, and what the worker sleeps by")
+    until(lambda: programs(living(cgroup_folder)) == ["sh", "sleep", "sleep"], "the grandchild, and the worker's child")
     daemon.kill()
-    until(lambda: len(living(cgroup_folder)) == 2, "the death of the worker, which dies with the daemon")
+    until(lambda: programs(living(cgroup_folder)) == ["sleep", "sleep"], "the worker's death, which the daemon's is")
     left = living(cgroup_folder)
     daemon.start()
     assert [row["processes_ended"] for row in daemon.log() if row["event"] == "starting"] == [0, 2]

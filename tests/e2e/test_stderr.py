@@ -4,6 +4,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.conftest import Start
 from tests.e2e.daemon import Daemon, until
 from tests.workers import Gate, command
@@ -54,6 +56,7 @@ def test_each_line_carries_its_pool_its_slot_its_pid_and_the_job_that_ran(start:
         assert {(row["slot"], row["pid"], row["job"]) for row in said(daemon, line)} == places
 
 
+@pytest.mark.provokes("stderr rate", program="flood_stderr.py")
 def test_of_a_flood_some_lines_are_logged_and_all_are_counted(start: Start) -> None:
     size = 20_000_000
     daemon = start({"p": {"command": command("flood_stderr"), "queues": ["q"]}})
@@ -70,6 +73,7 @@ def test_of_a_flood_some_lines_are_logged_and_all_are_counted(start: Start) -> N
     assert len(logged) + sum(row["lines"] for row in reports) == size / 100
 
 
+@pytest.mark.provokes("stderr line", program="flood_stderr.py")
 def test_a_line_over_4_kib_is_cut(start: Start) -> None:
     daemon = start({"p": {"command": command("flood_stderr"), "queues": ["q"]}})
     with daemon.client() as client:

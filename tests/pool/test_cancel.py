@@ -35,6 +35,7 @@ def wait_until_it_has_written(daemon: Rig) -> None:
 
 
 @pytest.mark.parametrize("deaf", [False, True])
+@pytest.mark.provokes("cancelled", "grandchildren", program="forks_grandchild.py")
 async def test_a_running_jobs_whole_tree_is_gone_when_its_cancel_is_answered(tmp_path: Path, deaf: bool) -> None:
     pid_file = tmp_path / "grandchild"
     async with rig(command("forks_grandchild"), folder=tmp_path) as daemon:
@@ -61,6 +62,7 @@ async def test_a_cancel_disturbs_no_other_job(tmp_path: Path) -> None:
             assert sorted(begun(tmp_path)) == sorted(ids)
 
 
+@pytest.mark.provokes("cancelled", program="never_answers.py")
 async def test_a_cancel_says_nothing_against_the_program(tmp_path: Path) -> None:
     async with rig(command("never_answers"), folder=tmp_path) as daemon:
         for _ in range(3):

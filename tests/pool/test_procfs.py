@@ -1,5 +1,6 @@
 """Memory of a whole tree, by what /proc says."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -71,3 +72,20 @@ def test_nobody_has_no_memory(memory: Callable[[int], int | None]) -> None:
     with subprocess.Popen(["true"]) as gone:
         pass
     assert memory(gone.pid) is None
+
+
+def test_what_may_not_be_looked_into_counts_in_full() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be somebody else")
+    look = (
+        "import os, sys; from supervisor.pool import procfs; os.setuid(65534); pid = int(sys.argv[1]);"
+        "print(procfs.tree_pss(pid), procfs.rss(pid))"
+    )
+    with subprocess.Popen(["sleep", "300"]) as roots:
+        argv = [sys.executable, "-c", look, str(roots.pid)]
+        seen = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+        mine = procfs.tree_pss(roots.pid)
+        roots.kill()
+    assert seen[0] == seen[1] != "None"
+    assert mine is not None
+    assert mine < int(seen[0])

@@ -255,6 +255,7 @@ async def test_what_a_worker_says_right_before_it_answers_belongs_to_that_job(tm
         assert job.state is State.DONE or (job.error is not None and job.error.stderr == job.id)
 
 
+@pytest.mark.provokes("stderr rate", "stderr flood", program="flood_stderr.py")
 async def test_a_flood_blocks_nobody_and_every_line_of_it_is_accounted_for(tmp_path) -> None:
     size = 3_000_000
     with capture_logs() as events:
@@ -268,6 +269,7 @@ async def test_a_flood_blocks_nobody_and_every_line_of_it_is_accounted_for(tmp_p
     assert len(lines(events)) + dropped(events) == size / 100
 
 
+@pytest.mark.provokes("stderr line", program="flood_stderr.py")
 async def test_a_flood_without_an_end_of_line_is_one_line(tmp_path) -> None:
     with capture_logs() as events:
         async with rig(command("flood_stderr"), folder=tmp_path) as daemon:

@@ -33,6 +33,7 @@ async def test_a_job_is_answered_and_the_child_is_kept(tmp_path):
         assert daemon.slot.child.pid == pid
 
 
+@pytest.mark.provokes("error", "max_attempts", program="error.py")
 async def test_an_error_reply_fails_the_attempt_with_its_message_and_keeps_the_child(tmp_path):
     async with rig(command("error"), folder=tmp_path, queue=TWICE) as daemon:
         pid = daemon.slot.child.pid
@@ -44,12 +45,14 @@ async def test_an_error_reply_fails_the_attempt_with_its_message_and_keeps_the_c
         assert {one.pid for one in job.attempts} == {pid} == {daemon.slot.child.pid}
 
 
+@pytest.mark.provokes("error", program="error.py")
 async def test_retry_false_fails_the_job_at_once(tmp_path):
     async with rig(command("error"), folder=tmp_path, queue=PAUSE) as daemon:
         job = await daemon.run({"message": "never", "retry": False})
         assert (job.state, job.attempt, job.error.retry) == (State.FAILED, 1, False)
 
 
+@pytest.mark.provokes("throttled", program="throttled.py")
 async def test_a_throttled_job_comes_back_uncharged_and_the_child_is_kept(tmp_path):
     async with rig(command("throttled"), folder=tmp_path) as daemon:
         pid = daemon.slot.child.pid
@@ -90,6 +93,15 @@ async def test_progress_is_seen_while_the_job_runs_and_kept_after_it(tmp_path):
         ("never_answers", {"now": True}, Cause.TIMEOUT, "no reply within 0.3 s"),
     ],
 )
+@pytest.mark.provokes("desync", program="desync.py")
+@pytest.mark.provokes("garbage", program="garbage.py")
+@pytest.mark.provokes("oversize", "max_line", program="oversize.py")
+@pytest.mark.provokes("exited", program="exits.py")
+@pytest.mark.provokes("exited", program="crashes.py")
+@pytest.mark.provokes("exited", program="closes_stdout.py")
+@pytest.mark.provokes("exited", program="closes_pipes.py")
+@pytest.mark.provokes("half a line", program="half_line.py")
+@pytest.mark.provokes("no reply", "timeout", program="never_answers.py")
 async def test_the_attempt_says_what_happened_and_the_child_is_replaced(tmp_path, program, payload, cause, says):
     async with rig(command(program), folder=tmp_path, timeout=0.3, max_line=65536) as daemon:
         assert (await daemon.run(None)).state is State.DONE  # its boot is over: from now on `timeout` is all there is
@@ -103,6 +115,7 @@ async def test_the_attempt_says_what_happened_and_the_child_is_replaced(tmp_path
         assert daemon.slot.child.pid != pid
 
 
+@pytest.mark.provokes("exited", "stderr tail", program="stderr_then_exit.py")
 async def test_an_exit_carries_its_code_and_the_last_lines_of_stderr(tmp_path):
     async with rig(command("stderr_then_exit"), folder=tmp_path) as daemon:
         job = await daemon.run({"lines": ["loading", "KeyError: 'x'"], "code": 7})
@@ -110,6 +123,7 @@ async def test_an_exit_carries_its_code_and_the_last_lines_of_stderr(tmp_path):
         assert job.error.stderr.endswith("KeyError: 'x'")
 
 
+@pytest.mark.provokes("exited", program="crashes.py")
 async def test_a_death_by_signal_carries_its_name(tmp_path):
     async with rig(command("crashes"), folder=tmp_path) as daemon:
         job = await daemon.run({"signal": "SIGKILL"})
@@ -129,6 +143,7 @@ async def test_an_error_reply_carries_the_stderr_of_its_own_attempt_only(tmp_pat
         assert (await daemon.run(1)).error.stderr in ("words 1", None)  # the pipes are two: stderr may come later
 
 
+@pytest.mark.provokes("extra line", program="two_replies.py")
 async def test_a_second_reply_in_the_same_write_costs_no_job_anything(tmp_path):
     async with rig(command("two_replies"), folder=tmp_path) as daemon:
         pid = daemon.slot.child.pid
@@ -140,6 +155,7 @@ async def test_a_second_reply_in_the_same_write_costs_no_job_anything(tmp_path):
         assert daemon.slot.child.pid != pid
 
 
+@pytest.mark.provokes("extra line", program="two_replies.py")
 async def test_a_second_reply_while_idle_is_seen_before_the_next_checkout(tmp_path):
     with Gate(tmp_path) as gate:
         async with rig(command("two_replies"), folder=tmp_path) as daemon:
@@ -152,6 +168,7 @@ async def test_a_second_reply_while_idle_is_seen_before_the_next_checkout(tmp_pa
             assert (job.state, job.attempt, job.charged) == (State.DONE, 1, 0)
 
 
+@pytest.mark.provokes("extra line", program="two_replies.py")
 async def test_a_second_reply_that_meets_the_next_request_releases_that_job_uncharged(tmp_path):
     with Gate(tmp_path) as gate:
         async with rig(command("two_replies"), folder=tmp_path) as daemon:
@@ -164,6 +181,7 @@ async def test_a_second_reply_that_meets_the_next_request_releases_that_job_unch
             assert json.loads(job.result) != "second"
 
 
+@pytest.mark.provokes("extra line", program="chatter_idle.py")
 async def test_chatter_while_idle_is_seen_before_the_next_checkout(tmp_path):
     with Gate(tmp_path) as gate:
         async with rig(command("chatter_idle"), folder=tmp_path) as daemon:
@@ -176,6 +194,7 @@ async def test_chatter_while_idle_is_seen_before_the_next_checkout(tmp_path):
             assert (job.state, job.attempt, job.charged) == (State.DONE, 1, 0)
 
 
+@pytest.mark.provokes("extra line", program="chatter_idle.py")
 async def test_a_program_that_greets_on_stdout_degrades_its_pool_and_says_so(tmp_path):
     async with rig(command("chatter_idle", "--at-boot"), folder=tmp_path) as daemon:
         await daemon.until(lambda: daemon.pools[0].health.reason is not None)
@@ -184,6 +203,7 @@ async def test_a_program_that_greets_on_stdout_degrades_its_pool_and_says_so(tmp
 
 
 @pytest.mark.parametrize("payload", [{"code": 0}, {"signal": "SIGKILL"}])
+@pytest.mark.provokes("dies idle", program="dies_idle.py")
 async def test_death_while_idle_costs_no_job_anything(tmp_path, payload):
     with Gate(tmp_path) as gate:
         async with rig(command("dies_idle"), folder=tmp_path) as daemon:
@@ -205,6 +225,7 @@ async def test_an_idle_child_killed_from_outside_is_replaced_at_once(tmp_path):
         assert daemon.pools[0].health.reason is None
 
 
+@pytest.mark.provokes("dies idle", program="answers_once_and_exits.sh")
 async def test_a_worker_that_answers_once_and_exits_fails_no_job(tmp_path):
     async with rig(command("answers_once_and_exits.sh"), folder=tmp_path, size=2) as daemon:
         jobs = await daemon.ends(*await daemon.submit(*range(300)))
@@ -213,12 +234,14 @@ async def test_a_worker_that_answers_once_and_exits_fails_no_job(tmp_path):
         assert daemon.pools[0].health.reason is None
 
 
+@pytest.mark.provokes("never reads", program="never_reads.py")
 async def test_a_worker_that_never_reads_its_stdin_times_out_and_blocks_nobody(tmp_path):
     async with rig(command("never_reads"), folder=tmp_path, boot_timeout=0.2, timeout=0.2) as daemon:
         job = await daemon.run("x" * 300_000)
         assert (job.state, job.error.cause) == (State.FAILED, Cause.TIMEOUT)
 
 
+@pytest.mark.provokes("dies at boot", program="boots_badly.py")
 async def test_a_program_that_dies_at_boot_costs_no_job_and_comes_back_when_mended(tmp_path):
     mended = tmp_path / "mended"
     async with rig(command("boots_badly", str(mended)), folder=tmp_path) as daemon:
@@ -236,6 +259,7 @@ async def test_a_program_that_dies_at_boot_costs_no_job_and_comes_back_when_mend
         assert daemon.service.pools("p")[0].state == "ready"
 
 
+@pytest.mark.provokes("not found")
 async def test_a_program_that_is_not_there_degrades_its_pool_and_says_which(tmp_path):
     async with rig(["/no/such/program"], folder=tmp_path) as daemon:
         [job_id] = await daemon.submit(1)
@@ -244,11 +268,13 @@ async def test_a_program_that_is_not_there_degrades_its_pool_and_says_which(tmp_
         assert (await daemon.service.get(job_id)).state is State.PENDING
 
 
+@pytest.mark.provokes("boot_timeout", program="slow_boot.py")
 async def test_a_slow_boot_does_not_eat_the_first_jobs_timeout(tmp_path):
     async with rig(command("slow_boot", "0.5"), folder=tmp_path, timeout=0.3, boot_timeout=10.0) as daemon:
         assert (await daemon.run(1)).state is State.DONE
 
 
+@pytest.mark.provokes("kill_grace", program="ignores_term.py")
 async def test_a_worker_deaf_to_sigterm_is_killed_after_its_grace(tmp_path):
     async with rig(command("ignores_term"), folder=tmp_path, timeout=0.2) as daemon:
         await daemon.run(None)
@@ -260,6 +286,7 @@ async def test_a_worker_deaf_to_sigterm_is_killed_after_its_grace(tmp_path):
 
 @pytest.mark.parametrize("session", [False, True])
 @pytest.mark.parametrize("then", ["exit", "hang"])
+@pytest.mark.provokes("grandchildren", program="forks_grandchild.py")
 async def test_the_whole_tree_is_gone_before_the_attempt_is_judged(tmp_path, then, session):
     pid_file = tmp_path / "grandchild"
     async with rig(command("forks_grandchild"), folder=tmp_path, timeout=0.3, boot_timeout=1.0) as daemon:
@@ -268,12 +295,14 @@ async def test_the_whole_tree_is_gone_before_the_attempt_is_judged(tmp_path, the
         assert not alive(int(pid_file.read_text()))
 
 
+@pytest.mark.provokes("stderr flood", program="flood_stderr.py")
 async def test_a_flood_on_stderr_blocks_neither_the_worker_nor_another_pools_jobs(tmp_path):
     async with rig(command("flood_stderr"), folder=tmp_path) as daemon:
         job = await daemon.run({"bytes": 20_000_000})
         assert job.state is State.DONE
 
 
+@pytest.mark.provokes("asks for retirement", program="recycle_me.py")
 async def test_a_worker_that_asks_for_it_is_recycled_between_jobs(tmp_path):
     async with rig(command("recycle_me"), folder=tmp_path) as daemon:
         jobs = await daemon.ends(*await daemon.submit(1, 2, 3))
@@ -283,12 +312,14 @@ async def test_a_worker_that_asks_for_it_is_recycled_between_jobs(tmp_path):
         assert daemon.pools[0].crashes == 0
 
 
+@pytest.mark.provokes("max_line", program="big_result.py")
 async def test_a_big_result_arrives_whole(tmp_path):
     async with rig(command("big_result"), folder=tmp_path) as daemon:
         job = await daemon.run({"bytes": 3_000_000})
         assert len(job.result) >= 3_000_000
 
 
+@pytest.mark.provokes("poison", "max_crashes", program="exits.py")
 async def test_a_job_that_kills_its_worker_again_and_again_is_quarantined(tmp_path):
     queue = QueueConfig(name="q", max_attempts=10, max_crashes=3, backoff=Backoff(base=0.01, cap=0.02))
     async with rig(command("exits"), folder=tmp_path, queue=queue) as daemon:
@@ -297,6 +328,7 @@ async def test_a_job_that_kills_its_worker_again_and_again_is_quarantined(tmp_pa
         assert [one.error.cause for one in job.attempts][:2] == [Cause.EXITED, Cause.EXITED]
 
 
+@pytest.mark.provokes("closed stdin")
 async def test_a_worker_that_closed_its_stdin_is_replaced_and_the_next_job_is_not_charged(tmp_path):
     worker = python(
         "import os, sys",
@@ -317,6 +349,7 @@ async def test_the_signal_of_our_own_kill_is_not_blamed_on_a_worker_that_closed_
         assert (error.exit_code, error.signal) == (None, None)
 
 
+@pytest.mark.provokes("result too large", program="big_result.py")
 async def test_a_result_that_fits_into_no_answer_fails_its_attempt_and_the_child_is_kept(tmp_path):
     async with rig(command("big_result"), folder=tmp_path) as daemon:
         pid = daemon.slot.child.pid

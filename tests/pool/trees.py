@@ -1,8 +1,9 @@
 """Workers that are more than one process, without a pool around them."""
 
+import contextlib
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,3 +53,12 @@ async def ended(
         nursery.start_soon(end_tree, child, why, kill_grace)
         nursery.start_soon(meanwhile)
     return trio.current_time() - began
+
+
+def programs(pids: Iterable[int]) -> list[str]:
+    """The names of what runs as these processes, sorted; of those that have gone meanwhile, none."""
+    names = []
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            names.append(Path(f"/proc/{pid}/comm").read_text().strip())
+    return sorted(names)

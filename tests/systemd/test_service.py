@@ -11,6 +11,7 @@ import pytest
 
 from protocol.client import Client
 from tests.crash.house import until
+from tests.pool.trees import programs
 from tests.systemd.service import Service, service
 
 GRACE = 0.5  # seconds
@@ -61,7 +62,7 @@ def watched(pids: Iterable[int]) -> Iterator[Callable[[], int]]:
 def hide(stoker: Service, client: Client) -> str:
     """A job whose worker has hidden a grandchild; its id."""
     job = client.submit("hides", None)["id"]
-    until(lambda: len(of(stoker, "hides.0")) == 3, "the grandchild, and what the worker sleeps by")
+    until(lambda: programs(of(stoker, "hides.0")) == ["sh", "sleep", "sleep"], "the grandchild, and the worker's child")
     return str(job)
 
 

@@ -1,4 +1,7 @@
-"""Progress lines, any number, then the reply. Payload: `steps`; `gate`/`secs`: after each step, when told."""
+"""No row at all: progress lines, any number, then the reply.
+
+Payload: `steps`; `gate`/`secs`: after each step, when told.
+"""
 
 from _wire import asked, line, ok, requests, say, wait
 
