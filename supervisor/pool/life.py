@@ -23,6 +23,7 @@ from supervisor.config.quantities import format_duration, format_size
 from supervisor.core.blame import Ending, Exit, Why, blame, failed_life
 from supervisor.core.recycle import Limits, due
 from supervisor.core.verdict import Verdict
+from supervisor.core.words import about_size
 from supervisor.pool.boot import Boot
 from supervisor.pool.child import Child, describe_exit
 from supervisor.pool.conversation import Broken, Conversation, verdict_of
@@ -387,4 +388,6 @@ def _oom(child: Child, config: PoolConfig) -> str | None:
 
 
 def out_of_memory(used: int, limit: int) -> str:
-    return f"the worker used {format_size(used)} of memory, over its memory_limit of {format_size(limit)}"
+    """`used` is what was seen: the kernel stops a worker at its limit, and no more is ever seen."""
+    found = f"it used {about_size(used)}" if used > limit else f"it had {about_size(used)} and wanted more"
+    return f"the worker was killed for its memory: {found}, and its memory_limit is {format_size(limit)}"

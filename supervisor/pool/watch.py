@@ -10,6 +10,7 @@ import trio
 from supervisor.config.model import PoolConfig
 from supervisor.core.blame import Why
 from supervisor.pool import procfs
+from supervisor.pool.child import Child
 from supervisor.pool.life import Life, out_of_memory
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ async def _look(life: Life) -> None:
     await trio.lowlevel.checkpoint()
     config, cgroup = life.config, life.child.cgroup
     limit = None if cgroup is not None and cgroup.limited else config.memory_limit
-    rss = procfs.tree_rss(life.child.pid) if limit is not None or config.max_rss is not None else None
+    rss = _used(life.child) if limit is not None or config.max_rss is not None else None
     if limit is not None and rss is not None and rss > limit:
         # The cheap figure counts what the processes share for each of them.
         used = await trio.to_thread.run_sync(procfs.tree_pss, life.child.pid)
@@ -60,3 +61,10 @@ async def _look(life: Life) -> None:
             life.end(Why.OOM, out_of_memory(used, limit))
     if life.state != "ending" and (reason := life.past_limit(time.monotonic(), rss)) is not None:
         life.retire(reason)
+
+
+def _used(child: Child) -> int | None:
+    """By the child's tree, as cheaply as it can be had."""
+    if child.cgroup is not None and (used := child.cgroup.usage()) is not None:
+        return used
+    return procfs.tree_rss(child.pid)

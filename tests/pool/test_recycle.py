@@ -105,7 +105,7 @@ async def test_a_worker_over_its_memory_limit_is_killed_and_the_attempt_says_oom
     async with rig(PIDS, folder=tmp_path, memory_limit=64 * MIB, queue=once) as daemon:
         job = await daemon.run({"mib": 200, "gate": gate.path})
         assert (job.state, job.error.cause, job.crashes, job.charged) == (State.FAILED, Cause.OOM, 1, 1)
-        assert "memory_limit of 64MiB" in job.error.message
+        assert "memory_limit is 64MiB" in job.error.message
         assert (await daemon.run(None)).state is State.DONE
 
 

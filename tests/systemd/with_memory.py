@@ -169,6 +169,6 @@ def test_a_job_over_the_limit_fails_as_oom_with_the_figures_and_the_others_go_on
         again = client.wait(client.submit("eats", 5)["id"])
     assert (other["state"], job["state"], again["state"]) == ("done", "failed", "done")
     assert job["error"]["cause"] == "oom"
-    assert "memory_limit of 48MiB" in job["error"]["message"]
+    assert "memory_limit is 48MiB" in job["error"]["message"]
     living = [folder.name.rpartition(".")[0].partition("-")[2] for folder in cgroup_folder.glob("worker-*")]
     assert sorted(name.partition("-")[2] for name in living) == ["eats.0", "other.0"]
