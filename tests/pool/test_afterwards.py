@@ -237,7 +237,11 @@ async def test_a_pause_is_what_the_store_says_it_is_although_who_asked_has_gone(
             gone.cancel()
             await (daemon.service.pause if paused else daemon.service.resume)("q")
         await daemon.committer.settle()
-        assert daemon.feeder.lines["q"].paused is paused is ("q" in daemon.store.paused())
+        assert (
+            daemon.feeder.lines["q"].paused
+            is paused
+            is ("q" in await daemon.committer.read(lambda store: store.paused()))
+        )
 
 
 async def test_the_last_of_many_pauses_and_resumes_holds(tmp_path: Path) -> None:
@@ -246,4 +250,4 @@ async def test_the_last_of_many_pauses_and_resumes_holds(tmp_path: Path) -> None
             async with trio.open_nursery() as nursery:
                 for verb in (daemon.service.resume, daemon.service.pause, daemon.service.resume, daemon.service.pause):
                     nursery.start_soon(verb, "q")
-            assert daemon.feeder.lines["q"].paused is ("q" in daemon.store.paused())
+            assert daemon.feeder.lines["q"].paused is ("q" in await daemon.committer.read(lambda store: store.paused()))

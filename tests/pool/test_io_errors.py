@@ -100,7 +100,8 @@ class Trial:
         jobs = await self.daemon.ends(*self.acknowledged)
         assert {(job.state, len(job.attempts), job.charged) for job in jobs} == {(State.DONE, 0, 0)}
         assert Counter(begun(folder)) == Counter(self.acknowledged)
-        assert self.daemon.store.get(self.refused) == [None] * len(self.refused)
+        stored = await self.daemon.committer.read(lambda store: store.get(self.refused))
+        assert stored == [None] * len(self.refused)
         assert (await self.daemon.run(None)).state is State.DONE
 
 
@@ -128,16 +129,14 @@ async def trial(folder: Path) -> AsyncIterator[Trial]:
 async def test_whichever_operation_fails_every_acknowledged_job_is_done_once(
     tmp_path: Path, what: str, last: int, times: int
 ) -> None:
-    hit = 0
     async with trial(tmp_path) as jobs:
         for n in range(last):
             jobs.disk.fail(what, (apsw.IOError, apsw.FullError)[n % 2], after=n, times=times)
             with trio.fail_after(10):
-                await jobs.run_jobs()
+                while not jobs.disk.failed(what):  # how many there are depends on how many jobs share a commit
+                    await jobs.run_jobs()
                 await jobs.recovers()
-            hit += jobs.disk.failed(what) > 0
         await jobs.check(tmp_path)
-    assert hit > last * 0.7, "hardly any operation failed"
     assert len(jobs.acknowledged) > last
     assert jobs.refused or times == 1, "no failure was ever noticed"
 
