@@ -20,7 +20,7 @@ def check(result: Result) -> None:
 
 
 def test_every_job_ends_as_its_script_says_and_nothing_is_left(run: Run) -> None:
-    result = run(seed=1, seconds=7, slice=7, calm=0)
+    result = run(seed=1, seconds=5, slice=5, calm=0)
     check(result)
     assert len(result.tally.endings) > 200
 

@@ -15,7 +15,7 @@ from tests.workers import command
 
 GRACE = 0.4  # seconds
 AT_ONCE = 0.5  # seconds: what the whole tree's end may take beyond the grace
-TRIES = 5
+TRIES = 3
 
 
 def lives(pid: int) -> bool:

@@ -82,7 +82,7 @@ def test_a_program_that_exits_at_once_loses_no_job_and_comes_back_when_its_file_
 ) -> None:
     daemon, ids = start_broken(start, tmp_path / "program", size=2)
     with daemon.client() as client:
-        until(lambda: pool(client)["spawned"] >= 6, "six attempts to start it")
+        until(lambda: pool(client)["spawned"] >= 4, "four attempts to start it")
         look(client)
     assert mend(daemon, tmp_path / "program", ids) < LAST_DELAY
 
