@@ -250,4 +250,5 @@ async def test_the_last_of_many_pauses_and_resumes_holds(tmp_path: Path) -> None
             async with trio.open_nursery() as nursery:
                 for verb in (daemon.service.resume, daemon.service.pause, daemon.service.resume, daemon.service.pause):
                     nursery.start_soon(verb, "q")
-            assert daemon.feeder.lines["q"].paused is ("q" in await daemon.committer.read(lambda store: store.paused()))
+            stored = await daemon.committer.read(lambda store: store.paused())
+            assert daemon.feeder.lines["q"].paused is ("q" in stored)
