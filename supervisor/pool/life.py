@@ -249,7 +249,9 @@ class Life:
             self._retires = Ending(Why.RECYCLE, "it asked for it")
 
     def _answer(self, reply: Reply) -> None:
-        self._answered = True
+        if not self._answered:
+            self._answered = True
+            self.boot.succeed()
         if reply.recycle:
             self._retires = Ending(Why.RECYCLE, "it asked for it")
         self.jobs_done += 1
@@ -258,7 +260,6 @@ class Life:
         self._stderr.catch_up()
         self._finish(verdict_of(reply, self._stderr.since_mark, len(memoryview(self.run.row.payload))))
         self.pool.answered()
-        self.boot.succeed()
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
@@ -357,7 +358,8 @@ class Life:
         if self._retires is None and self.jobs_done and self.limits is not NO_LIMITS:
             reason = self.past_limit(time.monotonic(), None)
             self._retires = None if reason is None else Ending(Why.RECYCLE, reason)
-        retires = self._retires or self.pool.calls_in(self)
+        rolling = self.pool.rolling
+        retires = self._retires or (rolling.calls_in(self) if rolling is not None else None)
         if retires is not None:
             self.end(retires.why, retires.text)
             return

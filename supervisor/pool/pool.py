@@ -10,7 +10,6 @@ import trio
 
 from protocol.control import PoolView, WorkerView
 from supervisor.config.model import PoolConfig
-from supervisor.core.blame import Ending
 from supervisor.core.respawn import failed_boot
 from supervisor.core.verdict import Verdict
 from supervisor.errors import Conflict
@@ -181,10 +180,6 @@ class Pool:
     def not_idle(self, life: Life) -> None:
         if life in self.idle:
             self.idle.remove(life)
-
-    def calls_in(self, life: Life) -> Ending | None:
-        """A life is between two jobs: what it is to end with, if it is."""
-        return None if self.rolling is None else self.rolling.calls_in(life)
 
     def answered(self) -> None:
         """The program works."""
