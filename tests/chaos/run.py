@@ -34,8 +34,8 @@ class Plan(NamedTuple):
     seed: int = 1
     seconds: float = 600.0
     jobs: int = 200_000
-    slice: float = 40.0
-    calm: float = 15.0
+    slice: float = 20.0
+    calm: float = 10.0
     rate: float = 330.0
     healthy_rate: float = 100.0
     cancelled: float = 0.03  # of the jobs
