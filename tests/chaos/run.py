@@ -84,7 +84,7 @@ class Chaos:
         self._pools = troubles(plan.parts)
         self._cgroup = cgroup.make() if "cgroup" in plan.parts else None
         if "cgroup" in plan.parts and self._cgroup is None:
-            raise NoCgroup("no cgroup v2 can be made here: leave it out with --without cgroup")
+            raise NoCgroup("no cgroup v2 can be made here: leave the part out")
         self._house = House(folder, configured(plan.parts, self._runs), queue=QUEUE, daemon=daemon(self._cgroup))
         self._daemon = self._house.start(env={"TMPDIR": str(self._temporary)})
         self._authors: list[Author] = []
