@@ -27,6 +27,13 @@ def make() -> Path | None:
     return folder
 
 
+def can_be_made() -> bool:
+    folder = make()
+    if folder is not None:
+        folder.rmdir()
+    return folder is not None
+
+
 def found_in(folder: Path) -> list[str]:
     """The cgroups below it, and the processes anywhere in it: nothing, once its daemon has ended."""
     below = [Path(name) for name, _, _ in os.walk(folder)]

@@ -1,6 +1,6 @@
 """Chaos runs whose daemons are ended with the test, however it went."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    """`run(**as Plan)`: what happened is printed, where pytest shows it beside a failure."""
+    """`run(without=parts, **as Plan)`: what happened is printed, where pytest shows it beside a failure."""
     made: list[Chaos] = []
 
-    def run(**plan: Any) -> Result:
-        chaos = Chaos(Plan(**{"parts": LANDED, **plan}), tmp_path)
+    def run(*, without: Collection[str] = (), **plan: Any) -> Result:
+        parts = tuple(part for part in LANDED if part not in without)
+        chaos = Chaos(Plan(parts=parts, **plan), tmp_path)
         made.append(chaos)
         result = chaos.run()
         print(text(result))

@@ -15,9 +15,9 @@ BURN = Path(__file__).with_name("burn.py")
 
 
 def children(pid: int) -> list[procfs.Stat]:
-    """Dead ones included that are not reaped."""
-    pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [found for one in pids if (found := procfs.stat(int(one)))]
+    """Dead ones included that are not reaped, whichever of its threads has started them."""
+    found = (path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [stat for pids in found for one in pids if (stat := procfs.stat(int(one)))]
 
 
 def descriptors(pid: int) -> int:

@@ -34,8 +34,8 @@ class Plan(NamedTuple):
     seed: int = 1
     seconds: float = 600.0
     jobs: int = 200_000
-    slice: float = 40.0
-    calm: float = 15.0
+    slice: float = 20.0
+    calm: float = 10.0
     rate: float = 330.0
     healthy_rate: float = 100.0
     cancelled: float = 0.03  # of the jobs
@@ -84,7 +84,7 @@ class Chaos:
         self._pools = troubles(plan.parts)
         self._cgroup = cgroup.make() if "cgroup" in plan.parts else None
         if "cgroup" in plan.parts and self._cgroup is None:
-            raise NoCgroup("no cgroup v2 can be made here: leave it out with --without cgroup")
+            raise NoCgroup("no cgroup v2 can be made here: leave the part out")
         self._house = House(folder, configured(plan.parts, self._runs), queue=QUEUE, daemon=daemon(self._cgroup))
         self._daemon = self._house.start(env={"TMPDIR": str(self._temporary)})
         self._authors: list[Author] = []
