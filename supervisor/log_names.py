@@ -21,8 +21,8 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "claim_refused": "the store did not know a job as it was checked out: a bug, or another hand in the file",
         "stale_outcome": "the outcome of an attempt that is not the job's latest, and was not recorded",
         # Pools and workers.
-        "pool_degraded": "a pool has no worker that works, for the reason given; it goes on trying",
-        "pool_recovered": "a degraded pool has a working worker again",
+        "pool_degraded": "a worker of the pool does not come up, for the reason given; it is tried again",
+        "pool_recovered": "every place of a degraded pool has a working worker again",
         "pool_grown": "an elastic pool has more workers, for the reason given",
         "pool_shrunk": "an elastic pool has fewer workers, for the reason given",
         "pool_resized": "somebody has set how many workers a pool has, until the next start",

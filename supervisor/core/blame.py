@@ -90,7 +90,7 @@ def blame(ending: Ending, exit: Exit, *, unread: bool, late: bool, stderr: str |
         case Why.RELEASE | Why.STOP | Why.RECYCLE | Why.NOT_READY:
             return Verdict(End.RELEASED)
         case Why.TIMEOUT:
-            return _failed(Cause.TIMEOUT, f"no reply within {ending.text} s: the worker was ended", None, stderr)
+            return _failed(Cause.TIMEOUT, f"no reply within {ending.text}", None, stderr)
     if unread or late:
         return Verdict(End.RELEASED)
     match ending.why:

@@ -172,6 +172,7 @@ class Daemon:
                     working.start_soon(self._announce)
                     await self._until_stopped(signals)
                     self._stop_pools()
+                    serving.start_soon(self._kill_on_signal, signals)
                 await self.committer.settle()
                 await self._let_answers_out()
                 serving.cancel_scope.cancel()
@@ -196,6 +197,13 @@ class Daemon:
         log.info("stopping_now", signal=signal.Signals(number).name)
         drain.cancel()
 
+    async def _kill_on_signal(self, signals: AsyncIterator[int]) -> None:
+        """Whoever asks again while workers are being ended does not want to wait for their grace."""
+        async for number in signals:
+            log.info("stopping_now", signal=signal.Signals(number).name)
+            for pool in self.pools:
+                pool.kill()
+
     def _stop_pools(self) -> None:
         for pool in self.pools:
             pool.stop()
@@ -209,6 +217,8 @@ class Daemon:
         """READY once every pool has a worker, or is known to have none."""
         for pool in self.pools:
             await pool.settled.wait()
+        if self.feeder.stopped:
+            return
         self.notifier.ready(self._in_words())
         log.info("ready", pools=len(self.pools), status=self._in_words())
 

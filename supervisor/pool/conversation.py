@@ -55,7 +55,7 @@ class Conversation:
         self._channel = channel
         self._awaits_ready = ready
         self._require_id = require_id
-        self._silent = True  # not one line yet
+        self.silent = True  # not one line yet
         self._job: str | None = None  # the request that is out
         self._last: str | None = None  # the one before it
         self._has_read = False  # it has begun to read the request; asked once for each chunk
@@ -78,7 +78,7 @@ class Conversation:
             return steps
         steps = self._hear_lines(lines)
         # The first words may be the beginning of "ready"; later ones are out of turn before they are finished.
-        broken = None if self._silent or (steps and isinstance(steps[-1], Broken)) else self.unfinished()
+        broken = None if self.silent or (steps and isinstance(steps[-1], Broken)) else self.unfinished()
         if broken is not None:
             steps.append(broken)
         return steps
@@ -92,14 +92,14 @@ class Conversation:
     def _hear_lines(self, lines: list[bytes]) -> list[Reply | Broken]:
         steps: list[Reply | Broken] = []
         for line in lines:
-            step = self._hear_first(line) if self._silent else self._hear_line(line)
+            step = self._hear_first(line) if self.silent else self._hear_line(line)
             steps.append(step)
             if isinstance(step, Broken):
                 break
         return steps
 
     def _hear_first(self, line: bytes) -> Reply | Broken:
-        self._silent = False
+        self.silent = False
         try:
             reply = decode_reply(line)
         except Garbage as garbage:

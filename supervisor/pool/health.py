@@ -1,52 +1,71 @@
 """Whether a pool's program works: failed boots in a row, what to say of them, and how long to wait for the next."""
 
-import shlex
-
 import structlog
 
-from supervisor.core.respawn import respawn_delay
-
-COMMAND = 200  # characters of it in a reason
-LINES, CHARACTERS = 12, 1000  # of stderr in a reason: a traceback's end, and no flood
+from supervisor.core.respawn import LAST_DELAY, SHORT_LIFE, respawn_delay
 
 log = structlog.get_logger("stoker.pool")
 
 
 class Health:
-    """`reason`: why the pool is degraded; None while its program works, or nothing else is known."""
+    """Which places of a pool do not get a working worker. Each has a count of its own: the answers of one place say
+    nothing about another."""
 
     def __init__(self, pool: str) -> None:
-        self.reason: str | None = None
-        self.failures = 0  # failed boots in a row
         self._pool = pool
+        self._failures: dict[int, int] = {}  # by place: lives in a row that came to nothing
+        self._lived: dict[int, float] = {}  # seconds of the last of those
+        self._reasons: dict[int, str] = {}  # of the places that fail now, the latest last
 
-    def works(self) -> None:
-        self.failures = 0
-        if self.reason is not None:
-            self.reason = None
-            log.info("pool_recovered", pool=self._pool)
+    @property
+    def reason(self) -> str | None:
+        """Why the pool is degraded; None while no place is known to fail."""
+        return next(reversed(self._reasons.values()), None)
 
-    def boot_failed(self, reason: str) -> None:
-        self.failures += 1
+    def failures(self, place: int) -> int:
+        return self._failures.get(place, 0)
+
+    def fails(self, place: int) -> bool:
+        return place in self._reasons
+
+    def failed(self, place: int, reason: str, lived: float) -> None:
+        """A life came to nothing, and that speaks against the program."""
+        self.died(place, lived)
         # The first line says how it ended, the last one usually why: what lies between may differ each time.
         if self.reason is None or _gist(reason) != _gist(self.reason):
-            log.error("pool_degraded", pool=self._pool, reason=reason)
-        self.reason = reason
+            log.error("pool_degraded", pool=self._pool, slot=place, reason=reason)
+        self._reasons.pop(place, None)
+        self._reasons[place] = reason
 
-    def delay(self, jitter: float) -> float:
-        """Seconds until a place is filled again."""
-        return respawn_delay(self.failures, jitter)
+    def died(self, place: int, lived: float) -> None:
+        """A life came to nothing, which is forgiven once."""
+        self._failures[place] = self.failures(place) + 1
+        self._lived[place] = lived
 
+    def works(self, place: int) -> bool:
+        """A job was answered; True when it was not known before that the place works."""
+        if not self._failures:
+            return False
+        self._failures.pop(place, None)
+        self._lived.pop(place, None)
+        return self.proven(place)
 
-def in_full(reason: str, command: tuple[str, ...], stderr: str | None) -> str:
-    """Why a worker did not come up, with the program and the last it said: all of that is in the log."""
-    said = shlex.join(command).replace("\n", " ")
-    if len(said) > COMMAND:
-        said = said[: COMMAND - 1] + "…"
-    if not stderr:
-        return f"{reason} (command: {said})"
-    last = "\n".join(stderr.splitlines()[-LINES:])[-CHARACTERS:]
-    return f"{reason} (command: {said}); its stderr ends:\n{last}"
+    def proven(self, place: int) -> bool:
+        """A worker has lived long enough; but if it dies, its predecessors are not forgotten."""
+        if self._reasons.pop(place, None) is None:
+            return False
+        if not self._reasons:
+            log.info("pool_recovered", pool=self._pool)
+        return True
+
+    def proof(self, place: int) -> float:
+        """Seconds that a worker there must live to be taken for a good one: longer than the last that was none."""
+        lived = self._lived.get(place)
+        return SHORT_LIFE if lived is None else min(LAST_DELAY, SHORT_LIFE + 2 * lived)
+
+    def delay(self, place: int, jitter: float) -> float:
+        """Seconds until the place is filled again."""
+        return respawn_delay(self.failures(place), jitter) if self.fails(place) else 0.0
 
 
 def _gist(reason: str) -> tuple[str, str]:

@@ -19,17 +19,17 @@ import trio
 
 from protocol.worker import Reply, encode_request
 from supervisor.config.model import PoolConfig
-from supervisor.config.quantities import format_duration, format_size
+from supervisor.config.quantities import format_duration
 from supervisor.core.blame import Ending, Exit, Why, blame, failed_life
 from supervisor.core.recycle import Limits, due
+from supervisor.core.respawn import SHORT_LIFE
 from supervisor.core.verdict import Verdict
-from supervisor.core.words import about_size
 from supervisor.pool.boot import Boot
 from supervisor.pool.child import Child, describe_exit
 from supervisor.pool.conversation import Broken, Conversation, verdict_of
 from supervisor.pool.ending import end_tree
-from supervisor.pool.health import in_full
 from supervisor.pool.outgoing import Outgoing
+from supervisor.pool.reasons import in_full, killed_for_memory, patience
 from supervisor.pool.run import Run
 from supervisor.pool.stderr import StderrLog
 
@@ -67,11 +67,13 @@ class Life:
         self.ready_at = child.started  # monotonic
         self.idle_since = float("inf")  # monotonic
         self.deadline = float("inf")  # monotonic; of the run in hand, or of the start
+        self._allowed = 0.0  # seconds that the run in hand has
         self.jobs_done = 0
         self._answered = False
         self._booted = False  # no job of its waits for the program to start
         self._dead = False  # it may still have said something
         self._retires: Ending | None = None  # how it ends, once it has no job
+        self._leaves: Ending | None = None  # the same, and nobody takes its place
         self._unread = False  # when it ended, the request in hand had not been touched
         self._late = False  # what ended it belonged to the job before
         self._ending: Ending | None = None
@@ -83,7 +85,7 @@ class Life:
             ready=config.ready,
             require_id=config.require_id,
         )
-        self._stderr = StderrLog(self)
+        self._stderr = StderrLog(self, slot.budget)
         self._outgoing = Outgoing(child, deaf=self._deaf, written=self._written)
 
     # -- from start to end -----------------------------------------------------------------------------------------
@@ -97,11 +99,7 @@ class Life:
                 nursery.start_soon(self._outgoing.run)
                 nursery.start_soon(self._stderr.follow, child)
                 self.pool.ears.listen(child.replies, partial(self._overhear, child))
-                if self.config.ready:
-                    self.deadline = child.started + self.config.boot_timeout
-                    self.pool.deadlines.note(self.deadline)
-                else:
-                    self._start_serving()
+                self._begin()
                 await self._over.wait()
                 self.state = "ending"
                 self.deadline = float("inf")
@@ -114,7 +112,21 @@ class Life:
             child.cgroup.remove()
         return exit
 
+    def _begin(self) -> None:
+        """Give it work now, or when it has said that it is ready. Where there is reason to doubt (a restart, a place
+        whose last worker came to nothing) no job is risked before it has lived for a moment."""
+        pool = self.pool
+        if self.config.ready:
+            self.deadline = self.child.started + self.config.boot_timeout
+        elif pool.rolling is not None or pool.health.fails(self.number):
+            self.deadline = self.child.started + SHORT_LIFE
+        else:
+            self._start_serving()
+            return
+        pool.deadlines.note(self.deadline)
+
     def _start_serving(self) -> None:
+        self.deadline = float("inf")
         self.ready_at = time.monotonic()
         self.ready.set()
         self._free()
@@ -128,7 +140,7 @@ class Life:
                 self._ending = Ending(Why.EXITED)
         await end_tree(child, self._ending.why, self.config.kill_grace)
         await self._stderr.drain()
-        if self._ending.why.by_itself and (oom := _oom(child, self.config)) is not None:
+        if self._ending.why.by_itself and (oom := killed_for_memory(child, self.config)) is not None:
             self._ending = Ending(Why.OOM, oom)
 
     def _nothing_read(self) -> bool:
@@ -140,9 +152,14 @@ class Life:
         assert ending is not None
         run = self.run
         stderr = self._stderr.since_mark()
-        reason = in_full(failed_life(ending, exit, ready=self.ready.is_set()), self.config.command, stderr)
+        words = failed_life(ending, exit, ready=self.ready.is_set() or not self.config.ready)
+        if self.config.channel == "fd" and exit.code == 0 and not self._answered:
+            words += ' (with channel = "fd" requests come on file descriptor 3, and stdin is empty)'
+        reason = in_full(words, self.config.command, stderr)
         if not ending.why.on_request:
-            self.pool.child_failed(self, reason, answered=self._answered, took_job=run is not None, unread=self._unread)
+            # What it says out of turn before it ever answered is the program's fault, though a job may pay for it.
+            took_job = run is not None and ending.why not in (Why.GARBAGE, Why.EXTRA)
+            self.pool.child_failed(self, reason, answered=self._answered, took_job=took_job, unread=self._unread)
         self.boot.fail(reason)  # unless it has come up
         if run is not None:
             self._finish(blame(ending, exit, unread=self._unread, late=self._late, stderr=stderr))
@@ -177,7 +194,8 @@ class Life:
         self._stderr.mark()
         first = 0.0 if self._booted or self.config.ready else self.config.boot_timeout
         self._booted = True
-        self.deadline = time.monotonic() + run.timeout + first
+        self._allowed = run.timeout + first
+        self.deadline = time.monotonic() + self._allowed
         self.pool.deadlines.note(self.deadline)
         self._outgoing.send(request)
 
@@ -217,7 +235,7 @@ class Life:
             else:
                 self.end(Why.CLOSED, "stdout" if self.config.channel == "stdio" else "file descriptor 4")
             return None
-        final = False
+        final = ready = False
         steps = self._conversation.hear(data)
         for step in steps:
             if isinstance(step, Broken):
@@ -226,11 +244,14 @@ class Life:
             elif step.status == "progress":
                 self._progress(step)
             elif step.status == "ready":
-                self._says_ready()
+                ready = True
             else:
                 final = True
                 self._answer(step)
-        if final:
+        # When all of it has been heard: a job that is given out now has nothing to do with any of it.
+        if ready and self._ending is None:
+            self._says_ready()
+        if final and self.run is None:
             self._free()
         return len(steps)
 
@@ -239,7 +260,6 @@ class Life:
         self._booted = True  # so that the next job needs no time to boot
         self.boot.succeed()
         if not self.ready.is_set():
-            self.deadline = float("inf")
             self._start_serving()
 
     def _progress(self, reply: Reply) -> None:
@@ -259,7 +279,7 @@ class Life:
         assert self.run is not None
         self._stderr.catch_up()
         self._finish(verdict_of(reply, self._stderr.since_mark, len(memoryview(self.run.row.payload))))
-        self.pool.answered()
+        self.pool.answered(self.number)
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
@@ -293,7 +313,12 @@ class Life:
             return
         if not self.ready.is_set():
             self._hear(child)
-            if not self.ready.is_set():
+            if self.ready.is_set() or self._ending is not None:
+                return
+            if not self.config.ready:
+                self.boot.succeed()
+                self._start_serving()
+            else:
                 self.end(Why.NOT_READY, format_duration(self.config.boot_timeout))
             return
         if run is None:
@@ -303,7 +328,7 @@ class Life:
             return
         self._hear(child)
         if self.run is run:
-            self.end(Why.TIMEOUT, f"{run.timeout:g}")
+            self.end(Why.TIMEOUT, patience(self._allowed, run.timeout, silent=self._conversation.silent))
 
     def cancel(self, run: Run) -> None:
         """Somebody cancelled the job: end the child, unless it has answered already."""
@@ -319,15 +344,31 @@ class Life:
             self._hear(self.child)
         self.end(Why.STOP if self.run is None else Why.RELEASE)
 
-    def retire(self, reason: str, why: Why = Why.RECYCLE) -> None:
-        """Planned: it ends as soon as it has no job, that is now if it has none."""
-        self._retires = Ending(why, reason)
-        if self.run is None and not self._outgoing.pending:
-            self.end(why, reason)
+    def retire(self, reason: str) -> None:
+        """It is to be replaced as soon as it has no job, that is now if it has none."""
+        self._retires = Ending(Why.RECYCLE, reason)
+        self._go_if_free(self._retires)
+
+    def leave(self, reason: str) -> None:
+        """As `retire`, but its place is given up."""
+        self._leaves = Ending(Why.STOP, reason)
+        self._go_if_free(self._leaves)
 
     def stay(self) -> None:
-        """The plan was given up, if it is not too late."""
-        self._retires = None
+        """Its place is kept after all, if it is not too late."""
+        self._leaves = None
+
+    def _go_if_free(self, ending: Ending) -> None:
+        if self.run is None and not self._outgoing.pending:
+            self.end(ending.why, ending.text)
+
+    def over_memory(self, text: str) -> None:
+        """It is ended for its memory; what it has said until now still counts."""
+        run = self.run
+        self._retires = Ending(Why.RECYCLE, text)  # should it have answered, it is given nothing more
+        self._hear(self.child)
+        if self.run is run:
+            self.end(Why.OOM, text)
 
     def past_limit(self, now: float, rss: int | None) -> str | None:
         """Which limit of its life is reached, in words."""
@@ -359,7 +400,7 @@ class Life:
             reason = self.past_limit(time.monotonic(), None)
             self._retires = None if reason is None else Ending(Why.RECYCLE, reason)
         rolling = self.pool.rolling
-        retires = self._retires or (rolling.calls_in(self) if rolling is not None else None)
+        retires = self._leaves or self._retires or (rolling.calls_in(self) if rolling is not None else None)
         if retires is not None:
             self.end(retires.why, retires.text)
             return
@@ -377,19 +418,3 @@ class Life:
         if not self._outgoing.pending:
             self.deadline = float("inf")
         self.pool.finished(run, verdict)
-
-
-def _oom(child: Child, config: PoolConfig) -> str | None:
-    """What the kernel says, if it was the kernel that ended a child for its memory."""
-    cgroup = child.cgroup
-    if cgroup is None or not cgroup.oom_kills():
-        return None
-    if config.memory_limit is None or not cgroup.limited:
-        return "the kernel ran out of memory and killed the worker"
-    return out_of_memory(cgroup.peak() or config.memory_limit, config.memory_limit)
-
-
-def out_of_memory(used: int, limit: int) -> str:
-    """`used` is what was seen: the kernel stops a worker at its limit, and no more is ever seen."""
-    found = f"it used {about_size(used)}" if used > limit else f"it had {about_size(used)} and wanted more"
-    return f"the worker was killed for its memory: {found}, and its memory_limit is {format_size(limit)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -10,11 +11,10 @@ import trio
 
 from protocol.control import PoolView, WorkerView
 from supervisor.config.model import PoolConfig
-from supervisor.core.respawn import failed_boot
+from supervisor.core.respawn import LAST_DELAY, failed_boot
 from supervisor.core.verdict import Verdict
 from supervisor.errors import Conflict
 from supervisor.pool import views
-from supervisor.pool.boot import Boot
 from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.deadlines import Deadlines
 from supervisor.pool.ears import Ears
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 
 class Pool:
-    """`idle` are the lives that wait for a job, the one used last at the end: it is the warmest. `spare` is the place
-    that a rolling restart has beside those that count."""
+    """`idle` are the lives that wait for a job, the one used last at the end: it is the warmest. `spares` are
+    the places that a rolling restart has beside those that count: one, and rarely that of the restart before."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Pool:
         self.watch = Watch(self)
         self.slots: list[Slot] = []
         self.idle: list[Life] = []
-        self.spare: Slot | None = None
+        self.spares: set[Slot] = set()
         self.rolling: Rolling | None = None
         self.generation = 1
         self.turn = 0  # the place among its queues from where the next job is looked for
@@ -110,26 +110,36 @@ class Pool:
     def resize(self, low: int, high: int) -> None:
         """From now on between `low` and `high` workers. A worker too many goes when its job is done."""
         self.sizing.resize(low, high)
+        if low == 0:
+            self.settled.set()
+
+    def kill(self) -> None:
+        """At once, whatever grace they have left: somebody is in a hurry."""
+        for slot in self.slots:
+            if slot.child is not None:
+                slot.child.signal(signal.SIGKILL)
 
     # -- slots -----------------------------------------------------------------------------------------------------
 
     def add_slot(self) -> None:
-        """A place of the lowest free number."""
-        self._add(Slot(self, self._free_number(0)))
+        """A place of the lowest free number. None below the upper bound may be free as long as a spare has it; when
+        that goes, it is tried again."""
+        number = self._free_number(0)
+        if number < self.sizing.high:
+            self._add(Slot(self, number))
 
-    def add_spare(self, trial: PoolConfig) -> Boot:
-        """A place for the first of a new generation, of a number that nobody has or would be given."""
-        self.spare = Slot(self, self._free_number(self.sizing.high), trial)
-        self._add(self.spare)
-        return self.spare.coming
+    def add_spare(self, trial: PoolConfig) -> Slot:
+        """A place for the first of a new generation, of a number that is nobody's."""
+        spare = Slot(self, self._free_number(max(self.sizing.high, self.config.max, trial.max)), trial)
+        self.spares.add(spare)
+        self._add(spare)
+        return spare
 
     def take_over(self, config: PoolConfig, generation: int) -> None:
-        """What was tried in the spare place is the pool's from now on."""
+        """What was tried in a spare place is the pool's from now on."""
         if (config.min, config.max) != (self.config.min, self.config.max):
             self.sizing.resize(config.min, config.max)
         self.config, self.generation = config, generation
-        if self.spare is not None:
-            self.spare.trial = None
         self.watch.poke()
 
     def _free_number(self, first: int) -> int:
@@ -150,11 +160,11 @@ class Pool:
             raise
         if slot is not None:
             self.slots.remove(slot)
-            if slot is self.spare:
-                self.spare = None
-            self._news()
+            self.spares.discard(slot)
+            self.news()
 
-    def _news(self) -> None:
+    def news(self) -> None:
+        """Something has happened to a place."""
         self.sizing.poke()
         if self.rolling is not None:
             self.rolling.look_again()
@@ -163,7 +173,7 @@ class Pool:
 
     def begins(self, life: Life) -> None:
         self.deadlines.timed.append(life)
-        self._news()
+        self.news()
 
     def ends(self, life: Life) -> None:
         self.deadlines.timed.remove(life)
@@ -181,26 +191,57 @@ class Pool:
         if life in self.idle:
             self.idle.remove(life)
 
-    def answered(self) -> None:
-        """The program works."""
-        self.health.works()
+    def answered(self, place: int) -> None:
+        """A job was answered: the program works."""
+        if self.health.works(place):
+            self._relieved()
+
+    def proven(self, place: int) -> None:
+        """A worker has lived for a while."""
+        if self.health.proven(place):
+            self._relieved()
+
+    def _relieved(self) -> None:
+        """What kept one place from having a worker may be over for the others too."""
+        for slot in self.slots:
+            slot.hurry()
+        self.dismiss_spares()
+
+    def dismiss_spares(self) -> None:
+        """They stand in for places that have no worker, while a restart lasts or has failed."""
+        if self.rolling is None and self.health.reason is None:
+            for spare in self.spares:
+                spare.leave("the restart is over")
 
     def child_failed(self, life: Life, reason: str, *, answered: bool, took_job: bool, unread: bool) -> None:
         """A child's life ended by its own fault or death."""
         self.crashes += 1
-        if life.slot.trial is None and failed_boot(
+        if life.slot.trial is not None or answered:
+            return
+        place, lived = life.number, time.monotonic() - life.ready_at
+        if lived >= LAST_DELAY:
+            self.health.works(place)
+        earlier = self.health.failures(place)
+        if failed_boot(
             ready=life.ready.is_set(),
             answered=answered,
             took_job=took_job,
             unread=unread,
-            lived=time.monotonic() - life.ready_at,
-            failures=self.health.failures,
+            lived=lived,
+            failures=earlier,
         ):
-            self.boot_failed(reason)
+            self.boot_failed(place, reason, lived)
+        elif not took_job:
+            self.health.died(place, lived)
 
-    def boot_failed(self, reason: str) -> None:
-        self.health.boot_failed(reason)
+    def misfit(self, life: Life, reason: str) -> None:
+        """A worker is beyond a limit from the start: another one would be, too."""
+        self.boot_failed(life.number, reason, time.monotonic() - life.ready_at)
+
+    def boot_failed(self, place: int, reason: str, lived: float) -> None:
+        self.health.failed(place, reason, lived)
         self.settled.set()
+        self.news()
 
     # -- views -----------------------------------------------------------------------------------------------------
 

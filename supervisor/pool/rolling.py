@@ -41,6 +41,7 @@ class Rolling:
         self._config = config
         self._generation = pool.generation + 1
         self._replaced = 0
+        self._up: set[Slot] = set()
         self._taken: tuple[Slot, Boot] | None = None
         self._calling = False
         self._news = trio.Event()
@@ -65,9 +66,8 @@ class Rolling:
             self._failure = failure
             log.error("restart_failed", pool=pool.name, generation=self._generation, reason=failure.message)
         finally:
-            if pool.spare is not None:
-                pool.spare.leave("the restart is over")
             pool.rolling = None
+            pool.dismiss_spares()
             self._over.set()
 
     def calls_in(self, life: Life) -> Ending | None:
@@ -85,20 +85,36 @@ class Rolling:
 
     async def _roll(self) -> None:
         pool = self._pool
-        boot = pool.add_spare(self._config)
-        failure = await boot.failure()
+        await self._former_spares_gone()
+        others = bool(pool.slots)
+        spare = pool.add_spare(self._config)
+        failure = await spare.coming.failure()
         if failure is not None:
-            others = "the old workers serve on" if pool.health.reason is None else "the pool stays degraded"
-            raise self._failed(f"the restart was given up, and {others}: the first new one did not come up: {failure}")
+            serving = "the old workers serve on" if others and pool.health.reason is None else "nothing has changed"
+            raise self._failed(f"the restart was given up, and {serving}: the first new one did not come up: {failure}")
+        for former in pool.spares - {spare}:
+            former.leave("its successor is up")
         pool.take_over(self._config, self._generation)
+        spare.trial = None
         while (turn := await self._next_turn()) is not None:
             await self._until_up(*turn)
+            self._up.add(turn[0])
             self._replaced += 1
+        if pool.stopping.is_set():
+            raise self._failed("")
+
+    async def _former_spares_gone(self) -> None:
+        """Those of earlier restarts that have a job still: no more than one of them at a time lives beside the pool."""
+        while any(spare.leaving for spare in self._pool.spares) and not self._pool.stopping.is_set():
+            self._news = trio.Event()
+            await self._news.wait()
 
     async def _next_turn(self) -> tuple[Slot, Boot] | None:
-        """The next place whose old worker goes, and the boot of its new one; None: there is none left."""
-        while old := [slot for slot in self._pool.slots if self._is_old(slot)]:
-            for slot in old:
+        """The next place whose old worker goes or has gone, and the boot of its new one; None: there is none left."""
+        while missing := [slot for slot in self._pool.slots if self._is_missing(slot)]:
+            for slot in missing:
+                if slot.life is not None and slot.generation == self._generation:
+                    return slot, slot.life.boot  # its old worker has died
                 if slot.run is None:
                     boot = slot.coming
                     slot.replace(REASON)
@@ -110,18 +126,20 @@ class Rolling:
                 return self._taken
         return None
 
-    def _is_old(self, slot: Slot) -> bool:
-        return slot.generation < self._generation and not slot.leaving and slot is not self._pool.spare
+    def _is_missing(self, slot: Slot) -> bool:
+        return not (slot in self._up or slot.leaving or slot in self._pool.spares)
 
     async def _until_up(self, slot: Slot, boot: Boot) -> None:
         for _ in range(TRIES):
             failure = await boot.failure()
+            if failure is None:
+                self._pool.proven(slot.number)
             if failure is None or slot.leaving:
                 return
             boot = slot.coming
         raise self._failed(
             f"the restart was given up after {self._replaced} workers: that of slot {slot.number} does not come up: "
-            f"{failure}; those that are left of the old ones serve on"
+            f"{failure}; the other workers serve on, and one in a spare place stands in for it"
         )
 
     def _failed(self, text: str) -> RestartFailed:

@@ -46,9 +46,10 @@ class Sizing:
         """At once, as far as that goes without ending a running job."""
         log.info("pool_resized", pool=self._pool.name, low=low, high=high, was_low=self.low, was_high=self.high)
         self.low, self.high = low, high
-        # The highest numbers go, so that the others are 0 to size - 1.
-        for slot in sorted(self._staying(), key=_number)[high:]:
-            slot.leave("the pool was resized")
+        # By their numbers, so that those that are left are below the new size.
+        for slot in self._staying():
+            if slot.number >= high:
+                slot.leave("the pool was resized")
         self._keep_low()
         self.poke()
 
@@ -105,7 +106,7 @@ class Sizing:
         """Never fewer than `low`: those who were to leave stay, and then new ones come as far as there is room."""
         missing = 0 if self._pool.stopping.is_set() else self.low - len(self._staying())
         for slot in sorted(self._pool.slots, key=_number):
-            if missing > 0 and slot.leaving and slot is not self._pool.spare:
+            if missing > 0 and slot.leaving and slot.number < self.high and slot not in self._pool.spares:
                 missing -= slot.stay()
         room = self.high - len(self._places())
         for _ in range(min(missing, room)):
@@ -127,11 +128,11 @@ class Sizing:
 
     def _idle(self) -> list[Life]:
         """The one that has been idle for longest comes first."""
-        return [life for life in self._pool.idle if life.slot is not self._pool.spare]
+        return [life for life in self._pool.idle if life.slot not in self._pool.spares]
 
     def _places(self) -> list[Slot]:
         """All but the one a rolling restart has made for itself."""
-        return [slot for slot in self._pool.slots if slot is not self._pool.spare]
+        return [slot for slot in self._pool.slots if slot not in self._pool.spares]
 
     def _staying(self) -> list[Slot]:
         return [slot for slot in self._places() if not slot.leaving]

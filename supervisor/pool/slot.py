@@ -11,19 +11,22 @@ import structlog
 import trio
 
 from supervisor.config.model import PoolConfig
-from supervisor.core.blame import Why
 from supervisor.core.recycle import draw
-from supervisor.core.respawn import SHORT_LIFE
 from supervisor.pool.boot import Boot
 from supervisor.pool.child import Child
 from supervisor.pool.launch import SpawnFailed, launch
 from supervisor.pool.life import Life
 from supervisor.pool.run import Run
+from supervisor.pool.stderr import Budget
 
 if TYPE_CHECKING:
     from supervisor.pool.pool import Pool
 
 log = structlog.get_logger("stoker.pool")
+
+# A start keeps the loop for a millisecond or more. When many places are to be filled at once, whoever else has
+# something to do gets a turn between two of them.
+_LAUNCHING = trio.Lock()
 
 
 class Slot:
@@ -35,6 +38,7 @@ class Slot:
         self.number = number
         self.trial = trial
         self.life: Life | None = None
+        self.budget = Budget()
         self.coming = Boot()
         self.leaving = False
         self._pausing = False
@@ -73,7 +77,7 @@ class Slot:
         self.leaving = True
         self._hurry.set()
         if self.life is not None:
-            self.life.retire(reason, Why.STOP)
+            self.life.leave(reason)
 
     def stay(self) -> bool:
         """Take `leave` back; False when it is too late."""
@@ -82,6 +86,10 @@ class Slot:
         self.leaving = False
         self.life.stay()
         return True
+
+    def hurry(self) -> None:
+        """Do not wait for the respawn any longer."""
+        self._hurry.set()
 
     def stop(self) -> None:
         self._hurry.set()
@@ -95,13 +103,18 @@ class Slot:
         pool = self.pool
         while not pool.stopping.is_set() and not self.leaving:
             boot, self.coming = self.coming, Boot()
-            life = self._start(boot)
+            async with _LAUNCHING:
+                life = self._start(boot)
             if life is not None:
                 await self._live(life)
             if self.trial is not None:
                 break
+            if pool.feeder.stopped:  # nothing is given out any more, so nobody is needed
+                await self._hurry.wait()
             await self._pause()
         self.coming.fail("its place was given up")
+        if not pool.stopping.is_set():
+            pool.answered(self.number)  # the place is gone, and what was wrong with it
 
     def _start(self, boot: Boot) -> Life | None:
         pool, config = self.pool, self.trial or self.pool.config
@@ -114,7 +127,7 @@ class Slot:
                 cgroup.remove()
             boot.fail(failed.message)
             if self.trial is None:
-                pool.boot_failed(failed.message)
+                pool.boot_failed(self.number, failed.message, 0.0)
             return None
         pool.spawned += 1
         log.info("worker_started", pool=pool.name, slot=self.number, pid=child.pid, generation=generation)
@@ -152,15 +165,15 @@ class Slot:
         """A child that stays idle long enough has booted, as far as one can see from outside."""
         await life.ready.wait()
         self.pool.settled.set()
-        await trio.sleep(SHORT_LIFE)
+        await trio.sleep(self.pool.health.proof(self.number))
         if life.state == "idle":
             life.boot.succeed()
-            self.pool.answered()
+            self.pool.proven(self.number)
 
     async def _pause(self) -> None:
         # Always a checkpoint: a program that cannot be started must not keep the loop from everything else.
         await trio.lowlevel.checkpoint()
-        delay = self.pool.health.delay(random.random())
+        delay = self.pool.health.delay(self.number, random.random())
         if delay:
             self._pausing = True
             with trio.move_on_after(delay):

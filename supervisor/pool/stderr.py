@@ -22,23 +22,45 @@ FLOOD_CHUNK = 1024 * 1024
 REST = 0.005  # seconds between two pieces of a flood
 KEEP = 4096  # bytes, for the attempt's error
 MAX_LINE = 4096  # bytes of one log line; the rest of it is cut
-LINES_PER_SECOND = 200
-BURST = 1000
+LINES_PER_SECOND, BURST = 200, 1000
+BYTES_PER_SECOND, BYTES_BURST = 64 * 1024, 1024 * 1024
 REPORT_EVERY = 1.0  # seconds
 DRAIN = 0.1  # seconds to read what a dead child left behind
+
+
+class Budget:
+    """How much of what the workers of one place say is logged. It outlives them: a worker that is replaced after each
+    job has no more than one that stays."""
+
+    def __init__(self) -> None:
+        self.lines = float(BURST)
+        self.bytes = float(BYTES_BURST)
+        self._filled = time.monotonic()
+
+    def allows(self) -> int:
+        """Lines that may be logged now."""
+        now = time.monotonic()
+        passed, self._filled = now - self._filled, now
+        self.lines = min(BURST, self.lines + passed * LINES_PER_SECOND)
+        self.bytes = min(BYTES_BURST, self.bytes + passed * BYTES_PER_SECOND)
+        return int(self.lines) if self.bytes > 0 else 0
+
+    def spend(self, size: int) -> None:
+        """A line of so many bytes is logged."""
+        self.lines -= 1
+        self.bytes -= size
 
 
 class StderrLog:
     """Reading never stops, so that no child blocks on its own log; what is over the rate is counted, not logged."""
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: Life, budget: Budget) -> None:
         self._life = life
+        self._budget = budget
         self._tail = bytearray()
         self._total = 0
         self._mark = 0
         self._line = bytearray()
-        self._allowance = float(BURST)
-        self._refilled = time.monotonic()
         self._dropped = 0  # lines, since the last report
         self._shown = 0  # bytes that were logged, with their line ends
         self._lost = 0  # bytes that were not, and are reported
@@ -117,7 +139,7 @@ class StderrLog:
         self._tail += data[-KEEP:]
         del self._tail[:-KEEP]
         # No more is looked at than may be logged: of a flood, a chunk has thousands of lines.
-        *lines, rest = data.split(b"\n", self._allowed())
+        *lines, rest = data.split(b"\n", self._budget.allows())
         for line in lines:
             if self._line:
                 line = bytes(self._line) + line[:MAX_LINE]
@@ -139,20 +161,14 @@ class StderrLog:
         self._line += data[end : end + MAX_LINE - len(self._line)]
 
     def _log_line(self, line: bytes) -> None:
-        if not self._allowed():
+        if not self._budget.allows():
             self._dropped += 1
             return
-        self._allowance -= 1
-        self._shown += min(len(line), MAX_LINE) + 1
+        size = min(len(line), MAX_LINE) + 1
+        self._shown += size
+        self._budget.spend(size)
         text = line[:MAX_LINE].decode("utf-8", "replace").rstrip("\r")
         log.info("worker_stderr", line=text, **self._where())
-
-    def _allowed(self) -> int:
-        """How many lines may be logged now."""
-        now = time.monotonic()
-        self._allowance = min(BURST, self._allowance + (now - self._refilled) * LINES_PER_SECOND)
-        self._refilled = now
-        return int(self._allowance)
 
     @property
     def _unreported(self) -> bool:

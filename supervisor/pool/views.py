@@ -20,7 +20,7 @@ def pool_view(pool: Pool) -> PoolView:
         reason=pool.health.reason,
         generation=pool.generation,
         restarting=pool.rolling is not None,
-        size=sum(not slot.leaving for slot in pool.slots if slot is not pool.spare),
+        size=sum(not slot.leaving for slot in pool.slots if slot not in pool.spares),
         min=pool.sizing.low,
         max=pool.sizing.high,
         idle=len(pool.idle),

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import trio
 
 from supervisor.config.model import PoolConfig
-from supervisor.core.blame import Why
 from supervisor.pool import procfs
 from supervisor.pool.child import Child
-from supervisor.pool.life import Life, out_of_memory
+from supervisor.pool.life import Life
+from supervisor.pool.reasons import out_of_memory
 
 if TYPE_CHECKING:
     from supervisor.pool.pool import Pool
 
 HARD = 0.25  # seconds between two looks where memory_limit is ours to enforce
+YOUNG = 5.0  # seconds; a worker that reaches a limit sooner, without a job, starts beyond it
 SOFT = 1.0  # where a worker only is to be replaced some day
 
 
@@ -33,7 +34,9 @@ class Watch:
 
     async def run(self) -> None:
         while True:
-            with trio.move_on_after(_period(self._pool.config)):
+            # Old workers live on by their own configuration while a restart lasts.
+            configs = [self._pool.config, *(slot.life.config for slot in self._pool.slots if slot.life)]
+            with trio.move_on_after(min(map(_period, configs))):
                 await self._news.wait()
             self._news = trio.Event()
             for slot in list(self._pool.slots):
@@ -50,21 +53,27 @@ def _period(config: PoolConfig) -> float:
 
 async def _look(life: Life) -> None:
     """Always a checkpoint: there may be a thousand workers."""
-    await trio.lowlevel.checkpoint()
     config, cgroup = life.config, life.child.cgroup
     limit = None if cgroup is not None and cgroup.limited else config.memory_limit
-    rss = _used(life.child) if limit is not None or config.max_rss is not None else None
-    if limit is not None and rss is not None and rss > limit:
-        # The cheap figure counts what the processes share for each of them.
-        used = await trio.to_thread.run_sync(procfs.tree_pss, life.child.pid)
-        if used is not None and used > limit and life.state != "ending":
-            life.end(Why.OOM, out_of_memory(used, limit))
-    if life.state != "ending" and (reason := life.past_limit(time.monotonic(), rss)) is not None:
+    used = None
+    if limit is not None or config.max_rss is not None:
+        lowest = min(one for one in (limit, life.limits.rss) if one is not None) if limit or life.limits.rss else 0
+        used = await trio.to_thread.run_sync(_used, life.child, lowest)
+    await trio.lowlevel.checkpoint()
+    if life.state == "ending":
+        return
+    if limit is not None and used is not None and used > limit:
+        life.over_memory(out_of_memory(used, limit))
+    elif life.ready.is_set() and (reason := life.past_limit(time.monotonic(), used)) is not None:
+        if not life.jobs_done and time.monotonic() - life.ready_at < YOUNG:
+            life.pool.misfit(life, f"the worker is to be replaced before it has done a job: {reason}")
         life.retire(reason)
 
 
-def _used(child: Child) -> int | None:
-    """By the child's tree, as cheaply as it can be had."""
+def _used(child: Child, lowest: int) -> int | None:
+    """Bytes of the child's tree; blocks. The cheap figure counts what processes share for each of them, so that one
+    over the `lowest` limit is not believed."""
     if child.cgroup is not None and (used := child.cgroup.usage()) is not None:
         return used
-    return procfs.tree_rss(child.pid)
+    used = procfs.tree_rss(child.pid)
+    return used if used is None or used <= lowest else procfs.tree_pss(child.pid)

@@ -155,7 +155,7 @@ async def test_a_worker_that_says_ready_and_dies_again_and_again_is_tried_with_a
     program = python("import json, sys", READY, "sys.exit(7)")
     with structlog.testing.capture_logs() as logs:
         async with rig(program, folder=tmp_path, ready=True) as daemon:
-            await daemon.until(lambda: daemon.pools[0].health.failures >= 3)
+            await daemon.until(lambda: daemon.pools[0].health.failures(0) >= 3)
             assert "exited with code 7" in daemon.service.pools("p")[0].reason
     assert [entry["event"] for entry in logs].count("pool_degraded") == 1  # not again with every try
 

@@ -54,6 +54,7 @@ async def test_a_worker_for_each_job_is_possible(tmp_path: Path) -> None:
 
 async def test_the_workers_of_a_pool_do_not_reach_max_jobs_together(tmp_path: Path) -> None:
     async with rig(PIDS, folder=tmp_path, max_jobs=1000, recycle_jitter=0.5, size=8) as daemon:
+        await daemon.until(lambda: len(daemon.pools[0].idle) == 8)
         limits = [slot.life.limits.jobs for slot in daemon.pools[0].slots]
         assert all(500 <= limit <= 1000 for limit in limits)
         assert len(set(limits)) > 4

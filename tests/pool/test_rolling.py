@@ -176,7 +176,7 @@ async def test_a_restart_goes_on_when_nobody_waits_for_it(tmp_path: Path) -> Non
     async with rig(GOOD, folder=tmp_path, size=2, ready=True) as daemon:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(daemon.pools[0].restart, changed(daemon, slow))
-            await daemon.until(lambda: daemon.pools[0].spare is not None)
+            await daemon.until(lambda: daemon.pools[0].spares)
             nursery.cancel_scope.cancel()
         gate.open()
         await daemon.until(lambda: workers(daemon) == [(n, 2, "idle") for n in range(2)])
@@ -204,7 +204,7 @@ async def test_a_resize_in_the_middle_of_a_restart_holds(tmp_path: Path) -> None
     async with rig(GOOD, folder=tmp_path, size=4, ready=True) as daemon:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(daemon.pools[0].restart, changed(daemon, slow))
-            await daemon.until(lambda: daemon.pools[0].spare is not None)
+            await daemon.until(lambda: daemon.pools[0].spares)
             daemon.pools[0].resize(2, 2)
             gate.open()
         await daemon.until(lambda: workers(daemon) == [(n, 2, "idle") for n in range(2)])
@@ -223,7 +223,7 @@ async def test_a_stop_in_the_middle_of_a_restart_ends_it_and_leaves_nobody(tmp_p
 
     async with trio.open_nursery() as nursery, rig(GOOD, folder=tmp_path, size=2, ready=True) as daemon:
         nursery.start_soon(restart, daemon)
-        await daemon.until(lambda: daemon.pools[0].spare is not None and daemon.pools[0].spare.child is not None)
+        await daemon.until(lambda: daemon.pools[0].spares and all(spare.child for spare in daemon.pools[0].spares))
     assert daemon.pools[0].slots == []
     assert len(failures) == 1
     assert "the daemon stops" in failures[0]

@@ -75,7 +75,7 @@ async def test_a_pool_of_no_workers_starts_one_for_the_first_job_and_lets_it_go(
 async def test_a_pool_does_not_grow_while_its_program_does_not_start(tmp_path: Path) -> None:
     async with rig(["/no/such/program"], folder=tmp_path, **ELASTIC) as daemon:
         await daemon.submit(*[None] * 50)
-        await daemon.until(lambda: daemon.pools[0].health.failures >= 2)
+        await daemon.until(lambda: daemon.pools[0].health.failures(0) >= 2)
         assert numbers(daemon) == [0]
 
 
@@ -142,7 +142,7 @@ async def test_a_resize_to_nothing_keeps_the_jobs_and_back_up_runs_them(tmp_path
 async def test_a_worker_that_was_to_go_and_waits_out_its_failures_goes_at_once(tmp_path: Path) -> None:
     queue = QueueConfig(name="q", max_attempts=1, backoff=Backoff(base=0.01))
     async with rig(command("boots_badly", str(tmp_path / "never")), folder=tmp_path, size=3, queue=queue) as daemon:
-        await daemon.until(lambda: daemon.pools[0].health.failures >= 5)  # pauses of seconds
+        await daemon.until(lambda: daemon.pools[0].health.failures(0) >= 5)  # pauses of seconds
         daemon.pools[0].resize(1, 1)
         await daemon.until(lambda: len(numbers(daemon)) == 1)
 

@@ -52,7 +52,8 @@ class Pipe:
         os.set_blocking(self._out, False)
         self.child: Any = SimpleNamespace(pid=4711, stderr=self._out)
         slot: Any = SimpleNamespace(pool=SimpleNamespace(name="p"), number=2, jobs_done=0, run=None)
-        self.log = StderrLog(slot)
+        self.budget = stderr.Budget()
+        self.log = StderrLog(slot, self.budget)
 
     def say(self, data: bytes) -> None:
         assert os.write(self._in, data) == len(data)
@@ -211,7 +212,7 @@ def test_logged_and_dropped_are_all_lines_wherever_the_chunks_end(text: bytes, c
         with pytest.MonkeyPatch.context() as patch, capture_logs() as events:
             patch.setattr(stderr, "time", clock)
             pipe.log._refilled = clock.now
-            pipe.log._allowance = float(allowance)
+            pipe.budget.lines = float(allowance)
             place = turn = 0
             while place < len(text):
                 size = cuts[turn % len(cuts)]
