@@ -99,7 +99,8 @@ def complaint(job_id: str, ending: Ending, timeout: float | None) -> str | None:
     """Why there is no result, in a sentence (a failed job's stderr in further lines); None for a job that is done."""
     if isinstance(ending, CallFailed):
         if ending.code == "timeout" and timeout is not None:
-            return f"job {job_id} has not ended within {timeout:g}s and stays in the queue: `stoker wait {job_id}` waits again"
+            stays = f"job {job_id} has not ended within {timeout:g}s and stays in the queue"
+            return f"{stays}: `stoker wait {job_id}` waits again"
         return ending.message
     if ending["state"] == "done":
         return None
