@@ -85,7 +85,7 @@ def test_what_the_readme_says_about_running_it_works_as_it_is_written(
 
 
 def test_the_readmes_own_environment_is_not_the_one_that_make_keeps() -> None:
-    """Where `make demo` has put an editable one, `pip install .` would leave a copy that no longer follows the files."""
+    """Where `make demo` has put an editable one, `pip install .` leaves a copy that no longer follows the files."""
     section = README.read_text().split("## Use it\n")[1].split("\n## ")[0]
     (made,) = re.findall(r"python3 -m venv (\S+)", section)
     (kept,) = re.findall(r"^VENV := (\S+)", (README.parent / "Makefile").read_text(), re.MULTILINE)
