@@ -7,33 +7,37 @@ from typing import Any, TypeAlias
 
 import click
 
-from protocol.client import CallFailed, Client, Disconnected
+from protocol.client import CallFailed, Client, ClientTimeout, Disconnected
 from supervisor.cli.failures import NoDaemonThere, say
 from supervisor.cli.main import INTERRUPTED
+from supervisor.cli.standstill import why_it_waits
 
 Job: TypeAlias = dict[str, Any]
 Ending: TypeAlias = Job | CallFailed
 
 # Waits in flight at once; the daemon stops reading a connection with 128 unanswered requests.
 WINDOW = 100
+# Seconds of silence before the first look at what keeps a job from starting; doubled with each look.
+FIRST_LOOK, LAST_LOOK = 2.0, 32.0
 
 
 def endings(client: Client, ids: Sequence[str], timeout: float | None) -> Iterator[Ending]:
     """Each job once it is final, in the order of `ids`, or what the daemon said instead (`timeout`, `not_found`).
 
     One request for each job, not one for all: an answer has a limit of its own, and a thousand results may pass it.
-    `timeout` (seconds) is for all of them together.
+    `timeout` (seconds) is for all of them together. What keeps a job from starting is said once, on stderr.
     """
     deadline = None if timeout is None else monotonic() + timeout
     places: dict[int, int] = {}
     come: dict[int, Ending] = {}
     sent = 0
+    listen = _Listening(client, alone=len(ids) == 1)
     for place in range(len(ids)):
         while sent < len(ids) and len(places) < WINDOW:
             places[_send(client, ids[sent], deadline)] = sent
             sent += 1
         while place not in come:
-            request, ending = _receive(client)
+            request, ending = listen.receive(ids[place])
             come[places.pop(request)] = ending
         yield come.pop(place)
 
@@ -45,34 +49,58 @@ def _send(client: Client, job_id: str, deadline: float | None) -> int:
     return client.send("wait", params)
 
 
-def _receive(client: Client) -> tuple[int, Ending]:
-    try:
-        return client.receive()
-    except CallFailed as error:
-        if error.request is None:
-            raise
-        return error.request, error
+class _Listening:
+    """Takes the answers as they come; between them, until it has found it once, looks for why there are none."""
+
+    def __init__(self, client: Client, *, alone: bool) -> None:
+        self._client = client
+        self._alone = alone
+        self._look: float | None = FIRST_LOOK
+
+    def receive(self, job_id: str) -> tuple[int, Ending]:
+        """`job_id`: the one to look at."""
+        while True:
+            try:
+                return self._client.receive(self._look)
+            except ClientTimeout:
+                self._tell(job_id)
+            except CallFailed as error:
+                if error.request is None:
+                    raise
+                return error.request, error
+
+    def _tell(self, job_id: str) -> None:
+        assert self._look is not None
+        why = why_it_waits(self._client, job_id)
+        if why is None:
+            self._look = min(self._look * 2, LAST_LOOK)
+        else:
+            say(f"{'it' if self._alone else f'job {job_id}'} waits: {why}")
+            self._look = None
 
 
 @contextmanager
 def patience(ids: Sequence[str]) -> Iterator[None]:
     """Around a wait: when it is cut short, the jobs are not, and the words say how to look at them."""
-    which = f"job {ids[0]} goes" if len(ids) == 1 else f"the {len(ids)} jobs go"
+    which = f"job {ids[0]} stays" if len(ids) == 1 else f"the {len(ids)} jobs stay"
     example = f"`stoker wait {ids[0]}`" if ids else ""
     try:
         yield
     except KeyboardInterrupt:
-        say(f"no longer waiting; {which} on: look with {example}, end with `stoker cancel`")
+        say(f"no longer waiting; {which} in the queue: look with {example}, end with `stoker cancel`")
         raise click.exceptions.Exit(INTERRUPTED) from None
     except Disconnected:
-        raise NoDaemonThere(f"the daemon went away while we waited; {which} on when it is back: {example}") from None
+        raise NoDaemonThere(
+            f"the daemon went away while we waited; {which} in the queue; when it is back: {example}"
+        ) from None
 
 
 def complaint(job_id: str, ending: Ending, timeout: float | None) -> str | None:
     """Why there is no result, in a sentence (a failed job's stderr in further lines); None for a job that is done."""
     if isinstance(ending, CallFailed):
         if ending.code == "timeout" and timeout is not None:
-            return f"job {job_id} has not ended within {timeout:g}s and goes on: `stoker wait {job_id}` waits again"
+            stays = f"job {job_id} has not ended within {timeout:g}s and stays in the queue"
+            return f"{stays}: `stoker wait {job_id}` waits again"
         return ending.message
     if ending["state"] == "done":
         return None

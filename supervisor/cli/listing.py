@@ -18,7 +18,7 @@ COLUMNS = (
     tables.Column("ID"),
     tables.Column("QUEUE"),
     tables.Column("STATE", word=True),
-    tables.Column("TRIES", right=True),
+    tables.Column("FAILED", right=True),
     tables.Column("AGE", right=True),
     tables.Column("NOTE", give=True),
 )
@@ -66,7 +66,7 @@ def _show(jobs: list[dict[str, Any]], full: bool) -> None:
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:
     age = about_duration(since(job["created_at"]))
-    return (job["id"], job["queue"], job["state"], str(job["attempt"]), age, _note(job))
+    return (job["id"], job["queue"], job["state"], f"{job['charged']}/{job['max_attempts']}", age, _note(job))
 
 
 def _note(job: dict[str, Any]) -> str:

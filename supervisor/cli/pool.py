@@ -1,5 +1,6 @@
 """stoker restart and resize."""
 
+import re
 from typing import Any
 
 import click
@@ -12,6 +13,18 @@ from supervisor.cli.main import INTERRUPTED
 from supervisor.cli.options import json_option, place_options
 
 pool_argument = click.argument("pool")
+_NEGATIVE = re.compile(r"-[0-9.]+")
+
+
+class _Resize(click.Command):
+    """A size below zero is no option that does not exist, which is what click would call it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        bounds = ("--min", "--max")
+        for before, word in zip(["", *args], args, strict=False):
+            if _NEGATIVE.fullmatch(word) and before not in bounds:
+                raise click.UsageError(f"{word} is no number of workers: it is a whole number from 0", ctx)
+        return super().parse_args(ctx, args)
 
 
 @click.command()
@@ -42,13 +55,15 @@ def restart(pool: str, as_json: bool) -> None:
         output.write(output.one_line(f"{answer['pool']}: generation {answer['generation']}, {replaced}"))
 
 
-@click.command()
-@click.option("--min", "low", metavar="N", type=int, help="At least so many workers, with --max.")
-@click.option("--max", "high", metavar="N", type=int, help="At most so many; in between, as many as the jobs need.")
+@click.command(cls=_Resize)
+@click.option("--min", "low", metavar="N", type=click.IntRange(0), help="At least so many workers, with --max.")
+@click.option(
+    "--max", "high", metavar="N", type=click.IntRange(0), help="At most so many; in between, as many as the jobs need."
+)
 @json_option
 @place_options
 @pool_argument
-@click.argument("size", type=int, required=False)
+@click.argument("size", type=click.IntRange(0), required=False)
 def resize(pool: str, size: int | None, low: int | None, high: int | None, as_json: bool) -> None:
     """Have SIZE workers in POOL, or --min to --max, from now on.
 
@@ -58,6 +73,8 @@ def resize(pool: str, size: int | None, low: int | None, high: int | None, as_js
         raise click.UsageError("say how many workers: `stoker resize POOL 4`, or both --min and --max")
     if size is not None and (low is not None or high is not None):
         raise click.UsageError("a SIZE does not go with --min and --max: give either")
+    if low is not None and high is not None and low > high:
+        raise click.UsageError(f"--min {low} is more than --max {high}: at least so many cannot be more than at most")
     with daemon() as client:
         view = client.resize(pool, size, min=low, max=high)
     if as_json:

@@ -56,7 +56,9 @@ def dependencies() -> Iterator[Finding]:
     try:
         required = metadata.requires(OURS) or []
     except metadata.PackageNotFoundError:
-        yield Finding("dependencies", "warn", "stoker is not installed, it runs from its files", "pip install stoker")
+        yield Finding(
+            "dependencies", "warn", "stoker is not installed, it runs from its files", "pip install . in its checkout"
+        )
         return
     wanted = [requirement for requirement in required if "extra ==" not in requirement]
     versions = []

@@ -102,7 +102,10 @@ def _complaints(status: dict[str, object]) -> Iterator[Finding]:
     pools = status.get("pools")
     for pool in pools if isinstance(pools, list) else []:
         if pool.get("state") == "degraded":
-            remedy = "mend the worker; it is tried again by itself"
+            remedy = (
+                "mend what the reason names; it is tried again by itself, at most 30 s apart, "
+                "and a changed configuration needs a new start of the daemon"
+            )
             yield Finding("pool", "fail", f"{pool['pool']} is degraded: {pool.get('reason')}", remedy)
     unserved = status.get("unserved")
     for queue in unserved if isinstance(unserved, list) else []:

@@ -18,7 +18,7 @@ from supervisor.cli.wait import report_each
 
 @click.command()
 @click.option("--wait", is_flag=True, help="Wait for its end; print the result alone, exit by it.")
-@click.option("--timeout", type=duration, help="How long to --wait (30s, 5m); the job goes on.")
+@click.option("--timeout", type=duration, help="How long to --wait (30s, 5m); the job stays.")
 @click.option("--many", is_flag=True, help="A job for each line of stdin, which is its payload.")
 @click.option("--priority", type=int, metavar="N", help="Higher goes first; 0 unless said.")
 @click.option("--delay", "delay_secs", type=duration, help="Not before this long from now.")

@@ -10,7 +10,10 @@ View: TypeAlias = dict[str, Any]
 
 LAST_LINES = 8  # of a reason with many; a traceback says it at its end
 INDENT = "  "
-DEGRADED_ADVICE = "jobs wait while a pool is degraded; mend its program, and it comes back by itself"
+DEGRADED_ADVICE = (
+    "degraded: a worker does not come up, and jobs wait if none does; stoker tries again by itself, at most 30 s "
+    "apart; `stoker restart POOL` tries at once; a changed configuration needs a new start of the daemon"
+)
 
 
 def troubles(status: View) -> Iterator[str]:

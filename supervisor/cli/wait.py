@@ -15,7 +15,7 @@ COLUMNS = (tables.Column("ID"), tables.Column("STATE", word=True), tables.Column
 
 
 @click.command()
-@click.option("--timeout", type=duration, help="How long at most (30s, 5m); the jobs go on.")
+@click.option("--timeout", type=duration, help="How long at most (30s, 5m); the jobs stay.")
 @json_option
 @place_options
 @click.argument("ids", metavar="ID...", type=id_type, nargs=-1, required=True)

@@ -3,12 +3,20 @@
 import os
 from typing import Any
 
+import msgspec
+
 from supervisor.config import sections
 from supervisor.config.model import PoolConfig
-from supervisor.config.programs import missing_program
+from supervisor.config.programs import missing_program, split_hint
 from supervisor.config.quantities import format_size
 from supervisor.config.reading import Reading, join
 from supervisor.config.worker_kinds import EnvFile
+
+_OF_ELASTIC = {
+    field.name: field.default
+    for field in msgspec.structs.fields(PoolConfig)
+    if field.name in ("grow_after", "shrink_after")
+}
 
 
 def read_pool(reading: Reading, at: str, name: str, table: object) -> PoolConfig | None:
@@ -27,7 +35,8 @@ def read_pool(reading: Reading, at: str, name: str, table: object) -> PoolConfig
     if not refused & {"cwd", "env", "env_file"}:  # the program is looked for with these
         problem = missing_program(pool.command[0], pool.cwd, *_path(reading, pool, files))
         if problem:
-            reading.problem(join(at, "command"), problem)
+            hint = split_hint(pool.command[0]) if len(pool.command) == 1 else ""
+            reading.problem(join(at, "command"), problem + hint)
     return pool
 
 
@@ -41,10 +50,22 @@ def _workers(reading: Reading, at: str, said: set[str], values: dict[str, Any]) 
         )
     elif size is not None:
         values["min"] = values["max"] = size
+        _unused(reading, at, values, f"size is fixed at {size}")
+    elif not other:
+        _unused(reading, at, values, "without max the size is fixed at 1")
     elif "min" in values and "max" not in said:
         reading.problem(join(at, "min"), "found without max, expected both, or size for a fixed number")
     elif values.get("min", 0) > values.get("max", sections.WORKERS_MAX):
         reading.problem(join(at, "min"), f"found {values['min']}, expected at most max, which is {values['max']}")
+
+
+def _unused(reading: Reading, at: str, values: dict[str, Any], why: str) -> None:
+    """Of a pool that neither grows nor shrinks. A default said aloud means nothing here either."""
+    for key, default in _OF_ELASTIC.items():
+        if values.get(key, default) != default:
+            reading.problem(
+                join(at, key), f"found where {why}, expected min and max in place of size: it has no effect"
+            )
 
 
 def _memory(reading: Reading, at: str, values: dict[str, Any]) -> None:

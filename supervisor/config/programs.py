@@ -1,8 +1,17 @@
 """Whether the first word of a command is a program, looked for where the child itself will look."""
 
+import json
 import os
 from pathlib import Path
 from shutil import which
+
+
+def split_hint(program: str) -> str:
+    """What to add where `program` is a whole command line in one word; else nothing."""
+    words = program.split()
+    if len(words) < 2:
+        return ""
+    return f"; write one list element for each word: {json.dumps(words, ensure_ascii=False)}"
 
 
 def missing_program(program: str, cwd: Path, path: str, path_name: str) -> str | None:

@@ -50,7 +50,7 @@ def _unknown(key: str, section: Section) -> str:
         return f"unknown key: it belongs in {' or '.join(owners)}"
     from difflib import get_close_matches  # only a wrong file pays for it
 
-    if near := get_close_matches(key, section.keys, n=1):
+    if near := get_close_matches(key.lower(), section.keys, n=1):
         return f"unknown key: did you mean {shown(near[0])}?"
     return f"unknown key, expected one of {', '.join(section.keys)}"
 
@@ -113,8 +113,8 @@ POOL = Section(
         "cpu_affinity": worker_kinds.cpu_affinity,
         "rlimits": _rlimits,
         "max_jobs": kinds.integer(1, 1_000_000_000),
-        "max_age": kinds.duration(MILLISECOND, YEAR),
-        "max_idle": kinds.duration(MILLISECOND, YEAR),
+        "max_age": kinds.duration(1, YEAR),
+        "max_idle": kinds.duration(1, YEAR),
         "max_rss": kinds.size(MIB, MEMORY_MAX),
         "recycle_jitter": kinds.number(0, 0.9),  # at 1 a limit could be nothing at all
         "memory_limit": kinds.size(MIB, MEMORY_MAX),

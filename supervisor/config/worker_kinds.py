@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from supervisor.config import kinds, machine, quantities
 from supervisor.config.env_file import WRONG_NAME, EnvFileError, is_variable, read_env_file
 from supervisor.config.kinds import Kind
+from supervisor.config.model import KIB, MIB
 from supervisor.config.reading import Reading, join, kind_of
 
 LIMIT_MAX = 2**63 - 1  # what setrlimit(2) takes; a "size" may be written larger
@@ -119,6 +120,10 @@ def nice(reading: Reading, at: str, value: object) -> int | None:
 def umask(reading: Reading, at: str, value: object) -> int | None:
     if isinstance(value, str) and _UMASK.fullmatch(value):
         return int(value, 8)
+    if isinstance(value, int) and not isinstance(value, bool):
+        # Not echoed: TOML's 0o027 has come here as 23.
+        reading.problem(at, 'found a number, expected text in quotes, in octal, such as "0027"')
+        return None
     reading.unfit(at, value, 'the bits to take away, in octal and as text, such as "0027"')
     return None
 
@@ -165,19 +170,32 @@ def _no_text(text: str) -> float:
     raise ValueError(text)
 
 
-COUNT = Measure("a whole number", _no_text, str)
+COUNT = Measure("a whole number from 0", _no_text, str)
 BYTES = Measure(quantities.SIZE_FORM, quantities.parse_size, quantities.format_size)
 SECONDS = Measure('whole seconds, such as "90s" or "2h"', quantities.parse_duration, quantities.format_duration)
 
 
+# Below these no program of any use comes up, whatever it is, and what it says then helps nobody.
+_LEAST = {
+    "nofile": (16, "a program needs some for its own files"),
+    "stack": (64 * KIB, "a program needs it for its first call"),
+    "as": (MIB, "no program can be loaded into less"),
+    "data": (MIB, "no program can be loaded with less"),
+}
+
+
 def rlimit(name: str, measure: Measure) -> Kind[int]:
     """The limit RLIMIT_NAME, soft and hard; "unlimited" is resource.RLIM_INFINITY."""
+    least, why = _LEAST.get(name, (0, ""))
     number: int = getattr(resource, f"RLIMIT_{name.upper()}")
 
     def read(reading: Reading, at: str, value: object) -> int | None:
         wanted = resource.RLIM_INFINITY if value == UNLIMITED else _amount(value, measure)
         if wanted is None:
             reading.unfit(at, value, f'{measure.form}, or "{UNLIMITED}"')
+            return None
+        if wanted != resource.RLIM_INFINITY and wanted < least:
+            reading.unfit(at, value, f"at least {measure.show(least)}: {why}")
             return None
         highest = machine.highest_limit(number, reading.is_root)
         if highest is None or (wanted != resource.RLIM_INFINITY and wanted <= highest):

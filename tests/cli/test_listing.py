@@ -36,15 +36,17 @@ def test_jobs_are_aligned_text_with_whole_ids_and_what_matters_in_their_state(
 ) -> None:
     jobs = [
         listed("pending", run_at="2999-01-01T00:00:00Z", name="later"),
-        listed("running", id=OTHER_ID, started_at=ago(75), name=None),
-        listed("failed", attempt=5, error=error(cause="timeout", message="no reply within 60s", exit_code=None)),
+        listed("running", attempt=8, charged=1, id=OTHER_ID, started_at=ago(75), name=None),
+        listed(
+            "failed", attempt=6, charged=5, error=error(cause="timeout", message="no reply within 60s", exit_code=None)
+        ),
     ]
     daemon.on("list", {"jobs": jobs, "total": 3, "next": None})
     header, *rows = stoker("list").stdout.splitlines()
-    assert header.split() == ["ID", "QUEUE", "STATE", "TRIES", "AGE", "NOTE"]
-    assert rows[0].startswith(f"{ID}  thumbs  pending      0  1m40s  later: runs in ")
-    assert rows[1] == f"{OTHER_ID}  thumbs  running      1  1m40s  for 1m15s"
-    assert rows[2] == f"{ID}  thumbs  failed       5  1m40s  timeout: no reply within 60s"
+    assert header.split() == ["ID", "QUEUE", "STATE", "FAILED", "AGE", "NOTE"]
+    assert rows[0].startswith(f"{ID}  thumbs  pending     0/5  1m40s  later: runs in ")
+    assert rows[1] == f"{OTHER_ID}  thumbs  running     1/5  1m40s  for 1m15s"
+    assert rows[2] == f"{ID}  thumbs  failed      5/5  1m40s  timeout: no reply within 60s"
 
 
 def test_the_next_page_is_announced_beside_the_table_not_in_it(daemon: ScriptedDaemon, stoker: Run) -> None:

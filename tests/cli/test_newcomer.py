@@ -1,6 +1,7 @@
 """The first minute: `stoker init` in an empty folder, and then the two commands it shows, exactly as it shows them."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -81,3 +82,13 @@ def test_what_the_readme_says_about_running_it_works_as_it_is_written(
             said.append(out)
     assert said[2].startswith("hello: 1 to 4 workers")
     assert said[3] == "hello: generation 2, 2 workers replaced\n"
+
+
+def test_the_readmes_own_environment_is_not_the_one_that_make_keeps() -> None:
+    """Where `make demo` has put an editable one, `pip install .` leaves a copy that no longer follows the files."""
+    section = README.read_text().split("## Use it\n")[1].split("\n## ")[0]
+    (made,) = re.findall(r"python3 -m venv (\S+)", section)
+    (kept,) = re.findall(r"^VENV := (\S+)", (README.parent / "Makefile").read_text(), re.MULTILINE)
+    assert Path(made).name != kept
+    assert f"{made}/bin/pip install ." in section
+    assert f". {made}/bin/activate" in section

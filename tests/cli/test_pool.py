@@ -85,3 +85,21 @@ def test_resize_wants_a_size_or_both_bounds(daemon: ScriptedDaemon, stoker: Run,
     result = stoker("resize", "thumbs", *arguments)
     assert (result.exit_code, daemon.calls) == (2, [])
     assert result.stderr.startswith("stoker: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-1"], "-1 is no number of workers: it is a whole number from 0"),
+        (["-2.5"], "-2.5 is no number of workers: it is a whole number from 0"),
+        (["--min", "-1", "--max", "2"], "Invalid value for '--min': -1 is not in the range x>=0."),
+        (["--min", "3", "--max", "2"], "--min 3 is more than --max 2: at least so many cannot be more than at most"),
+        (["x"], "Invalid value for '[SIZE]': 'x' is not a valid integer range."),
+    ],
+)
+def test_a_size_that_cannot_be_is_a_wrong_command_line_in_any_form(
+    daemon: ScriptedDaemon, stoker: Run, arguments: list[str], said: str
+) -> None:
+    result = stoker("resize", "thumbs", *arguments)
+    assert (result.exit_code, daemon.calls) == (2, [])
+    assert result.stderr.splitlines()[0] == f"stoker: {said}"

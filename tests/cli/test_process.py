@@ -20,7 +20,7 @@ def never(_: object) -> None:
     raise Silence
 
 
-def test_ctrl_c_while_waiting_is_130_and_says_that_the_job_goes_on(daemon: ScriptedDaemon, start: Start) -> None:
+def test_ctrl_c_while_waiting_is_130_and_says_that_the_job_stays(daemon: ScriptedDaemon, start: Start) -> None:
     daemon.on("submit", {"id": ID, "created": True, "state": "pending"})
     daemon.on("wait", never)
     process = start("submit", "thumbs", "--wait")
@@ -29,7 +29,8 @@ def test_ctrl_c_while_waiting_is_130_and_says_that_the_job_goes_on(daemon: Scrip
     out, err = process.communicate(timeout=WITHIN)
     assert (process.returncode, out) == (130, "")
     assert err == (
-        f"stoker: no longer waiting; job {ID} goes on: look with `stoker wait {ID}`, end with `stoker cancel`\n"
+        f"stoker: no longer waiting; job {ID} stays in the queue: "
+        f"look with `stoker wait {ID}`, end with `stoker cancel`\n"
     )
 
 

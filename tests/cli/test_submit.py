@@ -161,7 +161,7 @@ def test_any_end_but_done_is_exit_1(daemon: ScriptedDaemon, stoker: Run, state: 
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"stoker: job {ID} {said}\n")
 
 
-def test_a_wait_that_times_out_says_that_the_job_goes_on(daemon: ScriptedDaemon, stoker: Run) -> None:
+def test_a_wait_that_times_out_says_that_the_job_stays(daemon: ScriptedDaemon, stoker: Run) -> None:
     def refuse(_: object) -> None:
         raise Refuse("timeout", "not all jobs are final")
 
@@ -169,7 +169,8 @@ def test_a_wait_that_times_out_says_that_the_job_goes_on(daemon: ScriptedDaemon,
     daemon.on("wait", refuse)
     result = stoker("submit", "thumbs", "--wait", "--timeout", "1.5s")
     assert result.exit_code == 1
-    assert result.stderr == f"stoker: job {ID} has not ended within 1.5s and goes on: `stoker wait {ID}` waits again\n"
+    said = f"stoker: job {ID} has not ended within 1.5s and stays in the queue: `stoker wait {ID}` waits again\n"
+    assert result.stderr == said
     assert 1.4 < daemon.params("wait")[0]["timeout_secs"] <= 1.5
 
 
@@ -183,7 +184,7 @@ def test_a_daemon_that_leaves_during_the_wait_is_exit_3_and_the_job_is_named(
     daemon.on("wait", leave)
     result = stoker("submit", "thumbs", "--wait")
     assert result.exit_code == 3
-    assert f"job {ID} goes on when it is back: `stoker wait {ID}`" in result.stderr
+    assert f"job {ID} stays in the queue; when it is back: `stoker wait {ID}`" in result.stderr
 
 
 def test_a_daemon_that_leaves_before_it_answers_leaves_it_open_whether_it_has_the_job(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from supervisor.cli.troubles import DEGRADED_ADVICE
 from tests.cli.conftest import Run
 from tests.cli.samples import ID, pool, queue, status, worker
 from tests.cli.scripted import ScriptedDaemon
@@ -38,7 +39,7 @@ def test_status_says_what_is_wrong_before_any_number(daemon: ScriptedDaemon, sto
         "pool thumbs degraded: the worker died at boot 12 times",
         "  Traceback …",
         "  ModuleNotFoundError: No module named 'nosuch'",
-        "jobs wait while a pool is degraded; mend its program, and it comes back by itself",
+        DEGRADED_ADVICE,
         "no pool serves mails, old: jobs wait there until a pool has it in its queues",
     ]
 
@@ -75,7 +76,7 @@ def test_of_a_long_reason_the_end_is_shown_where_several_pools_are(daemon: Scrip
         assert said[:3] == ["  … 12 lines more: `stoker pools thumbs`", "          line 13", "          line 14"]
         assert said[8:10] == [
             "          line 20",
-            "jobs wait while a pool is degraded; mend its program, and it comes back by itself",
+            DEGRADED_ADVICE,
         ]
 
 

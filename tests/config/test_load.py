@@ -48,7 +48,8 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.M
         url = "sqlite:jobs.db"
         [pools."a.b:c"]
         command = ["sh", "-c", ""]
-        size = 4
+        min = 4
+        max = 6
         queues = ["one", "two"]
         grow_after = "2s"
         shrink_after = "5m"
@@ -105,7 +106,7 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.M
                 name="a.b:c",
                 command=("sh", "-c", ""),
                 min=4,
-                max=4,
+                max=6,
                 queues=("one", "two"),
                 grow_after=2.0,
                 shrink_after=300.0,

@@ -7,6 +7,7 @@ import pytest
 
 from supervisor.config.load import load
 from supervisor.config.model import Config
+from supervisor.config.quantities import DURATION_FORM
 from supervisor.errors import ConfigError
 
 Loaded = Callable[[str], Config]
@@ -41,6 +42,18 @@ def test_a_pool_has_from_min_to_max_workers(loaded: Loaded, text: str, low: int,
         ("min = 3\nmax = 0", "max", "found 0, expected a whole number from 1 to 1000"),
         ("min = -3\nmax = 2", "min", "found -3, expected a whole number from 0 to 1000"),
         ("size = 0\nmax = 2", "size", "found 0, expected a whole number from 1 to 1000"),
+        (
+            "size = 2\ngrow_after = 1",
+            "grow_after",
+            "found where size is fixed at 2, expected min and max in place of size: it has no effect",
+        ),
+        (
+            'shrink_after = "2m"',
+            "shrink_after",
+            "found where without max the size is fixed at 1, expected min and max in place of size: it has no effect",
+        ),
+        ("max_age = 0.9", "max_age", f"found 0.9, expected {DURATION_FORM}, from 1s to 365d"),
+        ("max_idle = 0.9", "max_idle", f"found 0.9, expected {DURATION_FORM}, from 1s to 365d"),
         (
             'max_rss = "2MiB"\nmemory_limit = "2MiB"',
             "max_rss",
@@ -80,6 +93,25 @@ def test_a_program_is_looked_for_on_the_path_of_the_daemon(problems: Problems) -
     assert found == (
         'found "strange-worker", expected a program: none of that name is on the PATH, which is /usr/bin:/bin'
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ('["python3 worker.py"]', '; write one list element for each word: ["python3", "worker.py"]'),
+        ('["./no worker"]', '; write one list element for each word: ["./no", "worker"]'),
+        ('["strange-worker"]', ""),
+        ('["strange worker", "x"]', ""),
+    ],
+)
+def test_a_command_line_in_one_word_is_told_how_to_write_it(problems: Problems, command: str, hint: str) -> None:
+    found = problems(f"[pools.x]\ncommand = {command}")["pools.x.command"]
+    assert found.partition("; ")[1:] == hint.partition("; ")[1:]
+
+
+def test_a_program_whose_name_has_a_blank_is_one(loaded: Loaded, tmp_path: Path) -> None:
+    program(tmp_path / "my worker")
+    assert loaded('[pools.x]\ncommand = ["./my worker"]').pools
 
 
 def test_the_path_in_env_wins_over_the_daemons(loaded: Loaded, problems: Problems, tmp_path: Path) -> None:

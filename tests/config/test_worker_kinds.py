@@ -179,3 +179,39 @@ def test_a_variable_that_a_shell_would_drop_is_refused_with_a_way_around(problem
     assert where.startswith("pools.x.env.")
     assert 'letters, digits and "_"' in message
     assert message.endswith('begin the command with "env", "NAME=VALUE"')
+
+
+@pytest.mark.parametrize(
+    ("limit", "least", "why"),
+    [
+        ("nofile = 15", "16", "a program needs some for its own files"),
+        ('stack = "63KiB"', "64KiB", "a program needs it for its first call"),
+        ("as = 1048575", "1MiB", "no program can be loaded into less"),
+        ("data = 0", "1MiB", "no program can be loaded with less"),
+    ],
+)
+def test_a_limit_under_which_no_program_comes_up_is_refused_with_the_reason(
+    problems: Problems, limit: str, least: str, why: str
+) -> None:
+    key, _, amount = limit.partition(" = ")
+    found = problems(MINIMAL + "[pools.x.rlimits]\n" + limit)
+    assert found == {f"pools.x.rlimits.{key}": f"found {amount}, expected at least {least}: {why}"}
+
+
+def test_the_least_of_each_limit_is_taken(loaded: Loaded) -> None:
+    text = '[pools.x.rlimits]\nnofile = 16\nstack = "64KiB"\nas = "1MiB"\ndata = "1MiB"\ncore = 0\n'
+    limits = dict(loaded(MINIMAL + text).pools[0].rlimits)
+    assert limits == {"nofile": 16, "stack": 65536, "as": 2**20, "data": 2**20, "core": 0}
+
+
+def test_a_limit_below_zero_and_one_in_capitals_are_told_what_is_right(problems: Problems) -> None:
+    assert problems(MINIMAL + "[pools.x.rlimits]\nnofile = -1\nNOFILE = 4096") == {
+        "pools.x.rlimits.nofile": 'found -1, expected a whole number from 0, or "unlimited"',
+        "pools.x.rlimits.NOFILE": 'unknown key: did you mean "nofile"?',
+    }
+
+
+@pytest.mark.parametrize("number", ["0o27", "23", "0"])
+def test_a_umask_that_is_a_number_is_not_echoed_as_another(problems: Problems, number: str) -> None:
+    found = problems(MINIMAL + f"umask = {number}")
+    assert found == {"pools.x.umask": 'found a number, expected text in quotes, in octal, such as "0027"'}

@@ -76,6 +76,10 @@ GSON = "/usr/share/java/gson.jar"
 JANSSON = "echo '#include <jansson.h>' | cc -E - >/dev/null"
 CRATES = "command -v cargo && ls -d /usr/share/cargo/registry/serde_json-* /usr/share/cargo/registry/serde_derive-*"
 
+OF_A_DAEMON = ("stoker.sock*", "state")  # of one that a user has started in the folder
+DAEMONS = shutil.ignore_patterns(*OF_A_DAEMON)
+USERS = shutil.ignore_patterns("worker", "classes", "target", "Cargo.lock", *OF_A_DAEMON)  # and a user's own build
+
 LANGUAGES = (
     Language("bash", "bash jq", ("bash", "-c", "command -v jq factor")),
     Language("c", "gcc libjansson-dev", ("sh", "-c", JANSSON), built=True),
@@ -114,7 +118,7 @@ class Workshop:
     def altered(self, language: Language, room: Path, line: str, more: str) -> Path:
         """A copy in `room` whose source has `more` after the line `line`; skips where it is not installed."""
         folder = room / language.name
-        shutil.copytree(self.folder(language), folder)
+        shutil.copytree(self.folder(language), folder, ignore=DAEMONS)
         source = folder / language.source_file
         text = source.read_text(encoding="utf-8")
         (found,) = [other for other in text.splitlines() if other.strip() == line]
@@ -126,8 +130,7 @@ class Workshop:
 
     def _build(self, language: Language) -> Path:
         folder = self._room / language.name
-        kept = shutil.ignore_patterns("worker", "classes", "target", "Cargo.lock")  # a user's own build
-        shutil.copytree(language.source, folder, dirs_exist_ok=True, ignore=kept)
+        shutil.copytree(language.source, folder, dirs_exist_ok=True, ignore=USERS)
         make(self._room, language)
         return folder
 

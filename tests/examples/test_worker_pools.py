@@ -1,19 +1,21 @@
 """The example workers in their pools: each passes `stoker check-worker`, and a daemon runs all of them side by side."""
 
 import os
+import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from protocol.client import Client
 from supervisor.config.load import load
 from tests.examples.conformance import conforms
 from tests.examples.conftest import Import
 from tests.examples.languages import LANGUAGES, Language, Workshop
-from tests.examples.places import TOP, WORKERS
+from tests.examples.places import EXAMPLES, TOP, WORKERS
 
 CHECKS_AT_ONCE = 4  # a check waits more than it computes
 EVERY = [pytest.param(language, id=language.name) for language in LANGUAGES]
@@ -65,6 +67,14 @@ def test_its_pool_is_configured_as_it_is_and_named_like_its_folder(
     folder = workshop.folder(language)
     config = load(folder / "stoker.toml", environ={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}, is_root=False)
     assert [(pool.name, pool.queues, pool.cwd) for pool in config.pools] == [(language.name, (language.name,), folder)]
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("**/stoker.toml")), ids=lambda file: file.parent.name)
+def test_a_daemon_started_by_hand_keeps_to_the_folder_of_its_example_even_as_root(file: Path, tmp_path: Path) -> None:
+    table = tomllib.loads(file.read_text())["daemon"]
+    (tmp_path / file.name).write_text(tomli_w.dumps({"daemon": table, "pools": {"any": {"command": ["sh"]}}}))
+    daemon = load(tmp_path / file.name, environ=os.environ, is_root=True).daemon
+    assert (daemon.socket, daemon.state_dir) == (tmp_path / "stoker.sock", tmp_path / "state")
 
 
 def test_every_folder_of_a_worker_is_tested() -> None:
