@@ -109,13 +109,15 @@ def _settings(
         raise click.UsageError("what is to be checked? write the command behind --: stoker check-worker -- CMD…")
     if quick:
         given["jobs"] = given["jobs"] or QUICK_JOBS
+    chosen, left_out = _names(only, "--only"), _names(skip, "--skip")
+    _must_leave_some(chosen, left_out)
     return Settings(
         command=command,
         cwd=_folder(cwd),
         env=tuple(_variable(text) for text in env),
         payloads=(*_compact(payloads), *_from_file(file)),
-        only=_names(only, "--only"),
-        skip=_names(skip, "--skip"),
+        only=chosen,
+        skip=left_out,
         **{name: value for name, value in given.items() if value is not None},
     )
 
@@ -150,6 +152,15 @@ def _names(names: tuple[str, ...], option: str) -> frozenset[str]:
             hint = f"did you mean {near[0]!r}?" if near else "--list shows them"
             raise Misuse(f"{option}: there is no trial {name!r}; {hint}")
     return frozenset(names)
+
+
+def _must_leave_some(only: frozenset[str], skip: frozenset[str]) -> None:
+    from supervisor.conformance.catalogue import TRIALS
+
+    if not (only or frozenset(trial.name for trial in TRIALS)) - skip:
+        raise click.UsageError(
+            f"--skip leaves out {'all that --only names' if only else 'every trial'}: nothing to try"
+        )
 
 
 def _compact(texts: tuple[str, ...]) -> list[bytes]:

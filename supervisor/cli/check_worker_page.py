@@ -91,6 +91,12 @@ def notes(session: Session) -> list[str]:
         )
     if session.settings.only or session.settings.skip:
         found.append("not everything was tried, as --only or --skip said")
+    given = {name for name, _ in session.settings.env}
+    if withheld := [name for name in session.left_out if name not in given]:
+        found.append(
+            f"it was tried without {', '.join(withheld)}, set here, which would hide a missing flush from you alone; "
+            f"where its pool sets it too, say --env {withheld[0]}=…"
+        )
     return found
 
 

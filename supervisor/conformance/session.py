@@ -15,6 +15,7 @@ from supervisor.conformance.findings import Fault
 from supervisor.conformance.payloads import Sample
 from supervisor.conformance.settings import OWN_PAYLOADS, Settings
 from supervisor.conformance.subject import Answer, Subject
+from supervisor.conformance.surroundings import surroundings
 from supervisor.pool.launch import launch
 
 SETTLE = 0.02  # seconds in which a second line would follow the last reply
@@ -25,7 +26,7 @@ QUOTED = 60  # characters of a payload in a message
 
 class Session:
     """One run of the tester. `replies` counts them by status; `stderr` has the last lines of the last worker that did
-    something wrong."""
+    something wrong; `left_out` names the variables of our own environment that no worker gets."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -36,6 +37,7 @@ class Session:
         self.warm_secs: float | None = None  # of one job, in the middle
         self.stderr: str | None = None
         self.lives = 0
+        self._environ, self.left_out = surroundings(os.environ)
         self._stubborn = False
         self._pool = settings.pool()
 
@@ -60,7 +62,7 @@ class Session:
             self._stubborn = self._stubborn or subject.stubborn
 
     def _start(self) -> Subject:
-        return Subject(launch(self._pool, 0, instance=self._instance(), environ=os.environ), self.settings)
+        return Subject(launch(self._pool, 0, instance=self._instance(), environ=self._environ), self.settings)
 
     def _instance(self) -> str:
         """A name that no other live worker has in its mark."""
@@ -71,7 +73,7 @@ class Session:
     async def bare_pipe(self) -> AsyncIterator[Subject]:
         """What every conversation costs at least: `cat`, which gives back each line."""
         cat = msgspec.structs.replace(self._pool, command=("cat",), channel="stdio")
-        subject = Subject(launch(cat, 1, instance=self._instance(), environ=os.environ), self.settings)
+        subject = Subject(launch(cat, 1, instance=self._instance(), environ=self._environ), self.settings)
         try:
             yield subject
         finally:

@@ -11,6 +11,7 @@ import pytest
 from protocol.text import compact
 from supervisor.conformance.catalogue import TRIALS
 from supervisor.conformance.payloads import LARGE, NUMBERS, ODD_IDS, TYPES, UNICODE, large, nested
+from supervisor.conformance.surroundings import surroundings
 from tests.conformance.conftest import Check, naughty, stoker
 from tests.workers import command
 
@@ -110,6 +111,25 @@ def test_the_program_sees_what_a_daemon_would_give_it(check: Check, tmp_path: Pa
     assert list(seen["request"]) == ["id", "payload", "queue", "attempt", "timeout_secs"]
 
 
+def test_a_variable_that_makes_the_caller_alone_flush_is_left_out_and_named(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    argv = [sys.executable, "-S", naughty("buffered")[-1]]
+    report = check(argv, "--only", "flush", "--timeout", "500ms")
+    assert report.of("flush") == ("fail", "buffered")
+    assert any(note.startswith("it was tried without PYTHONUNBUFFERED, set here") for note in report.document["notes"])
+    report = check(argv, "--only", "flush", "--env", "PYTHONUNBUFFERED=1")
+    assert report.of("flush") == ("ok", None)
+    assert not any("PYTHONUNBUFFERED" in note for note in report.document["notes"])
+
+
+def test_under_stdbuf_a_worker_is_tried_without_it() -> None:
+    inherited = {"_STDBUF_O": "L", "LD_PRELOAD": "/usr/lib/libstdbuf.so:/lib/own.so", "PATH": "/bin"}
+    environ, left_out = surroundings(inherited)
+    assert (environ, left_out) == ({"LD_PRELOAD": "/lib/own.so", "PATH": "/bin"}, ("_STDBUF_O",))
+
+
 def test_the_list_names_every_trial() -> None:
     shown = stoker("--list")
     assert shown.exit_code == 0
@@ -137,6 +157,8 @@ def test_the_list_names_every_trial() -> None:
         (("--env", "STOKER_SLOT=1", "--", "sh"), "--env STOKER_SLOT: names that begin with STOKER_ are stoker's own"),
         (("--only", "memroy", "--", "sh"), "--only: there is no trial 'memroy'; did you mean 'memory'?"),
         (("--skip", "xyzzy", "--", "sh"), "--skip: there is no trial 'xyzzy'; --list shows them"),
+        (("--only", "flush", "--skip", "flush", "--", "sh"), "--skip leaves out all that --only names: nothing to try"),
+        ((*(f"--skip={trial.name}" for trial in TRIALS), "--", "sh"), "--skip leaves out every trial: nothing to try"),
         (("--timeout", "soon", "--", "sh"), "'soon' is not a duration"),
     ],
 )
