@@ -47,6 +47,19 @@ CASES = (
     ),
     Case(
         "start",
+        command("garbage"),
+        ("not a reply", "stdout has replies and nothing else", "print it without indentation, on one line"),
+        "several_lines",
+        options=("--payload", '{"line":"{\\n  \\"status\\": \\"ok\\"\\n}"}'),
+    ),
+    Case(
+        "start",
+        ["cat"],
+        ("not a reply", "it echoed the request: the reply needs a status"),
+        "request_echoed",
+    ),
+    Case(
+        "start",
         command("desync"),
         ("replied to job 'x' while it had job", "a reply has the id of its request", "echo it as it came"),
         "desync",
