@@ -52,8 +52,8 @@ def check_worker(command: tuple[str, ...], listing: bool, as_json: bool, strict:
     Other payloads come too (null, odd text, deep, 1 MiB): refuse them with an error reply, or leave them out with
     --skip. A worker that acts on what it is given acts on these.
 
-    Exit codes: 0 nothing failed, 1 something did, 2 usage (no such program), 130 interrupted. No process is left
-    behind, in no case.
+    Exit codes: 0 nothing failed, 1 something did, 2 usage (no such program), 130 interrupted. Whatever it started
+    is gone when it ends, interrupted or not.
     """
     from supervisor.cli import check_worker_page as page
 
@@ -88,7 +88,7 @@ def _run(settings: "Settings", tell: Any, begin: Any) -> "Session":
     except CannotStart as error:
         raise Misuse(error.message) from None
     except Interrupted as stopped:
-        say("interrupted; no process is left")
+        say(f"interrupted; {stopped.remains or 'no process is left'}")
         raise click.exceptions.Exit(128 + stopped.number) from None
 
 

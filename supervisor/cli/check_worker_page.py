@@ -97,6 +97,8 @@ def notes(session: Session) -> list[str]:
             f"it was tried without {', '.join(withheld)}, set here, which would hide a missing flush from you alone; "
             f"where its pool sets it too, say --env {withheld[0]}=…"
         )
+    if remains := session.adopted.remains():
+        found.append(remains)
     return found
 
 

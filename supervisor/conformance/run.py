@@ -10,6 +10,7 @@ from types import FrameType
 import structlog
 import trio
 
+from supervisor.conformance.adopted import Adopted
 from supervisor.conformance.catalogue import TRIALS, Trial
 from supervisor.conformance.causes import usual_cause, wanted
 from supervisor.conformance.findings import Fault, NotTried, Outcome, Passed, Result, Warned
@@ -31,23 +32,24 @@ class CannotStart(StokerError):
 
 
 class Interrupted(StokerError):
-    """A signal came; `number` is which. Every process is gone."""
+    """A signal came; `number` is which. Every process is gone, as far as `remains` says nothing else."""
 
     code = "interrupted"
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, remains: str | None) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
         self.number = number
+        self.remains = remains
 
 
 def run(settings: Settings, tell: Tell, begin: Begin) -> Session:
     """Try everything that `settings` chooses; `begin` is called with a trial's name, `tell` with its result. Call it
     on the main thread. Raises CannotStart and Interrupted."""
-    with _log_on_stderr(), _Signals() as signals:
-        session = trio.run(_run, settings, tell, begin, signals)
+    with _log_on_stderr(), _Signals() as signals, Adopted() as adopted:
+        session = trio.run(_run, Session(settings, adopted), tell, begin, signals)
     if session is None:
         assert signals.caught is not None
-        raise Interrupted(signals.caught)
+        raise Interrupted(signals.caught, adopted.remains())
     return session
 
 
@@ -64,12 +66,11 @@ def chosen(settings: Settings) -> list[Trial]:
     return trials
 
 
-async def _run(settings: Settings, tell: Tell, begin: Begin, signals: "_Signals") -> Session | None:
+async def _run(session: Session, tell: Tell, begin: Begin, signals: "_Signals") -> Session | None:
     """None: a signal came in between."""
     with signals.cancelling():
-        session = Session(settings)
         broken: str | None = None
-        for trial in chosen(settings):
+        for trial in chosen(session.settings):
             begin(trial.name)
             if broken is not None:
                 tell(Result(trial=trial.name, level="skip", found=f"not tried, since {broken} failed"))
