@@ -70,6 +70,7 @@ def check_worker(command: tuple[str, ...], listing: bool, as_json: bool, strict:
         report.tell(result)
 
     session = _run(settings, tell, report.begin)
+    report.end()
     notes = page.notes(session)
     failed = [result.trial for result in results if result.level == "fail" or (strict and result.level == "warn")]
     if as_json:

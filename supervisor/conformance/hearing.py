@@ -92,7 +92,9 @@ class Hearing:
 
     def overdue(self, seconds: float) -> Fault:
         """It had so long, and there is no final reply."""
-        within = f"within {seconds:.3g} s"
+        # As in the daemon, the boot's time is on top of the first job's.
+        bounds = "--timeout" if self.answered else "--boot-timeout and --timeout"
+        within = f"within {seconds:.3g} s ({bounds})"
         if self._wire.deaf:
             return self._deaf()
         if self._wire.nothing_read():

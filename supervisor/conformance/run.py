@@ -13,7 +13,7 @@ import trio
 from supervisor.conformance.adopted import Adopted
 from supervisor.conformance.catalogue import TRIALS, Trial
 from supervisor.conformance.causes import usual_cause, wanted
-from supervisor.conformance.findings import Fault, NotTried, Outcome, Passed, Result, Warned
+from supervisor.conformance.findings import NOT_TRIED, Fault, NotTried, Outcome, Passed, Result, Warned
 from supervisor.conformance.session import Session
 from supervisor.conformance.settings import Settings
 from supervisor.errors import StokerError
@@ -73,7 +73,7 @@ async def _run(session: Session, tell: Tell, begin: Begin, signals: "_Signals") 
         for trial in chosen(session.settings):
             begin(trial.name)
             if broken is not None:
-                tell(Result(trial=trial.name, level="skip", found=f"not tried, since {broken} failed"))
+                tell(Result(trial=trial.name, level="skip", found=f"{NOT_TRIED}{broken} failed"))
                 continue
             result = await _try(trial, session)
             tell(result)
@@ -102,17 +102,36 @@ async def _try(trial: Trial, session: Session) -> Result:
         case NotTried():
             return Result(trial=trial.name, level="skip", found=outcome.reason, secs=secs)
     pipes = session.settings.pipes
+    cause = usual_cause(trial.name, outcome.kind, session.language, pipes)
+    if isinstance(outcome, Fault):
+        cause = _as_in_plain(outcome, session, trial) or cause
     return Result(
         trial=trial.name,
         level="warn" if isinstance(outcome, Warned) else "fail",
         kind=outcome.kind,
         found=outcome.found if isinstance(outcome, Warned) else outcome.message,
         wants=wanted(trial.name, outcome.kind, trial.wants, pipes),
-        cause=usual_cause(trial.name, outcome.kind, session.language, pipes),
+        cause=cause,
         stderr=session.stderr,
         figures=outcome.figures,
         secs=secs,
     )
+
+
+def _as_in_plain(fault: Fault, session: Session, trial: Trial) -> str | None:
+    """Where it does wrong what it did in `plain`, that explains it: not what it is given in this trial."""
+    if trial.name == "plain":
+        session.plain_fault = fault
+        return None
+    plain = session.plain_fault
+    if plain is None or _manner(fault) != _manner(plain):
+        return None
+    return "as in plain, where it is given nothing special: mend that first"
+
+
+def _manner(fault: Fault) -> tuple[str, str]:
+    """How it went wrong. Of a death, when exactly it is noticed is chance: "it exited with code 1" is what counts."""
+    return fault.kind, " ".join(fault.did.split()[:5]) if fault.kind == "exited" else fault.did
 
 
 class _Signals:

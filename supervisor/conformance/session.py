@@ -40,6 +40,7 @@ class Session:
         self.buffered: bool | None = None  # whether its first reply sat in a buffer
         self.warm_secs: float | None = None  # of one job, in the middle
         self.stderr: str | None = None
+        self.plain_fault: Fault | None = None  # what it does wrong where it is given nothing special
         self.lives = 0
         self._environ, self.left_out = surroundings(os.environ)
         self._stubborn = False

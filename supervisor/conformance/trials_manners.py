@@ -47,6 +47,7 @@ async def eof(session: Session) -> Outcome:
 async def eof_busy(session: Session) -> Outcome:
     """A request and the end of stdin right behind it: the job is done first."""
     async with session.worker() as worker:
+        began = time.monotonic()
         until = await worker.start_job(min(session.known_payloads(), key=len))
         if worker.wire.unwritten:
             return NotTried("none of its payloads fits into the pipe at once")
@@ -59,7 +60,7 @@ async def eof_busy(session: Session) -> Outcome:
             did = f"it had a job when its {worker.stdin} ended, and {worker.wire.exit_words()} without a reply"
             raise Fault("eof_lost", did) from None
         if answer is None:
-            within = f"within {session.settings.timeout:g} s"
+            within = f"within {until - began:.3g} s (--boot-timeout and --timeout)"
             raise Fault("timeout", f"it had a job when its {worker.stdin} ended, and did not reply {within}")
         session.count(answer)
     return Passed(f"a job that it has when {worker.stdin} ends is answered")

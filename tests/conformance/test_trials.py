@@ -91,7 +91,12 @@ CASES = (
     Case(
         "start",
         command("never_reads"),
-        ("it read nothing of its request within 0.8", "a worker reads its request", "does not read its stdin"),
+        (
+            "it read nothing of its request within 0.8",
+            "(--boot-timeout and --timeout)",
+            "a worker reads its request",
+            "does not read its stdin",
+        ),
         "unread",
         options=LATE,
     ),
@@ -132,7 +137,7 @@ CASES = (
     Case(
         "handshake",
         command("echo"),
-        ("it did not say that it is ready within 0.3 s", "the first line is", "raise --boot-timeout"),
+        ("it did not say that it is ready within 0.3 s (--boot-timeout)", "the first line is", "raise --boot-timeout"),
         "not_ready",
         options=("--ready", "--boot-timeout", "300ms"),
     ),
