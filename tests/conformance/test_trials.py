@@ -1,13 +1,11 @@
 """Every trial, provoked: a small program that does one thing wrong, and what the report says of it."""
 
-import os
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.conformance.conftest import Check, gone, naughty
+from tests.conformance.conftest import Check, naughty
 from tests.workers import command
 
 SED = r's/^\{"id":"([^"]*)".*/{"id":"\1","status":"ok"}/'
@@ -54,12 +52,7 @@ CASES = (
         "several_lines",
         options=("--payload", '{"line":"{\\n  \\"status\\": \\"ok\\"\\n}"}'),
     ),
-    Case(
-        "start",
-        ["cat"],
-        ("not a reply", "it echoed the request: the reply needs a status"),
-        "request_echoed",
-    ),
+    Case("start", ["cat"], ("not a reply", "it echoed the request: the reply needs a status"), "request_echoed"),
     Case(
         "start",
         command("desync"),
@@ -338,50 +331,6 @@ def test_what_is_wrong_is_found_and_explained(case: Case, check: Check) -> None:
     assert report.exit_code == (1 if case.level == "fail" else 0)
     for words in case.says:
         assert words in report.words(case.trial)
-
-
-def test_a_process_that_lives_on_is_named_and_gone_afterwards(check: Check, tmp_path: Path) -> None:
-    pid_file = tmp_path / "pid"
-    payload = f'{{"pid_file":"{pid_file}","then":"answer","session":true}}'
-    report = check(command("forks_grandchild"), "--payload", payload, "--only", "leftovers")
-    assert report.of("leftovers") == ("fail", "left_behind")
-    words = report.words("leftovers")
-    assert "5 of its processes lived on after it had gone" in words
-    assert "tests/workers/forks" in words
-    assert "belong to it: when it is gone, so are they" in words
-    assert gone(int(pid_file.read_text()))
-
-
-def test_a_process_that_left_session_and_environment_is_named_and_gone_afterwards(check: Check, tmp_path: Path) -> None:
-    payload = f'"{tmp_path / "pids"}"'
-    report = check(naughty("detaches", "stays"), "--payload", payload, "--only", "leftovers", "--only", "plain")
-    assert (report.of("plain"), report.of("leftovers")) == (("ok", None), ("fail", "left_behind"))
-    assert "5 of its processes lived on after it had gone: sleep " in report.words("leftovers")
-    pids = (tmp_path / "pids").read_text().split()
-    assert len(pids) == 25
-    assert all(gone(int(pid)) for pid in pids)
-
-
-def test_orphans_that_come_to_us_and_end_are_no_zombies_of_the_worker(check: Check) -> None:
-    report = check(naughty("detaches", "ends"), "--jobs", "100", "--only", "many", "--only", "leftovers")
-    assert (report.of("many"), report.of("leftovers")) == (("ok", None), ("ok", None))
-
-
-def test_where_the_kernel_gives_us_no_orphans_nothing_more_is_claimed(
-    check: Check, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("supervisor.conformance.adopted._prctl", lambda *_: False)
-    report = check(command("echo"), "--only", "leftovers")
-    assert "no process was seen when it had gone" in report.words("leftovers")
-    assert any(note.startswith("may be left: ") for note in report.document["notes"])
-
-
-def test_what_we_had_started_before_is_left_alone(check: Check) -> None:
-    with subprocess.Popen(["sleep", "300"], start_new_session=True, env={"PATH": os.environ["PATH"]}) as bystander:
-        report = check(command("echo"), "--only", "leftovers")
-        alive = bystander.poll() is None
-        bystander.kill()
-    assert (report.of("leftovers"), alive) == (("ok", None), True)
 
 
 def test_a_program_that_does_not_start_again_is_found(check: Check, tmp_path: Path) -> None:
