@@ -83,7 +83,7 @@ _CAUSES = {
     ),
     "left_behind": Cause(
         "it starts processes and leaves without waiting for them; stoker kills what is left, in the middle of "
-        "whatever that does",
+        "whatever that does; what has left its session and environment, only where workers have a cgroup",
     ),
     "memory": Cause(
         "something is kept from each job: a cache without a bound, a list that is only appended to, a handler that is "

@@ -27,6 +27,7 @@ def test_a_process_that_left_session_and_environment_is_named_and_gone_afterward
     report = check(naughty("detaches", "stays"), "--payload", payload, "--only", "leftovers", "--only", "plain")
     assert (report.of("plain"), report.of("leftovers")) == (("ok", None), ("fail", "left_behind"))
     assert "5 of its processes lived on after it had gone: sleep " in report.words("leftovers")
+    assert "only where workers have a cgroup" in report.words("leftovers")
     pids = (tmp_path / "pids").read_text().split()
     assert len(pids) == 25
     assert all(gone(int(pid)) for pid in pids)
