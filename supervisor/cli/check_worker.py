@@ -52,8 +52,8 @@ def check_worker(command: tuple[str, ...], listing: bool, as_json: bool, strict:
     Other payloads come too (null, odd text, deep, 1 MiB): refuse them with an error reply, or leave them out with
     --skip. A worker that acts on what it is given acts on these.
 
-    Exit codes: 0 nothing failed, 1 something did, 2 usage (no such program), 130 interrupted. No process is left
-    behind, in no case.
+    Exit codes: 0 nothing failed, 1 something did, 2 usage (no such program), 130 interrupted. Whatever it started
+    is gone when it ends, interrupted or not.
     """
     from supervisor.cli import check_worker_page as page
 
@@ -70,6 +70,7 @@ def check_worker(command: tuple[str, ...], listing: bool, as_json: bool, strict:
         report.tell(result)
 
     session = _run(settings, tell, report.begin)
+    report.end()
     notes = page.notes(session)
     failed = [result.trial for result in results if result.level == "fail" or (strict and result.level == "warn")]
     if as_json:
@@ -88,7 +89,7 @@ def _run(settings: "Settings", tell: Any, begin: Any) -> "Session":
     except CannotStart as error:
         raise Misuse(error.message) from None
     except Interrupted as stopped:
-        say("interrupted; no process is left")
+        say(f"interrupted; {stopped.remains or 'no process is left'}")
         raise click.exceptions.Exit(128 + stopped.number) from None
 
 
@@ -109,13 +110,15 @@ def _settings(
         raise click.UsageError("what is to be checked? write the command behind --: stoker check-worker -- CMD…")
     if quick:
         given["jobs"] = given["jobs"] or QUICK_JOBS
+    chosen, left_out = _names(only, "--only"), _names(skip, "--skip")
+    _must_leave_some(chosen, left_out)
     return Settings(
         command=command,
         cwd=_folder(cwd),
         env=tuple(_variable(text) for text in env),
         payloads=(*_compact(payloads), *_from_file(file)),
-        only=_names(only, "--only"),
-        skip=_names(skip, "--skip"),
+        only=chosen,
+        skip=left_out,
         **{name: value for name, value in given.items() if value is not None},
     )
 
@@ -150,6 +153,15 @@ def _names(names: tuple[str, ...], option: str) -> frozenset[str]:
             hint = f"did you mean {near[0]!r}?" if near else "--list shows them"
             raise Misuse(f"{option}: there is no trial {name!r}; {hint}")
     return frozenset(names)
+
+
+def _must_leave_some(only: frozenset[str], skip: frozenset[str]) -> None:
+    from supervisor.conformance.catalogue import TRIALS
+
+    if not (only or frozenset(trial.name for trial in TRIALS)) - skip:
+        raise click.UsageError(
+            f"--skip leaves out {'all that --only names' if only else 'every trial'}: nothing to try"
+        )
 
 
 def _compact(texts: tuple[str, ...]) -> list[bytes]:

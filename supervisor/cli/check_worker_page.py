@@ -1,5 +1,6 @@
 """What check-worker shows: a line for each trial as it ends, and what to do about those that went wrong."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -12,7 +13,7 @@ from typing import Any
 from supervisor.cli import output
 from supervisor.cli.tables import Column, highlight, show
 from supervisor.conformance.catalogue import TRIALS
-from supervisor.conformance.findings import Level, Result
+from supervisor.conformance.findings import NOT_TRIED, Level, Result
 from supervisor.conformance.session import Session
 from supervisor.conformance.settings import Settings
 
@@ -24,30 +25,47 @@ LIST = (Column("TRIAL"), Column("WHAT", give=True, wrap=True), Column("THE PROTO
 
 
 class Silent:
-    """For programs: everything comes at the end."""
+    """For programs: everything comes at the end. Who watches stderr on a terminal sees which trial runs."""
 
     def begin(self, trial: str) -> None:
-        pass
+        _transient(f"…    {trial}")
 
     def tell(self, result: Result) -> None:
+        _transient("")
+
+    def end(self) -> None:
         pass
 
 
 class Page:
-    """For people. On a terminal the trial that runs is named meanwhile."""
+    """For people. On a terminal the trial that runs is named meanwhile. What was not tried for one and the same reason
+    is one line, by `end`."""
 
     def __init__(self, settings: Settings) -> None:
         self._width = shutil.get_terminal_size().columns if output.is_terminal() else None
         output.write(f"checking {output.one_line(shlex.join(settings.command))}")
         output.flush()
+        self._untried: list[Result] = []
 
     def begin(self, trial: str) -> None:
-        self._transient(f"…    {trial}")
+        _transient(f"…    {trial}")
 
     def tell(self, result: Result) -> None:
-        self._transient("")
+        _transient("")
+        if result.level == "skip" and result.found.startswith(NOT_TRIED):
+            self._untried.append(result)
+        else:
+            self._write(result, result.trial)
+
+    def end(self) -> None:
+        """All is told."""
+        if self._untried:
+            count = len(self._untried)
+            self._write(self._untried[0], f"{count} others" if count > 1 else self._untried[0].trial)
+
+    def _write(self, result: Result, name: str) -> None:
         word = "FAIL" if result.level == "fail" else result.level
-        head = f"{_coloured(word)}{'':{5 - len(word)}}{result.trial:{INDENT - 5}}"
+        head = f"{_coloured(word)}{'':{5 - len(word)}}{name:{INDENT - 5}}"
         first, *rest = self._wrapped(result.found)
         output.write(head + first)
         for line in rest:
@@ -69,11 +87,16 @@ class Page:
             return [text]
         return textwrap.wrap(text, max(self._width - INDENT, LEAST), break_on_hyphens=False)
 
-    def _transient(self, text: str) -> None:
-        """The last line of the terminal, for a while."""
-        if output.is_terminal() and os.environ.get("TERM") != "dumb":
-            sys.stdout.write(f"\r\x1b[K{text}")
-            output.flush()
+
+def _watched() -> bool:
+    return sys.stderr.isatty()
+
+
+def _transient(text: str) -> None:
+    """The last line of the terminal, for a while: on stderr, since the report may go to a file."""
+    with contextlib.suppress(OSError, ValueError):
+        if _watched() and os.environ.get("TERM") != "dumb":
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _coloured(word: str) -> str:
@@ -91,6 +114,14 @@ def notes(session: Session) -> list[str]:
         )
     if session.settings.only or session.settings.skip:
         found.append("not everything was tried, as --only or --skip said")
+    given = {name for name, _ in session.settings.env}
+    if withheld := [name for name in session.left_out if name not in given]:
+        found.append(
+            f"it was tried without {', '.join(withheld)}, set here, which would hide a missing flush from you alone; "
+            f"where its pool sets it too, say --env {withheld[0]}=…"
+        )
+    if remains := session.adopted.remains():
+        found.append(remains)
     return found
 
 

@@ -22,15 +22,14 @@ def handle(payload):
 
 
 for line in sys.stdin:  # the end of stdin means: finish
-    request = json.loads(line)
+    job = line[7:43]  # its id always stands there, even where json.loads refuses the rest
     try:
-        reply = {"status": "ok", "result": handle(request["payload"])}
+        reply = json.dumps({"id": job, "status": "ok", "result": handle(json.loads(line)["payload"])})
     except WrongPayload as error:
-        reply = {"status": "error", "message": str(error), "retry": False}
+        reply = json.dumps({"id": job, "status": "error", "message": str(error), "retry": False})
     except Exception as error:
-        reply = {"status": "error", "message": f"{type(error).__name__}: {error}"}
-    reply["id"] = request["id"]
-    print(json.dumps(reply), flush=True)  # stdout is for replies alone; what goes to stderr is logged
+        reply = json.dumps({"id": job, "status": "error", "message": f"{type(error).__name__}: {error}"})
+    print(reply, flush=True)  # stdout is for replies alone; what goes to stderr is logged
 '''
 
 HEAD = """\

@@ -44,6 +44,12 @@ _CAUSES = {
         'let the pool say channel = "fd", where a stray print does no harm',
         "stray",
     ),
+    "several_lines": Cause(
+        "the reply stands on several lines: print it without indentation, on one line; a line feed inside a text is \\n"
+    ),
+    "request_echoed": Cause(
+        'it echoed the request: the reply needs a status, such as {"id":…,"status":"ok","result":…}'
+    ),
     "no_id": Cause("some path through the program replies without the id: an error's, often; echo it in every reply"),
     "ready_late": Cause('{"status":"ready"} belongs in front of the loop, not into it'),
     "desync": Cause("the id is taken from somewhere else than this request: echo it as it came"),
@@ -77,7 +83,7 @@ _CAUSES = {
     ),
     "left_behind": Cause(
         "it starts processes and leaves without waiting for them; stoker kills what is left, in the middle of "
-        "whatever that does",
+        "whatever that does; what has left its session and environment, only where workers have a cgroup",
     ),
     "memory": Cause(
         "something is kept from each job: a cache without a bound, a list that is only appended to, a handler that is "
@@ -148,8 +154,9 @@ _CAUSES = {
 # Where the fault is a general one, so is what was wanted; a trial that knows its cause knows that better, too, unless
 # it tries nothing in particular.
 GENERAL = frozenset({"start", "plain", "speed", "boot"})
+_REPLIES = "stdout has replies and nothing else: one JSON object a line, with a status"
 _WANTS = {
-    "garbage": "stdout has replies and nothing else: one JSON object a line, with a status",
+    **dict.fromkeys(("garbage", "several_lines", "request_echoed"), _REPLIES),
     "extra": "a worker says nothing until it is asked, and then one final reply",
     "desync": "a reply has the id of its request",
     "no_id": "a worker that has sent an id once goes on, and one whose pool says require_id = true begins with it",

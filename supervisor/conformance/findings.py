@@ -9,6 +9,8 @@ from supervisor.errors import StokerError
 Level = Literal["ok", "warn", "fail", "skip"]
 Figures = dict[str, float]
 
+NOT_TRIED = "not tried, since "  # so begins what is said of a trial that another one makes pointless
+
 
 class Passed(msgspec.Struct, frozen=True):
     """`found`: what was seen, for people; `figures`: what was measured, for programs."""
@@ -41,11 +43,12 @@ class Fault(StokerError):
         super().__init__(did)
         self.kind = kind
         self.figures = figures or {}
+        self.did = did
         self.given = ""  # what it was given when it did that
 
     @property
     def message(self) -> str:
-        return f"given {self.given}: {self.args[0]}" if self.given else str(self.args[0])
+        return f"given {self.given}: {self.did}" if self.given else self.did
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):

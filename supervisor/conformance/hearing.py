@@ -1,6 +1,5 @@
 """What one worker says, held against the protocol: replies, or the fault it committed."""
 
-import contextlib
 import time
 
 from protocol.text import quote
@@ -9,11 +8,13 @@ from supervisor.conformance.findings import Fault
 from supervisor.conformance.settings import Settings
 from supervisor.conformance.wire import Wire
 from supervisor.core.blame import Why
-from supervisor.pool.conversation import HINTS, Broken, Conversation
+from supervisor.pool.conversation import HINTS, Broken, Conversation, hint
 
 CLOSED_GRACE = 0.2  # seconds for a child that closed its pipes to exit, so that its exit code is told
 STEP = 0.05  # seconds
 SHOWN = 1000  # bytes that are kept of half a line
+
+_GARBAGE = {"stdio": "garbage", "cut": "several_lines", "echo": "request_echoed"}  # kinds, by what is to be done
 
 
 class Hearing:
@@ -28,7 +29,6 @@ class Hearing:
         self._wire = wire
         self._requests = 0
         self._tail = b""  # what it has said since the last line feed
-        self._hint = f"; {HINTS[settings.channel]}"  # the report gives advice in a place of its own
         pool = settings.pool()
         self._conversation = Conversation(
             pool.max_line, wire.nothing_read, channel=pool.channel, ready=pool.ready, require_id=pool.require_id
@@ -92,7 +92,9 @@ class Hearing:
 
     def overdue(self, seconds: float) -> Fault:
         """It had so long, and there is no final reply."""
-        within = f"within {seconds:.3g} s"
+        # As in the daemon, the boot's time is on top of the first job's.
+        bounds = "--timeout" if self.answered else "--boot-timeout and --timeout"
+        within = f"within {seconds:.3g} s ({bounds})"
         if self._wire.deaf:
             return self._deaf()
         if self._wire.nothing_read():
@@ -132,7 +134,7 @@ class Hearing:
         final = None
         for line, step in zip(lines, self._conversation.hear(data), strict=False):
             if isinstance(step, Broken):
-                raise Fault(_kind(step, line), step.text.removesuffix(self._hint))
+                raise Fault(_kind(step, line), _without_advice(step.text))
             self.retires = self.retires or step.recycle
             if step.status == "ready":
                 self.said_ready = time.monotonic()
@@ -141,10 +143,21 @@ class Hearing:
         return final
 
 
+def _without_advice(text: str) -> str:
+    """The report gives it in a place of its own."""
+    for advice in HINTS.values():
+        text = text.removesuffix(f"; {advice}")
+    return text
+
+
 def _kind(broken: Broken, line: bytes) -> str:
     """What is called garbage or out of turn may have a remedy of its own."""
-    with contextlib.suppress(Garbage):
+    try:
         reply = decode_reply(line)
+    except Garbage:
+        if broken.why is Why.GARBAGE:
+            return _GARBAGE[hint(line, "stdio")]
+    else:
         if reply.status == "ready":
             return "ready_late"
         if broken.why is Why.GARBAGE and reply.id is None:

@@ -2,6 +2,7 @@
 
 import os
 
+from supervisor.conformance.adopted import Adopted
 from supervisor.pool import procfs
 from supervisor.pool.child import Child
 from supervisor.pool.tree import members
@@ -19,14 +20,15 @@ def descriptors(child: Child) -> int:
     return sum(_open(pid) for pid in _tree(child))
 
 
-def zombies(child: Child) -> int:
+def zombies(child: Child, adopted: Adopted) -> int:
     """Dead processes that nobody in the tree has waited for."""
+    adopted.living()
     return sum(one.state == "Z" and one.session == child.pid and one.pid != child.pid for one in procfs.all_processes())
 
 
-def others(child: Child) -> dict[int, str]:
-    """The live processes of the tree but its leader: pid and command line."""
-    return {one.pid: _command(one.pid) for one in members(child.pid, child.mark)}
+def others(child: Child, adopted: Adopted) -> dict[int, str]:
+    """The live processes of the tree but its leader, and those that have left it: pid and command line."""
+    return {one.pid: _command(one.pid) for one in (*members(child.pid, child.mark), *adopted.living())}
 
 
 def _tree(child: Child) -> list[int]:

@@ -10,9 +10,10 @@ from types import FrameType
 import structlog
 import trio
 
+from supervisor.conformance.adopted import Adopted
 from supervisor.conformance.catalogue import TRIALS, Trial
 from supervisor.conformance.causes import usual_cause, wanted
-from supervisor.conformance.findings import Fault, NotTried, Outcome, Passed, Result, Warned
+from supervisor.conformance.findings import NOT_TRIED, Fault, NotTried, Outcome, Passed, Result, Warned
 from supervisor.conformance.session import Session
 from supervisor.conformance.settings import Settings
 from supervisor.errors import StokerError
@@ -31,23 +32,24 @@ class CannotStart(StokerError):
 
 
 class Interrupted(StokerError):
-    """A signal came; `number` is which. Every process is gone."""
+    """A signal came; `number` is which. Every process is gone, as far as `remains` says nothing else."""
 
     code = "interrupted"
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, remains: str | None) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
         self.number = number
+        self.remains = remains
 
 
 def run(settings: Settings, tell: Tell, begin: Begin) -> Session:
     """Try everything that `settings` chooses; `begin` is called with a trial's name, `tell` with its result. Call it
     on the main thread. Raises CannotStart and Interrupted."""
-    with _log_on_stderr(), _Signals() as signals:
-        session = trio.run(_run, settings, tell, begin, signals)
+    with _log_on_stderr(), _Signals() as signals, Adopted() as adopted:
+        session = trio.run(_run, Session(settings, adopted), tell, begin, signals)
     if session is None:
         assert signals.caught is not None
-        raise Interrupted(signals.caught)
+        raise Interrupted(signals.caught, adopted.remains())
     return session
 
 
@@ -64,15 +66,14 @@ def chosen(settings: Settings) -> list[Trial]:
     return trials
 
 
-async def _run(settings: Settings, tell: Tell, begin: Begin, signals: "_Signals") -> Session | None:
+async def _run(session: Session, tell: Tell, begin: Begin, signals: "_Signals") -> Session | None:
     """None: a signal came in between."""
     with signals.cancelling():
-        session = Session(settings)
         broken: str | None = None
-        for trial in chosen(settings):
+        for trial in chosen(session.settings):
             begin(trial.name)
             if broken is not None:
-                tell(Result(trial=trial.name, level="skip", found=f"not tried, since {broken} failed"))
+                tell(Result(trial=trial.name, level="skip", found=f"{NOT_TRIED}{broken} failed"))
                 continue
             result = await _try(trial, session)
             tell(result)
@@ -101,17 +102,36 @@ async def _try(trial: Trial, session: Session) -> Result:
         case NotTried():
             return Result(trial=trial.name, level="skip", found=outcome.reason, secs=secs)
     pipes = session.settings.pipes
+    cause = usual_cause(trial.name, outcome.kind, session.language, pipes)
+    if isinstance(outcome, Fault):
+        cause = _as_in_plain(outcome, session, trial) or cause
     return Result(
         trial=trial.name,
         level="warn" if isinstance(outcome, Warned) else "fail",
         kind=outcome.kind,
         found=outcome.found if isinstance(outcome, Warned) else outcome.message,
         wants=wanted(trial.name, outcome.kind, trial.wants, pipes),
-        cause=usual_cause(trial.name, outcome.kind, session.language, pipes),
+        cause=cause,
         stderr=session.stderr,
         figures=outcome.figures,
         secs=secs,
     )
+
+
+def _as_in_plain(fault: Fault, session: Session, trial: Trial) -> str | None:
+    """Where it does wrong what it did in `plain`, that explains it: not what it is given in this trial."""
+    if trial.name == "plain":
+        session.plain_fault = fault
+        return None
+    plain = session.plain_fault
+    if plain is None or _manner(fault) != _manner(plain):
+        return None
+    return "as in plain, where it is given nothing special: mend that first"
+
+
+def _manner(fault: Fault) -> tuple[str, str]:
+    """How it went wrong. Of a death, when exactly it is noticed is chance: "it exited with code 1" is what counts."""
+    return fault.kind, " ".join(fault.did.split()[:5]) if fault.kind == "exited" else fault.did
 
 
 class _Signals:

@@ -8,13 +8,17 @@ from contextlib import asynccontextmanager
 from itertools import cycle
 
 import msgspec
+import trio
 
 from protocol.text import quote
+from supervisor.config.model import PoolConfig
 from supervisor.conformance import languages
+from supervisor.conformance.adopted import Adopted
 from supervisor.conformance.findings import Fault
 from supervisor.conformance.payloads import Sample
 from supervisor.conformance.settings import OWN_PAYLOADS, Settings
 from supervisor.conformance.subject import Answer, Subject
+from supervisor.conformance.surroundings import surroundings
 from supervisor.pool.launch import launch
 
 SETTLE = 0.02  # seconds in which a second line would follow the last reply
@@ -25,17 +29,20 @@ QUOTED = 60  # characters of a payload in a message
 
 class Session:
     """One run of the tester. `replies` counts them by status; `stderr` has the last lines of the last worker that did
-    something wrong."""
+    something wrong; `left_out` names the variables of our own environment that no worker gets."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, adopted: Adopted) -> None:
         self.settings = settings
+        self.adopted = adopted
         self.language = languages.detect(settings.command, settings.cwd, os.environ.get("PATH", os.defpath))
         self.replies = {"ok": 0, "error": 0, "throttled": 0}
         self.said_ready: float | None = None  # seconds, of the first worker that did
         self.buffered: bool | None = None  # whether its first reply sat in a buffer
         self.warm_secs: float | None = None  # of one job, in the middle
         self.stderr: str | None = None
+        self.plain_fault: Fault | None = None  # what it does wrong where it is given nothing special
         self.lives = 0
+        self._environ, self.left_out = surroundings(os.environ)
         self._stubborn = False
         self._pool = settings.pool()
 
@@ -43,7 +50,7 @@ class Session:
     async def worker(self, *, ready: bool = True) -> AsyncIterator[Subject]:
         """A fresh one; its whole tree is gone when this is left. `ready`: where the pool asks for it, only once it has
         said that it is. Raises SpawnFailed."""
-        subject = self._start()
+        subject = self._launch(self._pool, 0)
         sound = False
         try:
             if ready and self._pool.ready:
@@ -56,11 +63,19 @@ class Session:
         finally:
             if self.said_ready is None:
                 self.said_ready = subject.said_ready
-            await subject.end(polite=sound and not self._stubborn)
+            await self._end(subject, polite=sound and not self._stubborn)
             self._stubborn = self._stubborn or subject.stubborn
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(self.adopted.end)
 
-    def _start(self) -> Subject:
-        return Subject(launch(self._pool, 0, instance=self._instance(), environ=os.environ), self.settings)
+    def _launch(self, pool: PoolConfig, slot: int) -> Subject:
+        subject = Subject(launch(pool, slot, instance=self._instance(), environ=self._environ), self.settings)
+        self.adopted.workers.add(subject.child.pid)
+        return subject
+
+    async def _end(self, subject: Subject, *, polite: bool) -> None:
+        await subject.end(polite=polite)
+        self.adopted.workers.discard(subject.child.pid)
 
     def _instance(self) -> str:
         """A name that no other live worker has in its mark."""
@@ -71,11 +86,11 @@ class Session:
     async def bare_pipe(self) -> AsyncIterator[Subject]:
         """What every conversation costs at least: `cat`, which gives back each line."""
         cat = msgspec.structs.replace(self._pool, command=("cat",), channel="stdio")
-        subject = Subject(launch(cat, 1, instance=self._instance(), environ=os.environ), self.settings)
+        subject = self._launch(cat, 1)
         try:
             yield subject
         finally:
-            await subject.end(polite=True)
+            await self._end(subject, polite=True)
 
     # -- giving jobs -----------------------------------------------------------------------------------------------
 

@@ -85,7 +85,9 @@ class Subject:
                 late = False
             if not late:
                 half = self._hearing.half()
-                raise Fault("not_ready", f"it did not say that it is ready within {patience:g} s{half}")
+                raise Fault(
+                    "not_ready", f"it did not say that it is ready within {patience:g} s (--boot-timeout){half}"
+                )
         if late:
             raise Fault(BUFFERED, f"it said that it is ready only when {self.stdin} was closed, after {patience:g} s")
         assert self.said_ready is not None

@@ -110,7 +110,7 @@ async def many(session: Session) -> Outcome:
         nonlocal zombies
         if done in (WARM, count):
             held[done] = household.descriptors(worker.child)
-            zombies = household.zombies(worker.child)
+            zombies = household.zombies(worker.child, session.adopted)
 
     jobs = (Sample(payload, f"job {n} in a row") for n, payload in enumerate(islice(session.payloads(), count), 1))
     run = await session.run(jobs, LIMIT, look, lives=LIVES)

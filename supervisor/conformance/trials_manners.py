@@ -47,6 +47,7 @@ async def eof(session: Session) -> Outcome:
 async def eof_busy(session: Session) -> Outcome:
     """A request and the end of stdin right behind it: the job is done first."""
     async with session.worker() as worker:
+        began = time.monotonic()
         until = await worker.start_job(min(session.known_payloads(), key=len))
         if worker.wire.unwritten:
             return NotTried("none of its payloads fits into the pipe at once")
@@ -59,7 +60,7 @@ async def eof_busy(session: Session) -> Outcome:
             did = f"it had a job when its {worker.stdin} ended, and {worker.wire.exit_words()} without a reply"
             raise Fault("eof_lost", did) from None
         if answer is None:
-            within = f"within {session.settings.timeout:g} s"
+            within = f"within {until - began:.3g} s (--boot-timeout and --timeout)"
             raise Fault("timeout", f"it had a job when its {worker.stdin} ended, and did not reply {within}")
         session.count(answer)
     return Passed(f"a job that it has when {worker.stdin} ends is answered")
@@ -93,18 +94,20 @@ async def leftovers(session: Session) -> Outcome:
                 break
         if not await worker.leave():
             return NotTried(f"it does not exit when {worker.stdin} ends: see eof")
-        left = await _others_after(worker, AT_ONCE)
+        left = await _others_after(session, worker, AT_ONCE)
     if not left:
-        return Passed("no process was left when it had gone")
+        if session.adopted.works:
+            return Passed("no process was left when it had gone")
+        return Passed("no process was seen when it had gone; one without session and environment would not be")
     names = ", ".join(f"{command or 'a process'} ({pid})" for pid, command in sorted(left.items())[:NAMED])
     names += ", …" if len(left) > NAMED else ""
     raise Fault("left_behind", f"{len(left)} of its processes lived on after it had gone: {names}")
 
 
-async def _others_after(worker: Subject, seconds: float) -> dict[int, str]:
+async def _others_after(session: Session, worker: Subject, seconds: float) -> dict[int, str]:
     """The processes it has left, once there are none or so much time has passed: nobody tells when they go."""
     until = time.monotonic() + seconds
-    while (left := household.others(worker.child)) and time.monotonic() < until:  # noqa: ASYNC110
+    while (left := household.others(worker.child, session.adopted)) and time.monotonic() < until:  # noqa: ASYNC110
         await trio.sleep(STEP)
     return left
 

@@ -24,8 +24,26 @@ HINTS: Mapping[str, str] = MappingProxyType(
         "stdio": "stdout is for replies, one JSON object a line: print anything else to stderr, or set the pool's "
         'channel = "fd", where a stray print does no harm',
         "fd": "file descriptor 4 is for replies, one JSON object a line: print anything else to stdout or stderr",
+        "cut": "the reply stands on several lines: print it without indentation, on one line",
+        "echo": "it echoed the request: the reply needs a status",
     }
 )
+
+# Without making anything of what may be megabytes.
+_skip = msgspec.json.Decoder(msgspec.Raw).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def hint(line: bytes, channel: Literal["stdio", "fd"]) -> str:
+    """What the writer of a line that is not a reply is to do: a key of HINTS."""
+    if line.lstrip()[:1] not in (b"{", b"["):
+        return channel
+    try:
+        _skip(line)
+        members = _decode_members(line)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return "cut" if "truncated" in str(error) else channel
+    return "echo" if {"id", "payload"} <= members.keys() and "status" not in members else channel
 
 
 class Broken(msgspec.Struct, frozen=True):
@@ -103,7 +121,7 @@ class Conversation:
         try:
             reply = decode_reply(line)
         except Garbage as garbage:
-            return _before_ready(self._hinted(garbage)) if self._awaits_ready else self._hear_line(line)
+            return _before_ready(self._hinted(garbage, line)) if self._awaits_ready else self._hear_line(line)
         if reply.status == "ready":
             self._awaits_ready = False
             return reply
@@ -118,7 +136,7 @@ class Conversation:
         try:
             reply = decode_reply(line)
         except Garbage as garbage:
-            return Broken(Why.GARBAGE, self._hinted(garbage))
+            return Broken(Why.GARBAGE, self._hinted(garbage, line))
         if reply.status == "ready":
             return Broken(Why.GARBAGE, f"the worker said that it is ready, but not as its first line: {quote(line)}")
         if reply.id == job:
@@ -129,8 +147,8 @@ class Conversation:
             self._job, self._last = None, job
         return reply
 
-    def _hinted(self, garbage: Garbage) -> str:
-        return f"{garbage}; {HINTS[self._channel]}"
+    def _hinted(self, garbage: Garbage, line: bytes) -> str:
+        return f"{garbage}; {HINTS[hint(line, self._channel)]}"
 
     def _out_of_step(self, reply: Reply, job: str) -> Broken | None:
         if reply.id is None:

@@ -47,6 +47,12 @@ class Report:
         return " | ".join(str(self.trials[trial][part]) for part in ("found", "wants", "cause", "stderr"))
 
 
+@pytest.fixture(autouse=True)
+def _plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tester leaves out of a worker's environment, and says so, is not set by chance."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
 @pytest.fixture
 def check() -> Check:
     """Run the command in this process: check(argv, "--only", "eof") -> Report."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.pool import procfs
-from tests.conformance.conftest import gone
+from tests.conformance.conftest import gone, naughty
 from tests.workers import command
 
 WITHIN = 30.0  # seconds
@@ -55,6 +55,25 @@ def test_when_it_is_interrupted_no_process_is_left(
     assert gone(worker)
     assert gone(grandchild)
     assert not [one for one in procfs.all_processes() if one.session == worker and one.state not in "ZX"]
+
+
+def test_when_it_is_interrupted_what_left_session_and_environment_is_gone_too(tmp_path: Path) -> None:
+    file = tmp_path / "pids"
+    argv = ["check-worker", "--payload", f'"{file}"', "--kill-grace", "0s", "--", *naughty("detaches", "hangs")]
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", sys.executable, "-m", "supervisor", *argv],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        until = time.monotonic() + WITHIN
+        while not (file.exists() and file.read_text().endswith("\n")):
+            assert time.monotonic() < until, process.poll()
+            os.sched_yield()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=WITHIN)
+    assert (process.returncode, err) == (130, "stoker: interrupted; no process is left\n")
+    assert gone(int(file.read_text()))
 
 
 def test_when_nobody_reads_the_report_any_more_it_ends_with_its_worker() -> None:

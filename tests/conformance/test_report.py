@@ -11,6 +11,7 @@ import pytest
 from protocol.text import compact
 from supervisor.conformance.catalogue import TRIALS
 from supervisor.conformance.payloads import LARGE, NUMBERS, ODD_IDS, TYPES, UNICODE, large, nested
+from supervisor.conformance.surroundings import surroundings
 from tests.conformance.conftest import Check, naughty, stoker
 from tests.workers import command
 
@@ -64,15 +65,45 @@ def test_json_has_the_same_members_whatever_happened(check: Check) -> None:
 
 def test_on_a_terminal_it_is_coloured_and_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("supervisor.cli.output.is_terminal", lambda: True)
+    monkeypatch.setattr("supervisor.cli.check_worker_page._watched", lambda: True)
     monkeypatch.setattr("click.utils.should_strip_ansi", lambda *_: False)
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     result = stoker("--only", "plain", "--", *command("answers_once_and_exits"))
-    shown = result.stdout.split("\r\x1b[K")
+    shown = result.output.split("\r\x1b[K")
     assert shown[1] == "…    plain"
     assert shown[2].startswith("\x1b[31mFAIL\x1b[0m plain      given the payload ")
     assert max(len(line) for line in shown[2].replace("\x1b[31m", "").replace("\x1b[0m", "").splitlines()) <= 60
+
+
+@pytest.mark.parametrize("option", ["--strict", "--json"])
+def test_the_trial_that_runs_is_named_to_who_watches_stderr_while_the_report_goes_elsewhere(option: str) -> None:
+    ours, theirs = os.openpty()
+    argv = [sys.executable, "-m", "supervisor", "check-worker", option, "--only", "plain", "--", *command("echo")]
+    env = {**os.environ, "TERM": "xterm"}
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=theirs, text=True, env=env, timeout=60, check=False)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert (done.returncode, shown) == (0, "\r\x1b[K…    plain\r\x1b[K")
+    assert "\x1b" not in done.stdout
+
+
+def test_what_was_not_tried_for_one_reason_is_one_line() -> None:
+    shown = stoker("--", *command("boots_badly")).stdout.splitlines()
+    assert [line for line in shown if line.startswith("skip")] == ["skip 20 others  not tried, since start failed"]
+    shown = stoker("--only", "start", "--only", "plain", "--", *command("boots_badly")).stdout.splitlines()
+    assert [line for line in shown if line.startswith("skip")] == ["skip plain      not tried, since start failed"]
+
+
+def test_what_happens_to_plain_jobs_too_is_not_explained_by_odd_ones(check: Check) -> None:
+    trials = [f"--only={name}" for name in ("start", "plain", "unicode", "numbers", "deep", "many")]
+    report = check(naughty("dies_after", "1"), *trials)
+    assert report.of("plain") == ("fail", "exited")
+    assert "an error that nothing catches" in report.words("plain")
+    for name in ("unicode", "deep", "many"):
+        assert report.trials[name]["cause"] == "as in plain, where it is given nothing special: mend that first"
 
 
 def test_what_the_worker_says_cannot_steer_the_terminal() -> None:
@@ -110,6 +141,25 @@ def test_the_program_sees_what_a_daemon_would_give_it(check: Check, tmp_path: Pa
     assert list(seen["request"]) == ["id", "payload", "queue", "attempt", "timeout_secs"]
 
 
+def test_a_variable_that_makes_the_caller_alone_flush_is_left_out_and_named(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    argv = [sys.executable, "-S", naughty("buffered")[-1]]
+    report = check(argv, "--only", "flush", "--timeout", "500ms")
+    assert report.of("flush") == ("fail", "buffered")
+    assert any(note.startswith("it was tried without PYTHONUNBUFFERED, set here") for note in report.document["notes"])
+    report = check(argv, "--only", "flush", "--env", "PYTHONUNBUFFERED=1")
+    assert report.of("flush") == ("ok", None)
+    assert not any("PYTHONUNBUFFERED" in note for note in report.document["notes"])
+
+
+def test_under_stdbuf_a_worker_is_tried_without_it() -> None:
+    inherited = {"_STDBUF_O": "L", "LD_PRELOAD": "/usr/lib/libstdbuf.so:/lib/own.so", "PATH": "/bin"}
+    environ, left_out = surroundings(inherited)
+    assert (environ, left_out) == ({"LD_PRELOAD": "/lib/own.so", "PATH": "/bin"}, ("_STDBUF_O",))
+
+
 def test_the_list_names_every_trial() -> None:
     shown = stoker("--list")
     assert shown.exit_code == 0
@@ -137,6 +187,8 @@ def test_the_list_names_every_trial() -> None:
         (("--env", "STOKER_SLOT=1", "--", "sh"), "--env STOKER_SLOT: names that begin with STOKER_ are stoker's own"),
         (("--only", "memroy", "--", "sh"), "--only: there is no trial 'memroy'; did you mean 'memory'?"),
         (("--skip", "xyzzy", "--", "sh"), "--skip: there is no trial 'xyzzy'; --list shows them"),
+        (("--only", "flush", "--skip", "flush", "--", "sh"), "--skip leaves out all that --only names: nothing to try"),
+        ((*(f"--skip={trial.name}" for trial in TRIALS), "--", "sh"), "--skip leaves out every trial: nothing to try"),
         (("--timeout", "soon", "--", "sh"), "'soon' is not a duration"),
     ],
 )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.conformance.conftest import Check, gone, naughty
+from tests.conformance.conftest import Check, naughty
 from tests.workers import command
 
 SED = r's/^\{"id":"([^"]*)".*/{"id":"\1","status":"ok"}/'
@@ -47,6 +47,14 @@ CASES = (
     ),
     Case(
         "start",
+        command("garbage"),
+        ("not a reply", "stdout has replies and nothing else", "print it without indentation, on one line"),
+        "several_lines",
+        options=("--payload", '{"line":"{\\n  \\"status\\": \\"ok\\"\\n}"}'),
+    ),
+    Case("start", ["cat"], ("not a reply", "it echoed the request: the reply needs a status"), "request_echoed"),
+    Case(
+        "start",
         command("desync"),
         ("replied to job 'x' while it had job", "a reply has the id of its request", "echo it as it came"),
         "desync",
@@ -76,7 +84,12 @@ CASES = (
     Case(
         "start",
         command("never_reads"),
-        ("it read nothing of its request within 0.8", "a worker reads its request", "does not read its stdin"),
+        (
+            "it read nothing of its request within 0.8",
+            "(--boot-timeout and --timeout)",
+            "a worker reads its request",
+            "does not read its stdin",
+        ),
         "unread",
         options=LATE,
     ),
@@ -117,7 +130,7 @@ CASES = (
     Case(
         "handshake",
         command("echo"),
-        ("it did not say that it is ready within 0.3 s", "the first line is", "raise --boot-timeout"),
+        ("it did not say that it is ready within 0.3 s (--boot-timeout)", "the first line is", "raise --boot-timeout"),
         "not_ready",
         options=("--ready", "--boot-timeout", "300ms"),
     ),
@@ -318,18 +331,6 @@ def test_what_is_wrong_is_found_and_explained(case: Case, check: Check) -> None:
     assert report.exit_code == (1 if case.level == "fail" else 0)
     for words in case.says:
         assert words in report.words(case.trial)
-
-
-def test_a_process_that_lives_on_is_named_and_gone_afterwards(check: Check, tmp_path: Path) -> None:
-    pid_file = tmp_path / "pid"
-    payload = f'{{"pid_file":"{pid_file}","then":"answer","session":true}}'
-    report = check(command("forks_grandchild"), "--payload", payload, "--only", "leftovers")
-    assert report.of("leftovers") == ("fail", "left_behind")
-    words = report.words("leftovers")
-    assert "5 of its processes lived on after it had gone" in words
-    assert "tests/workers/forks" in words
-    assert "belong to it: when it is gone, so are they" in words
-    assert gone(int(pid_file.read_text()))
 
 
 def test_a_program_that_does_not_start_again_is_found(check: Check, tmp_path: Path) -> None:
