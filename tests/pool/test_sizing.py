@@ -86,13 +86,14 @@ def looks_at_what_waits(daemon: Rig) -> list[int]:
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.provokes("shrink_after", program="allocates.py")
 async def test_the_worker_that_has_been_idle_for_longest_is_the_one_to_go(
     tmp_path: Path, order: tuple[int, int]
 ) -> None:
     gates = [Gate(tmp_path, "first"), Gate(tmp_path, "second")]
     settings = {"min": 1, "max": 2, "grow_after": 0.0, "shrink_after": 0.3}
-    async with rig(SLOTS, folder=tmp_path, **settings) as daemon:
-        ids = await daemon.submit(*[gate.path for gate in gates])
+    async with rig(command("allocates"), folder=tmp_path, **settings) as daemon:
+        ids = await daemon.submit(*[{"mb": 1, "gate": gate.path} for gate in gates])
         await daemon.until(lambda: daemon.service.pools("p")[0].busy == 2)
         runs = {slot.number: ids.index(slot.run.id) for slot in daemon.pools[0].slots}
         for number in order:
