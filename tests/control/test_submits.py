@@ -57,6 +57,7 @@ def test_a_job_can_start_later() -> None:
     assert job(run_at="2024-01-01T00:00:00Z").run_at < NOW
 
 
+@pytest.mark.provokes("max_payload")
 def test_a_payload_over_the_queues_limit_is_refused_with_both_sizes() -> None:
     assert job(payload="x" * 18).payload == b'"' + b"x" * 18 + b'"'
     with pytest.raises(TooLarge, match=r"payload: 21 bytes .* queue thumbs takes 20") as caught:

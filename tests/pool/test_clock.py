@@ -100,6 +100,7 @@ async def test_a_running_jobs_timeout_does_not_care_about_the_wall_clock(tmp_pat
         assert (job.state, job.charged) == (State.FAILED, 1)
 
 
+@pytest.mark.provokes("backoff", program="error.py")
 async def test_a_retry_waits_for_its_backoff_by_the_wall_clock(tmp_path: Path) -> None:
     async with rig(command("error"), folder=tmp_path, queue=ONCE_AN_HOUR) as daemon:
         [job_id] = await daemon.submit({"message": "again"})

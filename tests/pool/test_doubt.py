@@ -1,4 +1,4 @@
-"""Programs that come to nothing, and what is risked on them: each place waits for itself, and no job is given too soon."""
+"""Programs that come to nothing, and what is risked on them: each place waits for itself, no job is given too soon."""
 
 import json
 from pathlib import Path

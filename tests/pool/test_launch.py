@@ -1,5 +1,6 @@
 """A worker gets exactly what its pool's configuration says, from its first instruction on."""
 
+import json
 import os
 import re
 import resource
@@ -14,6 +15,7 @@ from supervisor.pool.cgroups import Cgroup
 from supervisor.pool.gate import gated
 from tests.pool.launched import launched, seen, status_of, until
 from tests.pool.rig import pool_config, python, rig
+from tests.workers import command
 
 LIMITS = "import json, resource; print(json.dumps([resource.getrlimit(resource.RLIMIT_{}), 0]))"
 
@@ -35,6 +37,7 @@ def process_state(pid: int) -> str:
     ("name", "value"),
     [("nofile", 100), ("core", 0), ("fsize", 1024 * 1024), ("cpu", 77), ("as", 2 * 1024**3), ("nproc", 1000)],
 )
+@pytest.mark.provokes("rlimits")
 def test_a_limit_is_set_soft_and_hard(tmp_path: Path, name: str, value: int) -> None:
     program = LIMITS.format(name.upper())
     assert seen(program, tmp_path, rlimits=((name, value),))[0] == [value, value]
@@ -58,6 +61,7 @@ def test_the_descriptors_are_limited_as_the_daemon_was_before_it_raised_its_own(
         resource.setrlimit(resource.RLIMIT_NOFILE, given)
 
 
+@pytest.mark.provokes("nice")
 def test_niceness_counts_also_against_other_sessions(tmp_path: Path) -> None:
     """Where sched_autogroup is on, a process' own niceness means nothing outside its session."""
     program = "\n".join(
@@ -73,6 +77,7 @@ def test_niceness_counts_also_against_other_sessions(tmp_path: Path) -> None:
         assert group in (False, str(niceness or 0))
 
 
+@pytest.mark.provokes("umask")
 def test_the_umask_is_the_pools(tmp_path: Path) -> None:
     program = "import os; print(os.umask(0))"
     ours = os.umask(0o22)
@@ -84,6 +89,7 @@ def test_the_umask_is_the_pools(tmp_path: Path) -> None:
         os.umask(ours)
 
 
+@pytest.mark.provokes("cpu_affinity")
 def test_slots_take_turns_on_the_cpus(tmp_path: Path) -> None:
     """The last entry names a CPU that no machine has: the kernel leaves it out."""
     first, *others = sorted(os.sched_getaffinity(0))
@@ -213,6 +219,17 @@ def test_of_a_request_that_is_read_by_a_byte_less_is_left(tmp_path: Path) -> Non
 
 
 # -- what the pool says of it ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.provokes("rlimits", "nice", "umask", "cpu_affinity", program="surroundings.py")
+async def test_a_worker_of_a_pool_is_in_the_surroundings_it_was_to_be_in(tmp_path: Path) -> None:
+    cpu = max(os.sched_getaffinity(0))
+    given = {"umask": 0o027, "nice": 5, "cpu_affinity": (frozenset({cpu}),), "rlimits": (("nofile", 99), ("core", 0))}
+    async with rig(command("surroundings"), folder=tmp_path, **given) as daemon:
+        found = json.loads((await daemon.run(None)).result)
+        assert found["pid"] == daemon.slot.child.pid
+    assert (found["umask"], found["nice"], found["cpus"]) == (0o027, 5, [cpu])
+    assert (found["limits"]["nofile"], found["limits"]["core"]) == ([99, 99], [0, 0])
 
 
 async def test_what_only_the_start_itself_can_tell_is_in_the_pools_reason(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.job import State
+from supervisor.core.job import Cause, State
 from tests.pool.launched import PYTHON, launched
-from tests.pool.rig import python, rig
+from tests.pool.rig import rig
+from tests.workers import command
 
 CHANNELS = {"stdio": ["0", "1", "2"], "fd": ["0", "1", "2", "3", "4"]}
 # A worker on descriptors 3 and 4 that lets its libraries print what they like.
@@ -76,18 +77,28 @@ def test_requests_come_on_3_and_replies_go_to_4_while_stdout_is_log(tmp_path: Pa
         assert worker.rest() == ""
 
 
+@pytest.mark.provokes("stray print", "channel", program="stray_print.py")
 async def test_a_stray_print_breaks_nothing_where_the_conversation_has_its_own_descriptors(
     tmp_path: Path, capsys
 ) -> None:
-    async with rig(python(*PRINTS), folder=tmp_path, channel="fd") as daemon:
+    async with rig(command("stray_print", "--fd", "--at-boot"), folder=tmp_path, channel="fd") as daemon:
         pid = daemon.slot.child.pid
-        for payload in ("one", "two"):
+        for payload in ({"print": "working on one"}, {"print": "working on two"}):
             job = await daemon.run(payload)
             assert (job.state, json.loads(job.result)) == (State.DONE, payload)
         assert daemon.slot.child.pid == pid
     log = capsys.readouterr().out
     assert "working on one" in log
-    assert "hello from the boot" in log
+    assert "loading the model" in log
+
+
+@pytest.mark.provokes("stray print", "garbage", program="stray_print.py")
+async def test_a_stray_print_where_replies_go_fails_the_attempt_and_says_what_to_do(tmp_path: Path) -> None:
+    async with rig(command("stray_print"), folder=tmp_path) as daemon:
+        job = await daemon.run({"print": "working on one"})
+        assert (job.state, job.error.cause) == (State.FAILED, Cause.GARBAGE)
+        assert "working on one" in job.error.message
+        assert 'channel = "fd"' in job.error.message
 
 
 def test_a_worker_on_its_own_descriptors_reads_nothing_on_stdin(tmp_path: Path) -> None:

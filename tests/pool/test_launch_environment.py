@@ -1,5 +1,6 @@
 """The environment of a worker: whose variables win, what is left out, and that no value is ever told."""
 
+import json
 import os
 import string
 from pathlib import Path
@@ -47,6 +48,7 @@ def test_a_worker_inherits_the_environment_but_for_where_the_daemon_was_started(
     assert environment(tmp_path, environ=DAEMON, slot=3) == expected
 
 
+@pytest.mark.provokes("clear_env")
 def test_a_cleared_environment_keeps_the_place_the_language_and_who_it_is(tmp_path: Path) -> None:
     kept = ("PATH", "LANG", "LC_TIME", "TZ", "HOME", "USER", "LOGNAME", "SHELL")
     expected = {**{name: DAEMON[name] for name in kept}, **ours(), "PWD": str(tmp_path)}
@@ -65,6 +67,19 @@ def test_files_win_over_what_is_inherited_later_files_over_earlier_and_env_over_
     )
     assert [got[name] for name in ("LANG", "A", "B", "C", "D")] == ["1", "1", "2", "3", "3"]
     assert got.get("TOKEN") == (None if clear else "of the daemon")
+
+
+@pytest.mark.provokes("env_files", "clear_env", program="surroundings.py")
+async def test_a_worker_of_a_pool_finds_its_files_and_of_the_daemons_variables_only_a_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_OF_THE_DAEMON", "x")
+    file = tmp_path / "settings"
+    file.write_text("MODEL=small\n")
+    for clear in (False, True):
+        async with rig(command("surroundings"), folder=tmp_path, env_files=(file,), clear_env=clear) as daemon:
+            got = json.loads((await daemon.run(None)).result)["env"]
+        assert (got["MODEL"], "TOKEN_OF_THE_DAEMON" in got) == ("small", not clear)
 
 
 def test_nothing_wins_over_what_stoker_says(tmp_path: Path) -> None:
@@ -93,6 +108,7 @@ def test_a_file_is_read_at_each_start_and_mending_it_mends_the_pool(tmp_path: Pa
     assert environment(tmp_path, env_files=(file,))["TOKEN"] == "another"
 
 
+@pytest.mark.provokes("env_files", program="surroundings.py")
 async def test_a_pool_whose_file_is_broken_says_so_and_recovers_once_it_is_mended(tmp_path: Path) -> None:
     file = tmp_path / "secrets"
     file.write_text(f"TOKEN={SECRET}\n{SECRET}\n")

@@ -45,6 +45,7 @@ def four(number: int) -> str:
 
 @needs_root
 @pytest.mark.parametrize("user", ["nobody", str(NOBODY.pw_uid)])
+@pytest.mark.provokes("user")
 def test_a_worker_runs_as_the_user_with_its_group_and_no_power_left(user: str) -> None:
     found = identity(user=user)
     assert (found["Uid"], found["Gid"]) == (four(NOBODY.pw_uid), four(NOBODY.pw_gid))
@@ -53,6 +54,7 @@ def test_a_worker_runs_as_the_user_with_its_group_and_no_power_left(user: str) -
 
 
 @needs_root
+@pytest.mark.provokes("user", "group")
 def test_another_group_can_be_given_with_the_user_or_alone() -> None:
     found = identity(user="nobody", group="daemon")
     assert (found["Uid"], found["Gid"], found["Groups"].split()) == (four(NOBODY.pw_uid), four(1), ["1"])

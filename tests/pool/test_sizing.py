@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import structlog
 
 from supervisor.config.model import Backoff, QueueConfig
 from supervisor.core.job import State
+from supervisor.pool.pool import Pool
 from tests.pool.rig import Rig, python, rig
 from tests.workers import Gate, command
 
@@ -34,6 +36,7 @@ def events(logs: Sequence[Any], name: str) -> list[Any]:
     return [entry for entry in logs if entry["event"] == name]
 
 
+@pytest.mark.provokes("min", "max", "grow_after", "shrink_after")
 async def test_an_elastic_pool_grows_to_its_cap_while_jobs_wait_and_shrinks_when_they_are_done(tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     with structlog.testing.capture_logs() as logs:
@@ -51,6 +54,53 @@ async def test_an_elastic_pool_grows_to_its_cap_while_jobs_wait_and_shrinks_when
     assert [entry["size"] for entry in events(logs, "pool_shrunk")] == [3, 2, 1]
     assert all("wait" in entry["reason"] for entry in events(logs, "pool_grown"))
     assert all("idle" in entry["reason"] for entry in events(logs, "pool_shrunk"))
+
+
+@pytest.mark.provokes("min", "max", "grow_after", "ready", program="slow_boot.py")
+async def test_workers_that_are_booting_count_when_a_pool_grows(tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    settings = {"min": 0, "max": 8, "grow_after": 0.0, "shrink_after": 3600.0}
+    async with rig(command("slow_boot", gate.path, "--ready"), folder=tmp_path, ready=True, **settings) as daemon:
+        looks = looks_at_what_waits(daemon)
+        ids = await daemon.submit(1, 2, 3)
+        await daemon.until(lambda: len(numbers(daemon)) >= 3)
+        before = len(looks)
+        await daemon.until(lambda: len(looks) >= before + 5)
+        assert numbers(daemon) == [0, 1, 2]
+        gate.open()
+        assert {job.state for job in await daemon.ends(*ids)} == {State.DONE}
+        assert daemon.pools[0].spawned == 3
+
+
+def looks_at_what_waits(daemon: Rig) -> list[int]:
+    """How many jobs waited, each time the pool asked how large it should be."""
+    looks: list[int] = []
+    waiting = daemon.feeder.waiting
+
+    def asked(pool: Pool) -> int:
+        looks.append(waiting(pool))
+        return looks[-1]
+
+    daemon.feeder.waiting = asked  # type: ignore[method-assign]
+    return looks
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.provokes("shrink_after", program="allocates.py")
+async def test_the_worker_that_has_been_idle_for_longest_is_the_one_to_go(
+    tmp_path: Path, order: tuple[int, int]
+) -> None:
+    gates = [Gate(tmp_path, "first"), Gate(tmp_path, "second")]
+    settings = {"min": 1, "max": 2, "grow_after": 0.0, "shrink_after": 0.3}
+    async with rig(command("allocates"), folder=tmp_path, **settings) as daemon:
+        ids = await daemon.submit(*[{"mb": 1, "gate": gate.path} for gate in gates])
+        await daemon.until(lambda: daemon.service.pools("p")[0].busy == 2)
+        runs = {slot.number: ids.index(slot.run.id) for slot in daemon.pools[0].slots}
+        for number in order:
+            gates[runs[number]].open()
+            await daemon.ends(ids[runs[number]])
+        await daemon.until(lambda: len(numbers(daemon)) == 1)
+        assert numbers(daemon) == [order[-1]]
 
 
 async def test_an_elastic_pool_never_has_more_workers_than_its_cap(tmp_path: Path) -> None:
