@@ -120,8 +120,9 @@ async def test_what_has_left_the_cgroup_is_asked_first_and_has_the_grace(
 
 async def let_it_finish(folder: Path) -> None:
     """After some looks at what is left, so that a wrong word to what cleans up would be its end."""
-    while not (folder / "finishing").exists():  # noqa: ASYNC110
-        await trio.sleep(0.005)
+    with trio.fail_after(LONG):
+        while not (folder / "finishing").exists():  # noqa: ASYNC110
+            await trio.sleep(0.005)
     await trio.sleep(2 * LAST_LOOK)
     (folder / "let").touch()
 

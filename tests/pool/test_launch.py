@@ -5,6 +5,7 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from supervisor.pool import settings
 from supervisor.pool.cgroups import Cgroup
 from supervisor.pool.gate import gated
-from tests.pool.launched import launched, seen, status_of, until
+from tests.pool.launched import PYTHON, launched, seen, status_of, until
 from tests.pool.rig import pool_config, python, rig
 
 LIMITS = "import json, resource; print(json.dumps([resource.getrlimit(resource.RLIMIT_{}), 0]))"
@@ -33,11 +34,33 @@ def process_state(pid: int) -> str:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("nofile", 100), ("core", 0), ("fsize", 1024 * 1024), ("cpu", 77), ("as", 2 * 1024**3), ("nproc", 1000)],
+    [("nofile", 100), ("core", 0), ("fsize", 1024 * 1024), ("as", 2 * 1024**3), ("nproc", 1000)],
 )
 def test_a_limit_is_set_soft_and_hard(tmp_path: Path, name: str, value: int) -> None:
     program = LIMITS.format(name.upper())
     assert seen(program, tmp_path, rlimits=((name, value),))[0] == [value, value]
+
+
+def test_processor_time_has_a_second_between_the_signal_that_names_it_and_the_kill(tmp_path: Path) -> None:
+    program = LIMITS.format("CPU")
+    assert seen(program, tmp_path, rlimits=(("cpu", 77),))[0] == [77, 78]
+    assert seen(program, tmp_path, rlimits=(("cpu", None),))[0] == [resource.RLIM_INFINITY] * 2
+
+
+def test_all_the_processor_time_that_the_daemon_may_give_is_no_more_than_that(tmp_path: Path) -> None:
+    """Only root could give the second as well."""
+    script = (
+        "import resource, sys; from pathlib import Path; from tests.pool.launched import seen\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (500, 500))\n"
+        f"print(seen({LIMITS.format('CPU')!r}, Path(sys.argv[1]), rlimits=(('cpu', 500),))[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[500, 500]\n", "")
+
+
+def test_a_worker_over_its_processor_time_ends_by_a_signal_that_says_so(tmp_path: Path) -> None:
+    with launched([*PYTHON, "while True: pass"], tmp_path, rlimits=(("cpu", 1), ("core", 0))) as worker:
+        assert worker.status() == -signal.SIGXCPU
 
 
 def test_a_limit_can_be_none(tmp_path: Path) -> None:
