@@ -239,9 +239,12 @@ def test_of_a_request_that_is_read_by_a_byte_less_is_left(tmp_path: Path) -> Non
 
 
 async def test_what_only_the_start_itself_can_tell_is_in_the_pools_reason(tmp_path: Path) -> None:
-    program = tmp_path / "worker"
-    program.write_text("#!/no/such/interpreter\n")
-    program.chmod(0o755)
+    """Here: an interpreter that is a script itself, whose own is not there."""
+    program, between = tmp_path / "worker", tmp_path / "between"
+    program.write_text(f"#!{between}\n")
+    between.write_text("#!/no/such/interpreter\n")
+    for file in (program, between):
+        file.chmod(0o755)
     async with rig([str(program)], folder=tmp_path) as daemon:
         await daemon.until(lambda: daemon.pools[0].state == "degraded")
         reason = daemon.pools[0].health.reason

@@ -61,13 +61,69 @@ def refusal(folder: Path, program: str = "true", *, cgroup: Cgroup | None = None
 def test_a_program_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "text").touch(0o644)
     (tmp_path / "folder").mkdir()
-    assert refusal(tmp_path, "./missing") == "there is no such file"
+    assert refusal(tmp_path, "./missing") == f"there is no such file in {tmp_path}"
+    assert refusal(tmp_path, f"{tmp_path}/missing") == "there is no such file"
     assert refusal(tmp_path, "./text") == "it is not an executable file"
     assert refusal(tmp_path, "./folder") == "it is not an executable file"
-    assert refusal(tmp_path, "text/x") == "there is no such file"
+    assert refusal(tmp_path, "text/x") == f"there is no such file in {tmp_path}"
     assert refusal(tmp_path, "missing", environ={"PATH": "/usr/bin:bin"}) == "it is not in PATH (/usr/bin:bin)"
     assert refusal(tmp_path, "missing", environ={}) == f"it is not in PATH ({os.defpath})"
     assert refusal(tmp_path, "missing", env=(("PATH", "/bin"),)) == "it is not in PATH (of env or env_file)"
+
+
+def script(folder: Path, first_line: bytes, mode: int = 0o755) -> str:
+    (folder / "script").write_bytes(first_line + b"\necho begun\n")
+    (folder / "script").chmod(mode)
+    return "./script"
+
+
+FOREIGN = " (its first line ends with CR LF; write it with LF alone)"
+
+
+@pytest.mark.parametrize(
+    ("first_line", "reason"),
+    [
+        (b"#!/nonexistent/py", "its interpreter /nonexistent/py does not exist"),
+        (b"#! \t/nonexistent/py\t-u x ", "its interpreter /nonexistent/py does not exist"),
+        (b"#!venv/bin/python", "its interpreter venv/bin/python does not exist"),
+        (b"#!/bin/sh/sh", "its interpreter /bin/sh/sh does not exist"),
+        (b"#!/bin/sh\r", f"its interpreter /bin/sh does not exist{FOREIGN}"),
+        (b"#!/usr/bin/env nosuch", "its interpreter nosuch is not in PATH (/usr/bin:bin)"),
+        (b"#!/usr/bin/env sh\r", f"its interpreter sh is not in PATH (/usr/bin:bin){FOREIGN}"),
+        (b"#!/usr/bin/env sh -u", "its interpreter sh -u is not in PATH (/usr/bin:bin)"),
+    ],
+)
+def test_a_script_whose_interpreter_is_not_there_is_said(tmp_path: Path, first_line: bytes, reason: str) -> None:
+    program = script(tmp_path, first_line)
+    assert refusal(tmp_path, program, environ={"PATH": "/usr/bin:bin"}) == reason
+
+
+def test_a_script_that_is_found_in_path_has_its_interpreter_looked_for_too(tmp_path: Path) -> None:
+    script(tmp_path, b"#!/usr/bin/env nosuch")
+    found = refusal(tmp_path, "script", env=(("PATH", "."),))
+    assert found == "its interpreter nosuch is not in PATH (of env or env_file)"
+
+
+@pytest.mark.parametrize(
+    "first_line",
+    [
+        *(b"#!/bin/sh", b"#!/usr/bin/env sh", b"#!/usr/bin/env -S sh -u", b"#!/usr/bin/env -S A=1 sh", b"#!sh", b"#!"),
+        *(b"#!/usr/bin/env /bin/sh", b"#!  " + b"x" * 300, b"#!/bin/\xff", b"", b"#!/bin/sh " + b"-" * 300),
+    ],
+)
+def test_whatever_may_run_is_left_to_the_kernel(tmp_path: Path, first_line: bytes) -> None:
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    with launched([script(tmp_path, first_line)], tmp_path) as worker:
+        worker.status()
+
+
+def test_what_runs_is_not_refused_for_where_it_looks_for_its_interpreter(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "own-sh").symlink_to("/bin/sh")
+    for first_line in (b"#!bin/own-sh", b"#!/usr/bin/env own-sh"):
+        program = script(tmp_path, first_line)
+        with launched([program], tmp_path, environ={"PATH": "/usr/bin:bin"}) as worker:
+            assert worker.line() == "begun"
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
