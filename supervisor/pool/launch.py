@@ -15,7 +15,7 @@ from supervisor.pool.account import Account, find_account
 from supervisor.pool.cgroups import Cgroup
 from supervisor.pool.child import Child, describe_exit
 from supervisor.pool.environment import environment
-from supervisor.pool.gate import OPEN, SHELL, gated
+from supervisor.pool.gate import OPEN, SHELL, enters_itself, gated
 from supervisor.pool.program import look_for
 from supervisor.pool.settings import settle
 from supervisor.pool.tree import signal_group
@@ -60,7 +60,7 @@ def launch(
 def _start(
     config: PoolConfig, slot: int, env: Mapping[str, str], account: Account | None, cgroup: Cgroup | None
 ) -> Child:
-    argv, shell_env = gated(config, env, account)
+    argv, shell_env = gated(config, env, account, cgroup)
     with ExitStack() as reaping, ExitStack() as ours, ExitStack() as theirs:
         try:
             stdin, requests = _pipe(theirs, ours)
@@ -89,7 +89,7 @@ def _start(
             raise SpawnFailed(_why(error, config.cwd)) from None
         ours.callback(os.close, child.pidfd)
         try:
-            settle(config, slot, process.pid, cgroup)
+            settle(config, slot, process.pid, None if enters_itself(config) else cgroup)
             os.write(requests, OPEN)
         except (BrokenPipeError, ProcessLookupError):
             raise SpawnFailed(_last_words(process.pid, errors)) from None

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,29 +147,40 @@ def test_arguments_are_handed_on_untouched(tmp_path: Path, argument: str, enviro
 # -- the gate ----------------------------------------------------------------------------------------------------------
 
 
-class AtTheGate(Cgroup):
-    """Tells what there is of the worker when it is put into its cgroup."""
+def test_the_program_does_not_begin_before_everything_is_set(tmp_path: Path) -> None:
+    waiting: list[tuple[int, str]] = []
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.attached: list[int] = []
-        self.programs: list[str] = []
-
-    def attach(self, pid: int) -> None:
+    def look(pid: int) -> None:
         # Wherever it is going without us, it goes: until it sleeps.
         until(lambda: process_state(pid) == "S", "the worker to wait at its gate")
-        self.attached.append(pid)
-        self.programs.append(os.path.basename(os.readlink(f"/proc/{pid}/exe")))
+        waiting.append((pid, os.path.basename(os.readlink(f"/proc/{pid}/exe"))))
 
-
-def test_the_program_does_not_begin_before_everything_is_set(tmp_path: Path) -> None:
-    cgroup = AtTheGate(tmp_path)
-    with launched(["touch", "begun"], tmp_path, cgroup=cgroup) as worker:
-        assert worker.child.cgroup is cgroup
-        assert cgroup.attached == [worker.child.pid]
-        assert cgroup.programs == [os.path.basename(os.path.realpath("/bin/sh"))]
+    with launched(["touch", "begun"], tmp_path, at_gate=look) as worker:
+        assert waiting == [(worker.child.pid, os.path.basename(os.path.realpath("/bin/sh")))]
         assert worker.status() == 0
         assert (tmp_path / "begun").exists()
+
+
+@pytest.mark.parametrize(
+    ("channel", "nofile"),
+    [("stdio", 6), *((channel, nofile) for channel in ("stdio", "fd") for nofile in (15, 16, 1000))],
+)
+def test_a_worker_is_in_its_cgroup_at_the_first_instruction(
+    tmp_path: Path, cgroup_folder: Path, channel: str, nofile: int
+) -> None:
+    cgroup = Cgroup(cgroup_folder)
+    look = "open('/proc/self/cgroup').read() + ' '.join(os.listdir('/proc/self/fd'))"
+    program = f"import os; os.write(2, ({look}).encode())"
+    command = [*PYTHON, program]
+    settings: dict[str, Any] = {"channel": channel, "rlimits": (("nofile", nofile), ("fsize", 0))}
+    with launched(command, tmp_path, cgroup=cgroup, **settings) as worker:
+        assert worker.child.cgroup is cgroup
+        said = worker.rest("stderr").split()
+    with launched(command, tmp_path, **settings) as worker:
+        other = worker.rest("stderr").split()
+    [place] = [line for line in said if line.startswith("0::")]
+    assert place.rpartition("/")[2] == cgroup_folder.name
+    assert [one for one in said if one.isdigit()] == [one for one in other if one.isdigit()]
 
 
 def test_everything_holds_at_the_first_instruction(tmp_path: Path) -> None:
@@ -205,13 +217,12 @@ def test_a_daemon_that_dies_meanwhile_takes_what_waits_with_it(tmp_path: Path, c
 def test_a_request_written_before_the_gate_has_been_passed_is_unread_and_whole(tmp_path: Path) -> None:
     """The program is stopped at the gate, in the state the daemon leaves it in: what opens it is written already."""
 
-    class Stopped(Cgroup):
-        def attach(self, pid: int) -> None:
-            os.kill(pid, signal.SIGSTOP)
-            until(lambda: process_state(pid) == "T", "it to be stopped")
+    def stop(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: process_state(pid) == "T", "it to be stopped")
 
     request = "x" * 100
-    with launched(["head", "-n", "1"], tmp_path, cgroup=Stopped(tmp_path)) as worker:
+    with launched(["head", "-n", "1"], tmp_path, at_gate=stop) as worker:
         worker.say(request)
         assert worker.child.unread() == len(request) + 2  # and what opens the gate
         assert process_state(worker.child.pid) == "T"
