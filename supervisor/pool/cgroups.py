@@ -35,6 +35,11 @@ class Cgroup:
         self.limited = limited
         self._stuck = stuck
 
+    @property
+    def entrance(self) -> Path:
+        """A process that writes 0 to this file is in, and what it forks from then on."""
+        return self.folder / "cgroup.procs"
+
     def attach(self, pid: int) -> None:
         """Move a process in; what it forks from now on is in here too. Raises OSError."""
         write(self.folder / "cgroup.procs", str(pid))

@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from supervisor.config.model import PoolConfig
 from supervisor.errors import StokerError
 from supervisor.pool.account import Account
+from supervisor.pool.cgroups import Cgroup
 
 OPEN = b"\n"
 SHELL = "/bin/sh"
 _WAIT = 'IFS= read -r STOKER_GATE && exec "$@"'
+_ENTER = '{ echo 0 >"$1" || ! echo "it could not enter its cgroup: $1" >&2; } && shift && '
+_ENTER_NOFILE = 16  # descriptors that a shell needs for that: it keeps its old stdout as number 10 or above meanwhile
 # In this order: stdin and stdout are the pipes until they have been taken to 3 and 4. dash knows one digit only.
 _REDIRECT = {"stdio": "", "fd": " 3<&0 4>&1 </dev/null >&2"}
 
@@ -31,9 +34,11 @@ class NoWay(StokerError):
     code = "no_tool"
 
 
-def gated(config: PoolConfig, env: Mapping[str, str], account: Account | None) -> tuple[list[str], dict[str, str]]:
+def gated(
+    config: PoolConfig, env: Mapping[str, str], account: Account | None, cgroup: Cgroup | None = None
+) -> tuple[list[str], dict[str, str]]:
     """The argv and the environment of the waiting shell, so that the program gets its own command and `env`, runs as
-    `account`, and dies with the daemon where setpriv (util-linux) is installed. Raises NoWay."""
+    `account`, is in `cgroup`, and dies with the daemon where setpriv (util-linux) is installed. Raises NoWay."""
     other = account if account is not None and not account.ours else None
     setpriv = _tool("setpriv")
     words: list[str] = []
@@ -42,7 +47,16 @@ def gated(config: PoolConfig, env: Mapping[str, str], account: Account | None) -
     elif other is not None:
         raise NoWay("to start a worker as another user or group needs setpriv: install util-linux")
     carried, restore = _carried(env, everything=other is not None)
-    return [SHELL, "-c", _WAIT + _REDIRECT[config.channel], "sh", *words, *restore, *config.command], carried
+    enter, place = (_ENTER, [str(cgroup.entrance)]) if cgroup is not None and enters_itself(config) else ("", [])
+    script = enter + _WAIT + _REDIRECT[config.channel]
+    return [SHELL, "-c", script, "sh", *place, *words, *restore, *config.command], carried
+
+
+def enters_itself(config: PoolConfig) -> bool:
+    """Whether the waiting shell goes into its cgroup by itself, or has to be put there. The kernel lets whoever moves a
+    process wait, for 10 ms and more; that is better not the daemon's loop."""
+    limits = dict(config.rlimits)
+    return (nofile := limits.get("nofile")) is None or nofile >= _ENTER_NOFILE
 
 
 def _identity(account: Account) -> list[str]:

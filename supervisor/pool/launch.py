@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -16,7 +15,8 @@ from supervisor.pool.account import Account, find_account
 from supervisor.pool.cgroups import Cgroup
 from supervisor.pool.child import Child, describe_exit
 from supervisor.pool.environment import environment
-from supervisor.pool.gate import OPEN, SHELL, gated
+from supervisor.pool.gate import OPEN, SHELL, enters_itself, gated
+from supervisor.pool.program import look_for
 from supervisor.pool.settings import settle
 from supervisor.pool.tree import signal_group
 
@@ -51,30 +51,16 @@ def launch(
             "STOKER_INSTANCE": instance,
             MARK: f"{instance}/{config.name}/{slot}",
         }
-        _look_for(config.command[0], config.cwd, env.get("PATH"), environ.get("PATH"))
+        look_for(config.command[0], config.cwd, env.get("PATH"), environ.get("PATH"))
         return _start(config, slot, env, account, cgroup)
     except StokerError as error:
         raise SpawnFailed(f"cannot start {config.command[0]!r}: {error.message}") from None
 
 
-def _look_for(program: str, cwd: Path, path: str | None, inherited: str | None) -> None:
-    """What is started first is a shell, so a missing program would only be known by exit code 127. Values from `env`
-    and an env_file are never told."""
-    if "/" in program:
-        found = str(cwd / program)
-        if not os.access(found, os.X_OK) or os.path.isdir(found):
-            raise SpawnFailed("it is not an executable file" if os.path.exists(found) else "there is no such file")
-        return
-    searched = os.defpath if path is None else path
-    # The child searches after changing to its folder, so relative entries count from there.
-    if shutil.which(program, path=os.pathsep.join(str(cwd / entry) for entry in searched.split(os.pathsep))) is None:
-        raise SpawnFailed(f"it is not in PATH ({searched if path == inherited else 'of env or env_file'})")
-
-
 def _start(
     config: PoolConfig, slot: int, env: Mapping[str, str], account: Account | None, cgroup: Cgroup | None
 ) -> Child:
-    argv, shell_env = gated(config, env, account)
+    argv, shell_env = gated(config, env, account, cgroup)
     with ExitStack() as reaping, ExitStack() as ours, ExitStack() as theirs:
         try:
             stdin, requests = _pipe(theirs, ours)
@@ -103,7 +89,7 @@ def _start(
             raise SpawnFailed(_why(error, config.cwd)) from None
         ours.callback(os.close, child.pidfd)
         try:
-            settle(config, slot, process.pid, cgroup)
+            settle(config, slot, process.pid, None if enters_itself(config) else cgroup)
             os.write(requests, OPEN)
         except (BrokenPipeError, ProcessLookupError):
             raise SpawnFailed(_last_words(process.pid, errors)) from None

@@ -78,9 +78,12 @@ def _pss(pid: int) -> int | None:
 def _descendants(leader: int) -> list[int]:
     if not _TELLS_CHILDREN:
         return [one.pid for one in all_processes() if one.session == leader and one.pid != leader]
-    found = [leader]
+    found, known = [leader], {leader}
     for pid in found:  # it grows meanwhile
-        found += [child for child in _children(pid) if child not in found]
+        for child in _children(pid):
+            if child not in known:  # a number may be given anew while we look
+                known.add(child)
+                found.append(child)
     return found[1:]
 
 

@@ -68,7 +68,12 @@ def _settings(config: PoolConfig, slot: int, pid: int, cgroup: Cgroup | None) ->
 
 
 def _limit(pid: int, name: str, value: int) -> None:
-    resource.prlimit(pid, getattr(resource, f"RLIMIT_{name.upper()}"), (value, value))
+    number = getattr(resource, f"RLIMIT_{name.upper()}")
+    hard = value
+    # At the hard limit the kernel kills with SIGKILL, which names no reason; at the soft one with SIGXCPU, which does.
+    if number == resource.RLIMIT_CPU and value not in (resource.RLIM_INFINITY, resource.prlimit(pid, number)[1]):
+        hard = value + 1
+    resource.prlimit(pid, number, (value, hard))
 
 
 def _renice(pid: int, value: int) -> None:

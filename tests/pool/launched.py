@@ -6,11 +6,14 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from supervisor.config.model import PoolConfig
+from supervisor.pool import launch as launching
 from supervisor.pool.cgroups import Cgroup
 from supervisor.pool.child import Child
 from supervisor.pool.launch import launch
@@ -75,16 +78,26 @@ def launched(
     slot: int = 0,
     environ: Mapping[str, str] | None = None,
     cgroup: Cgroup | None = None,
+    at_gate: Callable[[int], None] | None = None,
     **changes: object,
 ) -> Iterator[Worker]:
-    """`changes` are the pool's settings; `environ` is the daemon's environment (default: ours)."""
-    child = launch(
-        pool_config(command, folder, **changes),
-        slot,
-        instance=INSTANCE,
-        environ=dict(os.environ) if environ is None else environ,
-        cgroup=cgroup,
-    )
+    """`changes` are the pool's settings; `environ` is the daemon's environment (default: ours). `at_gate` is called
+    with the pid of what waits to become the worker, before anything is set."""
+    real = launching.settle
+
+    def settle(config: PoolConfig, slot: int, pid: int, cgroup: Cgroup | None) -> None:
+        if at_gate is not None:
+            at_gate(pid)
+        real(config, slot, pid, cgroup)
+
+    with patch.object(launching, "settle", settle):
+        child = launch(
+            pool_config(command, folder, **changes),
+            slot,
+            instance=INSTANCE,
+            environ=dict(os.environ) if environ is None else environ,
+            cgroup=cgroup,
+        )
     try:
         yield Worker(child)
     finally:

@@ -74,10 +74,55 @@ async def test_what_hides_from_everything_else_is_gone_half_a_second_after_the_g
     assert not cgroup.populated()
 
 
+LEAVES = """
+read go; echo $$ > elsewhere.pid
+echo 0 > ELSEWHERE/cgroup.procs
+%s
+touch out; while :; do sleep 0.01; done
+"""
+
+
+def leave(start: Start, cgroup: Cgroup, tmp_path: Path, how: str) -> tuple[Child, int]:
+    """A worker whose child has left its cgroup and its session, and that child."""
+    elsewhere = cgroup.folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "leaves.sh").write_text(LEAVES.replace("ELSEWHERE", str(elsewhere)) % how)
+    child = start("read go; echo go | setsid sh leaves.sh & while :; do sleep 0.01; done")
+    until((tmp_path / "out").exists, "the child to leave")
+    pid = int((tmp_path / "elsewhere.pid").read_text())
+    assert pid not in cgroup.pids()
+    return child, pid
+
+
+@pytest.mark.parametrize("why", [Why.CANCEL, Why.EXITED], ids=["cancel", "crash"])
+@pytest.mark.parametrize("start", ["with a cgroup"], indirect=True)
+async def test_what_has_left_the_cgroup_is_gone_too(start: Start, cgroup: Cgroup, tmp_path: Path, why: Why) -> None:
+    child, pid = leave(start, cgroup, tmp_path, "trap '' TERM")
+    hold = os.pidfd_open(pid)
+    dead = select.poll()
+    dead.register(hold, select.POLLIN)
+    took = await ended(child, why, 0.3)
+    assert dead.poll(0)
+    os.close(hold)
+    assert took < 0.3 + 0.5
+
+
+@pytest.mark.parametrize("start", ["with a cgroup"], indirect=True)
+async def test_what_has_left_the_cgroup_is_asked_first_and_has_the_grace(
+    start: Start, cgroup: Cgroup, tmp_path: Path
+) -> None:
+    child, _ = leave(start, cgroup, tmp_path, "trap 'sh finish.sh; exit' TERM")
+    took = await ended(child, Why.CANCEL, LONG, partial(let_it_finish, tmp_path))
+    assert (tmp_path / "cleaned").exists()
+    assert took < LONG / 2
+    assert members(child.pid, child.mark) == []
+
+
 async def let_it_finish(folder: Path) -> None:
     """After some looks at what is left, so that a wrong word to what cleans up would be its end."""
-    while not (folder / "finishing").exists():  # noqa: ASYNC110
-        await trio.sleep(0.005)
+    with trio.fail_after(LONG):
+        while not (folder / "finishing").exists():  # noqa: ASYNC110
+            await trio.sleep(0.005)
     await trio.sleep(2 * LAST_LOOK)
     (folder / "let").touch()
 

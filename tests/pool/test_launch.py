@@ -6,14 +6,16 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supervisor.pool import settings
 from supervisor.pool.cgroups import Cgroup
 from supervisor.pool.gate import gated
-from tests.pool.launched import launched, seen, status_of, until
+from tests.pool.launched import PYTHON, launched, seen, status_of, until
 from tests.pool.rig import pool_config, python, rig
 from tests.workers import command
 
@@ -35,12 +37,34 @@ def process_state(pid: int) -> str:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("nofile", 100), ("core", 0), ("fsize", 1024 * 1024), ("cpu", 77), ("as", 2 * 1024**3), ("nproc", 1000)],
+    [("nofile", 100), ("core", 0), ("fsize", 1024 * 1024), ("as", 2 * 1024**3), ("nproc", 1000)],
 )
 @pytest.mark.provokes("rlimits")
 def test_a_limit_is_set_soft_and_hard(tmp_path: Path, name: str, value: int) -> None:
     program = LIMITS.format(name.upper())
     assert seen(program, tmp_path, rlimits=((name, value),))[0] == [value, value]
+
+
+def test_processor_time_has_a_second_between_the_signal_that_names_it_and_the_kill(tmp_path: Path) -> None:
+    program = LIMITS.format("CPU")
+    assert seen(program, tmp_path, rlimits=(("cpu", 77),))[0] == [77, 78]
+    assert seen(program, tmp_path, rlimits=(("cpu", None),))[0] == [resource.RLIM_INFINITY] * 2
+
+
+def test_all_the_processor_time_that_the_daemon_may_give_is_no_more_than_that(tmp_path: Path) -> None:
+    """Only root could give the second as well."""
+    script = (
+        "import resource, sys; from pathlib import Path; from tests.pool.launched import seen\n"
+        "resource.setrlimit(resource.RLIMIT_CPU, (500, 500))\n"
+        f"print(seen({LIMITS.format('CPU')!r}, Path(sys.argv[1]), rlimits=(('cpu', 500),))[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[500, 500]\n", "")
+
+
+def test_a_worker_over_its_processor_time_ends_by_a_signal_that_says_so(tmp_path: Path) -> None:
+    with launched([*PYTHON, "while True: pass"], tmp_path, rlimits=(("cpu", 1), ("core", 0))) as worker:
+        assert worker.status() == -signal.SIGXCPU
 
 
 def test_a_limit_can_be_none(tmp_path: Path) -> None:
@@ -129,29 +153,40 @@ def test_arguments_are_handed_on_untouched(tmp_path: Path, argument: str, enviro
 # -- the gate ----------------------------------------------------------------------------------------------------------
 
 
-class AtTheGate(Cgroup):
-    """Tells what there is of the worker when it is put into its cgroup."""
+def test_the_program_does_not_begin_before_everything_is_set(tmp_path: Path) -> None:
+    waiting: list[tuple[int, str]] = []
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.attached: list[int] = []
-        self.programs: list[str] = []
-
-    def attach(self, pid: int) -> None:
+    def look(pid: int) -> None:
         # Wherever it is going without us, it goes: until it sleeps.
         until(lambda: process_state(pid) == "S", "the worker to wait at its gate")
-        self.attached.append(pid)
-        self.programs.append(os.path.basename(os.readlink(f"/proc/{pid}/exe")))
+        waiting.append((pid, os.path.basename(os.readlink(f"/proc/{pid}/exe"))))
 
-
-def test_the_program_does_not_begin_before_everything_is_set(tmp_path: Path) -> None:
-    cgroup = AtTheGate(tmp_path)
-    with launched(["touch", "begun"], tmp_path, cgroup=cgroup) as worker:
-        assert worker.child.cgroup is cgroup
-        assert cgroup.attached == [worker.child.pid]
-        assert cgroup.programs == [os.path.basename(os.path.realpath("/bin/sh"))]
+    with launched(["touch", "begun"], tmp_path, at_gate=look) as worker:
+        assert waiting == [(worker.child.pid, os.path.basename(os.path.realpath("/bin/sh")))]
         assert worker.status() == 0
         assert (tmp_path / "begun").exists()
+
+
+@pytest.mark.parametrize(
+    ("channel", "nofile"),
+    [("stdio", 6), *((channel, nofile) for channel in ("stdio", "fd") for nofile in (15, 16, 1000))],
+)
+def test_a_worker_is_in_its_cgroup_at_the_first_instruction(
+    tmp_path: Path, cgroup_folder: Path, channel: str, nofile: int
+) -> None:
+    cgroup = Cgroup(cgroup_folder)
+    look = "open('/proc/self/cgroup').read() + ' '.join(os.listdir('/proc/self/fd'))"
+    program = f"import os; os.write(2, ({look}).encode())"
+    command = [*PYTHON, program]
+    settings: dict[str, Any] = {"channel": channel, "rlimits": (("nofile", nofile), ("fsize", 0))}
+    with launched(command, tmp_path, cgroup=cgroup, **settings) as worker:
+        assert worker.child.cgroup is cgroup
+        said = worker.rest("stderr").split()
+    with launched(command, tmp_path, **settings) as worker:
+        other = worker.rest("stderr").split()
+    [place] = [line for line in said if line.startswith("0::")]
+    assert place.rpartition("/")[2] == cgroup_folder.name
+    assert [one for one in said if one.isdigit()] == [one for one in other if one.isdigit()]
 
 
 def test_everything_holds_at_the_first_instruction(tmp_path: Path) -> None:
@@ -188,13 +223,12 @@ def test_a_daemon_that_dies_meanwhile_takes_what_waits_with_it(tmp_path: Path, c
 def test_a_request_written_before_the_gate_has_been_passed_is_unread_and_whole(tmp_path: Path) -> None:
     """The program is stopped at the gate, in the state the daemon leaves it in: what opens it is written already."""
 
-    class Stopped(Cgroup):
-        def attach(self, pid: int) -> None:
-            os.kill(pid, signal.SIGSTOP)
-            until(lambda: process_state(pid) == "T", "it to be stopped")
+    def stop(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: process_state(pid) == "T", "it to be stopped")
 
     request = "x" * 100
-    with launched(["head", "-n", "1"], tmp_path, cgroup=Stopped(tmp_path)) as worker:
+    with launched(["head", "-n", "1"], tmp_path, at_gate=stop) as worker:
         worker.say(request)
         assert worker.child.unread() == len(request) + 2  # and what opens the gate
         assert process_state(worker.child.pid) == "T"
@@ -233,9 +267,12 @@ async def test_a_worker_of_a_pool_is_in_the_surroundings_it_was_to_be_in(tmp_pat
 
 
 async def test_what_only_the_start_itself_can_tell_is_in_the_pools_reason(tmp_path: Path) -> None:
-    program = tmp_path / "worker"
-    program.write_text("#!/no/such/interpreter\n")
-    program.chmod(0o755)
+    """Here: an interpreter that is a script itself, whose own is not there."""
+    program, between = tmp_path / "worker", tmp_path / "between"
+    program.write_text(f"#!{between}\n")
+    between.write_text("#!/no/such/interpreter\n")
+    for file in (program, between):
+        file.chmod(0o755)
     async with rig([str(program)], folder=tmp_path) as daemon:
         await daemon.until(lambda: daemon.pools[0].state == "degraded")
         reason = daemon.pools[0].health.reason

@@ -7,14 +7,14 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supervisor.pool import launch as launching
 from supervisor.pool.cgroups import Cgroup
-from supervisor.pool.launch import SpawnFailed, launch
+from supervisor.pool.launch import SpawnFailed
 from tests.pool.launched import launched, until
-from tests.pool.rig import pool_config
 
 
 def descriptors() -> set[str]:
@@ -46,9 +46,9 @@ def assert_nothing_new(fds: set[str], processes: str) -> None:
     assert children() == processes
 
 
-def refusal(folder: Path, program: str = "true", *, cgroup: Cgroup | None = None, **settings: object) -> str:
+def refusal(folder: Path, program: str = "true", **settings: Any) -> str:
     """The reason, without the beginning that all have."""
-    with pytest.raises(SpawnFailed) as failure, launched([program], folder, cgroup=cgroup, **settings):
+    with pytest.raises(SpawnFailed) as failure, launched([program], folder, **settings):
         pass
     start = f"cannot start {program!r}: "
     assert failure.value.message.startswith(start)
@@ -61,13 +61,69 @@ def refusal(folder: Path, program: str = "true", *, cgroup: Cgroup | None = None
 def test_a_program_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
     (tmp_path / "text").touch(0o644)
     (tmp_path / "folder").mkdir()
-    assert refusal(tmp_path, "./missing") == "there is no such file"
+    assert refusal(tmp_path, "./missing") == f"there is no such file in {tmp_path}"
+    assert refusal(tmp_path, f"{tmp_path}/missing") == "there is no such file"
     assert refusal(tmp_path, "./text") == "it is not an executable file"
     assert refusal(tmp_path, "./folder") == "it is not an executable file"
-    assert refusal(tmp_path, "text/x") == "there is no such file"
+    assert refusal(tmp_path, "text/x") == f"there is no such file in {tmp_path}"
     assert refusal(tmp_path, "missing", environ={"PATH": "/usr/bin:bin"}) == "it is not in PATH (/usr/bin:bin)"
     assert refusal(tmp_path, "missing", environ={}) == f"it is not in PATH ({os.defpath})"
     assert refusal(tmp_path, "missing", env=(("PATH", "/bin"),)) == "it is not in PATH (of env or env_file)"
+
+
+def script(folder: Path, first_line: bytes, mode: int = 0o755) -> str:
+    (folder / "script").write_bytes(first_line + b"\necho begun\n")
+    (folder / "script").chmod(mode)
+    return "./script"
+
+
+FOREIGN = " (its first line ends with CR LF; write it with LF alone)"
+
+
+@pytest.mark.parametrize(
+    ("first_line", "reason"),
+    [
+        (b"#!/nonexistent/py", "its interpreter /nonexistent/py does not exist"),
+        (b"#! \t/nonexistent/py\t-u x ", "its interpreter /nonexistent/py does not exist"),
+        (b"#!venv/bin/python", "its interpreter venv/bin/python does not exist"),
+        (b"#!/bin/sh/sh", "its interpreter /bin/sh/sh does not exist"),
+        (b"#!/bin/sh\r", f"its interpreter /bin/sh does not exist{FOREIGN}"),
+        (b"#!/usr/bin/env nosuch", "its interpreter nosuch is not in PATH (/usr/bin:bin)"),
+        (b"#!/usr/bin/env sh\r", f"its interpreter sh is not in PATH (/usr/bin:bin){FOREIGN}"),
+        (b"#!/usr/bin/env sh -u", "its interpreter sh -u is not in PATH (/usr/bin:bin)"),
+    ],
+)
+def test_a_script_whose_interpreter_is_not_there_is_said(tmp_path: Path, first_line: bytes, reason: str) -> None:
+    program = script(tmp_path, first_line)
+    assert refusal(tmp_path, program, environ={"PATH": "/usr/bin:bin"}) == reason
+
+
+def test_a_script_that_is_found_in_path_has_its_interpreter_looked_for_too(tmp_path: Path) -> None:
+    script(tmp_path, b"#!/usr/bin/env nosuch")
+    found = refusal(tmp_path, "script", env=(("PATH", "."),))
+    assert found == "its interpreter nosuch is not in PATH (of env or env_file)"
+
+
+@pytest.mark.parametrize(
+    "first_line",
+    [
+        *(b"#!/bin/sh", b"#!/usr/bin/env sh", b"#!/usr/bin/env -S sh -u", b"#!/usr/bin/env -S A=1 sh", b"#!sh", b"#!"),
+        *(b"#!/usr/bin/env /bin/sh", b"#!  " + b"x" * 300, b"#!/bin/\xff", b"", b"#!/bin/sh " + b"-" * 300),
+    ],
+)
+def test_whatever_may_run_is_left_to_the_kernel(tmp_path: Path, first_line: bytes) -> None:
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    with launched([script(tmp_path, first_line)], tmp_path) as worker:
+        worker.status()
+
+
+def test_what_runs_is_not_refused_for_where_it_looks_for_its_interpreter(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "own-sh").symlink_to("/bin/sh")
+    for first_line in (b"#!bin/own-sh", b"#!/usr/bin/env own-sh"):
+        program = script(tmp_path, first_line)
+        with launched([program], tmp_path, environ={"PATH": "/usr/bin:bin"}) as worker:
+            assert worker.line() == "begun"
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
@@ -87,17 +143,6 @@ def test_a_nul_is_said(tmp_path: Path) -> None:
 
 
 # -- the settings ------------------------------------------------------------------------------------------------------
-
-
-class Failing(Cgroup):
-    def __init__(self, error: OSError) -> None:
-        super().__init__(Path("/"))
-        self.error = error
-        self.pid = 0
-
-    def attach(self, pid: int) -> None:
-        self.pid = pid
-        raise self.error
 
 
 def test_a_limit_that_cannot_be_set_is_named_with_its_value(tmp_path: Path) -> None:
@@ -123,55 +168,64 @@ def test_niceness_that_is_refused_is_named(tmp_path: Path, monkeypatch: pytest.M
     assert refusal(tmp_path, nice=-5) == "nice = -5: Permission denied (only root may go below the daemon's own)"
 
 
-def test_a_cgroup_that_is_gone_is_said_and_the_program_has_not_run(tmp_path: Path) -> None:
-    cgroup = Failing(FileNotFoundError(errno.ENOENT, "whatever"))
-    with pytest.raises(SpawnFailed, match="'touch': it could not be put into its cgroup: No such file or directory"):
-        launch(pool_config(["touch", "begun"], tmp_path), 0, instance="i", environ=os.environ, cgroup=cgroup)
-    assert not Path(f"/proc/{cgroup.pid}").exists()
+@pytest.mark.parametrize("channel", ["stdio", "fd"])
+def test_a_cgroup_that_is_gone_is_named_and_the_program_has_not_run(tmp_path: Path, channel: str) -> None:
+    found = refusal(
+        tmp_path, str(begins(tmp_path)), cgroup=Cgroup(tmp_path / "gone"), at_gate=until_it_ends, channel=channel
+    )
+    assert found.startswith("/bin/sh exited with code ")
+    assert f"{tmp_path}/gone/cgroup.procs" in found
     assert not (tmp_path / "begun").exists()
 
 
+def test_a_cgroup_that_takes_nobody_in_is_named_and_the_program_has_not_run(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.procs").symlink_to("/dev/full")
+    found = refusal(tmp_path, str(begins(tmp_path)), cgroup=Cgroup(tmp_path), at_gate=until_it_ends)
+    assert found.startswith("/bin/sh exited with code ")
+    assert f"it could not enter its cgroup: {tmp_path}/cgroup.procs" in found
+    assert not (tmp_path / "begun").exists()
+
+
+def test_where_the_shell_has_no_descriptors_for_it_the_daemon_puts_it_into_its_cgroup(tmp_path: Path) -> None:
+    found = refusal(tmp_path, str(begins(tmp_path)), cgroup=Cgroup(tmp_path / "gone"), rlimits=(("nofile", 15),))
+    assert found == "it could not be put into its cgroup: No such file or directory"
+    assert not (tmp_path / "begun").exists()
+
+
+def begins(folder: Path) -> Path:
+    (folder / "begins").write_text("#!/bin/sh\ntouch begun\n")
+    (folder / "begins").chmod(0o755)
+    return folder / "begins"
+
+
+def until_it_ends(pid: int) -> None:
+    until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z", "its end")
+
+
 def test_one_that_does_not_react_is_killed(tmp_path: Path) -> None:
-    class Stopping(Cgroup):
-        def attach(self, pid: int) -> None:
-            os.kill(pid, signal.SIGSTOP)
-            raise OSError(errno.EBUSY, "")
+    def stop(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
 
-    assert (
-        refusal(tmp_path, cgroup=Stopping(tmp_path)) == "it could not be put into its cgroup: Device or resource busy"
-    )
-
-
-class Deadly(Cgroup):
-    """Kills what is put into it, and then says what one is told who asks for a dead process."""
-
-    def __init__(self, error: OSError | None = None) -> None:
-        super().__init__(Path("/"))
-        self.error = error
-
-    def attach(self, pid: int) -> None:
-        os.kill(pid, signal.SIGKILL)
-        until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z", "its death")
-        if self.error is not None:
-            raise self.error
+    assert refusal(tmp_path, at_gate=stop, rlimits=(("nofile", 2**40),)).startswith("rlimits.nofile")
 
 
 @pytest.mark.parametrize("error", [None, ProcessLookupError(errno.ESRCH, "")])
 def test_one_that_dies_while_it_is_set_up_is_said_to_have_died(tmp_path: Path, error: OSError | None) -> None:
-    found = refusal(tmp_path, cgroup=Deadly(error), nice=1)
+    def kill(pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        until_it_ends(pid)
+        if error is not None:
+            raise error
+
+    found = refusal(tmp_path, at_gate=kill, nice=1)
     assert found == "/bin/sh was killed by SIGKILL before it could become the worker"
 
 
 def test_what_a_shell_says_that_cannot_begin_is_in_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a limit keeps it from loading its libraries."""
-
-    class Slow(Cgroup):
-        def attach(self, pid: int) -> None:
-            until(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z", "its end")
-
     script = "import sys; sys.exit('sh: error while loading shared libraries')"
-    monkeypatch.setattr(launching, "gated", lambda config, env, account: ([sys.executable, "-S", "-c", script], env))
-    found = refusal(tmp_path, cgroup=Slow(tmp_path))
+    monkeypatch.setattr(launching, "gated", lambda config, env, *_: ([sys.executable, "-S", "-c", script], env))
+    found = refusal(tmp_path, at_gate=until_it_ends)
     assert found == (
         "/bin/sh exited with code 1 before it could become the worker: sh: error while loading shared libraries"
     )

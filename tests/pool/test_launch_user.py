@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.pool.cgroups import Cgroup
 from supervisor.pool.launch import SpawnFailed
 from tests.pool.launched import SYSTEM_PATH, environment, launched, status_of
 from tests.pool.rig import rig
@@ -112,15 +111,14 @@ def test_a_worker_can_open_its_pipes_by_name(channel: str) -> None:
         assert worker.line("stderr") == "words"
 
 
-class Held(Cgroup):
-    """Looks at the process that is going to be the worker."""
+class Held:
+    """What the process was that is going to be the worker."""
 
     def __init__(self) -> None:
-        super().__init__(ROOT)
         self.environ = b""
         self.status: dict[str, str] = {}
 
-    def attach(self, pid: int) -> None:
+    def look(self, pid: int) -> None:
         self.environ = Path(f"/proc/{pid}/environ").read_bytes()
         self.status = status_of(Path(f"/proc/{pid}/status").read_text())
 
@@ -130,7 +128,7 @@ def test_nothing_that_runs_as_root_sees_the_environment_of_the_worker() -> None:
     """Its env_file may be the user's own, and LD_PRELOAD in there would make that user root."""
     variables = (("LD_PRELOAD", "/evil.so"), ("ENV", "/evil"), ("TOKEN", "x"))
     held = Held()
-    got = environment(ROOT, user="nobody", env=variables, cgroup=held, environ={"PATH": SYSTEM_PATH})
+    got = environment(ROOT, user="nobody", env=variables, at_gate=held.look, environ={"PATH": SYSTEM_PATH})
     assert held.status["Uid"] == four(0)
     names = {entry.partition(b"=")[0].decode() for entry in held.environ.split(b"\0") if entry}
     assert {name for name in names if not name.startswith("STOKER_")} == set()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -65,6 +66,19 @@ def test_without_the_kernels_list_of_children_the_session_is_the_family(monkeypa
     assert alone is not None
     assert together is not None
     assert together > alone
+
+
+def test_each_of_a_large_family_counts_once_and_costs_no_more_than_in_a_small_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each has two children that the kernel names twice, as it may where a number is given anew meanwhile."""
+    size = 100_000
+    monkeypatch.setattr(procfs, "_TELLS_CHILDREN", True)
+    monkeypatch.setattr(procfs, "_children", lambda pid: [n for n in (2 * pid, 2 * pid + 1, 2 * pid) if n <= size])
+    began = time.process_time()
+    found = procfs._descendants(1)
+    assert time.process_time() - began < 10, "a look through all that were found, for each of them, takes minutes"
+    assert found == list(range(2, size + 1))
 
 
 @pytest.mark.parametrize("memory", [procfs.tree_rss, procfs.tree_pss])
