@@ -101,6 +101,11 @@ class Conversation:
             steps.append(broken)
         return steps
 
+    @property
+    def mute(self) -> bool:
+        """It has not said anything at all, not even half a line."""
+        return self.silent and not self._lines.partial
+
     def unfinished(self) -> Broken | None:
         """The beginning of a line, from a child that has no job: it cannot be given one now."""
         if self._job is None and self._lines.partial:

@@ -51,11 +51,12 @@ class Health:
         return self.proven(place)
 
     def proven(self, place: int) -> bool:
-        """A worker has lived long enough; but if it dies, its predecessors are not forgotten."""
-        if self._reasons.pop(place, None) is None:
+        """A worker has lived long enough; but if it dies, its predecessors are not forgotten. Where a place that failed
+        works again, the others get their chance too, and nothing is said to be wrong until one of them has had it."""
+        if place not in self._reasons:
             return False
-        if not self._reasons:
-            log.info("pool_recovered", pool=self._pool)
+        self._reasons.clear()
+        log.info("pool_recovered", pool=self._pool)
         return True
 
     def proof(self, place: int) -> float:

@@ -328,7 +328,7 @@ class Life:
             return
         self._hear(child)
         if self.run is run:
-            self.end(Why.TIMEOUT, patience(self._allowed, run.timeout, silent=self._conversation.silent))
+            self.end(Why.TIMEOUT, patience(self._allowed, run.timeout, silent=self._conversation.mute))
 
     def cancel(self, run: Run) -> None:
         """Somebody cancelled the job: end the child, unless it has answered already."""

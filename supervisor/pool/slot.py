@@ -104,6 +104,8 @@ class Slot:
         while not pool.stopping.is_set() and not self.leaving:
             boot, self.coming = self.coming, Boot()
             async with _LAUNCHING:
+                if pool.stopping.is_set() or self.leaving:
+                    break
                 life = self._start(boot)
             if life is not None:
                 await self._live(life)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.chaos.model import ANSWERS, Step, final_part
-from tests.chaos.script import HANG_SECS, Script
+from tests.chaos.script import Script
 
 Job = dict[str, Any]
 
@@ -94,8 +94,8 @@ def _explained(key: str, step: Step, error: dict[str, Any]) -> Iterator[str]:
         "desync": "00000000-0000-7000-8000-000000000000",
         "garbage": "Traceback (most recent call last)",
         "oversize": "max_line = 65536",
-        "half": f"no reply within {HANG_SECS:g} s",
-        "hang_on": f"no reply within {HANG_SECS:g} s",
+        "half": "no reply within ",
+        "hang_on": "no reply within ",
         "leave_early": f"exited with code {step.get('code')}",
         "crash": f"was killed by {step.get('signal')}",
         "close": "closed its",

@@ -95,8 +95,9 @@ async def test_an_answer_that_came_before_the_memory_was_noticed_stands(tmp_path
         "import json, os, sys", *LOOP[:1], '    print(\'{"status":"ok"}\', flush=True)', f"    open({gate.path!r})"
     )
     async with rig(program, folder=tmp_path) as daemon:
+        daemon.pools[0].ears.ignore(daemon.slot.child.replies)  # so that nobody hears the answer before
         [job_id] = await daemon.submit(1)
-        await daemon.until(lambda: daemon.slot.life is not None and not daemon.slot.child.silent())
+        await daemon.until(lambda: daemon.slot.run is not None and not daemon.slot.child.silent())
         daemon.slot.life.over_memory("too much")
         [job] = await daemon.ends(job_id)
         assert (job.state, job.charged) == (State.DONE, 0)
