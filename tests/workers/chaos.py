@@ -234,18 +234,9 @@ def fork(request: Step, step: Step) -> None:
         if step["hidden"] and os.fork():
             os._exit(0)
         if step["hidden"]:
-            argv = [
-                sys.executable,
-                "-S",
-                "-E",
-                __file__,
-                "grandchild",
-                step["diary"].path,
-                str(step["secs"]),
-                str(born),
-            ]
-            os.execve(sys.executable, argv, {})
-        grandchild(step["diary"].path, step["secs"], born)
+            told = ["grandchild", step["diary"].path, *map(str, (step["secs"], REQUESTS, born))]
+            os.execve(sys.executable, [sys.executable, "-S", "-E", __file__, *told], {})
+        grandchild(step["diary"].path, step["secs"], REQUESTS, born)
     os.close(born)
     os.read(is_born, 1)
     os.close(is_born)
