@@ -16,8 +16,9 @@ class Before(NamedTuple):
     files: set[str]  # of the state folder, but for the workers on record
 
     @classmethod
-    def of(cls, house: House, daemon: Daemon) -> "Before":
-        return cls(descriptors(daemon.pid), _files(house.state_dir))
+    def of(cls, house: House, daemon: Daemon, *, clients: int) -> "Before":
+        """While so many are connected, who will have gone when it is looked at again."""
+        return cls(descriptors(daemon.pid) - clients, _files(house.state_dir))
 
 
 def leftovers(

@@ -31,7 +31,7 @@ class Author(threading.Thread):
         tides: bool,
     ) -> None:
         super().__init__(name=f"author of {queue}")
-        self.resting = threading.Event()
+        self._resting = threading.Event()
         self._connect = connect
         self._queue = queue
         self._scripts = scripts
@@ -43,11 +43,15 @@ class Author(threading.Thread):
         self._over = threading.Event()
 
     def rest(self) -> None:
-        """After the batch in hand; then `resting` is set."""
+        """After the batch in hand; then it is `idle`."""
         self._calm.set()
 
+    @property
+    def idle(self) -> bool:
+        return self._resting.is_set() or not self.is_alive()
+
     def go_on(self) -> None:
-        self.resting.clear()
+        self._resting.clear()
         self._calm.clear()
 
     def stop(self) -> None:
@@ -58,14 +62,12 @@ class Author(threading.Thread):
             with self._connect() as client, self._connect() as other:
                 while not self._over.is_set() and not self._tally.hopeless:
                     if self._calm.is_set():
-                        self.resting.set()
+                        self._resting.set()
                         self._over.wait(0.02)
                     else:
                         self._write(client, other)
         except Exception as error:
-            self._tally.trouble(f"{self.name}: {error!r}")
-        finally:
-            self.resting.set()
+            self._tally.give_up(f"{self.name}: {error!r}")
 
     def _write(self, client: Client, other: Client) -> None:
         began = time.monotonic()

@@ -38,7 +38,7 @@ class Mover(threading.Thread):
                 for pool in self._pools:
                     client.call("resize", {"pool": pool.name, **pool.size})
         except Exception as error:
-            self._tally.trouble(f"{self.name}: {error!r}")
+            self._tally.give_up(f"{self.name}: {error!r}")
 
     def _restart(self, client: Client, pool: Trouble) -> None:
         """One that is given up is one of its possible ends: some of the new workers do not come up."""

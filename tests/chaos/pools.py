@@ -82,7 +82,7 @@ def daemon(cgroup: Path | None) -> dict[str, str]:
 
 def configured(parts: Collection[str], runs: Path) -> dict[str, dict[str, Any]]:
     """As in the configuration file."""
-    common = {"kill_grace": "300ms", "max_line": "64KiB", "boot_timeout": "2s", "timeout": "60s"}
+    common = {"kill_grace": "300ms", "max_line": "64KiB", "boot_timeout": "2s", "timeout": "30s"}
     env = {"CHAOS_RUNS": str(runs)}
     chaotic = {one.name: {**common, "env": env, **one.settings} for one in troubles(parts)}
     return {HEALTHY: {**common, "command": command("echo"), "size": 2}, **chaotic}

@@ -99,8 +99,7 @@ class Chaos:
 
     def run(self) -> Result:
         self._daemon.wait_until_up()
-        self._warm_up()
-        before = Before.of(self._house, self._daemon)
+        before = self._warm_up()
         began = time.monotonic()
         with Probe(self._house.socket, self.plan.healthy_rate, self._folder) as probe:
             spans = self._slices()
@@ -132,16 +131,18 @@ class Chaos:
             left=left,
         )
 
-    def _warm_up(self) -> None:
-        """Until everything is there that is made when it is first needed."""
+    def _warm_up(self) -> Before:
+        """Until everything is there that is made when it is first needed; what there is then."""
         with self._house.client() as client:
             jobs = client.submit_many([{"queue": HEALTHY, "payload": number} for number in range(100)])
             client.wait_all([job["id"] for job in jobs])
             client.list(full=True)
             client.status()
-            until(lambda: all(pool["idle"] for pool in client.pools()), "a worker in each pool")
+            until(lambda: all(pool["idle"] == pool["size"] for pool in client.pools()), "all workers")
             # The healthy pool's workers live as long as the run, or the processor time of theirs is counted wrong.
             self._steady = {worker["pid"] for worker in client.workers(HEALTHY)}
+            until(lambda: client.status()["connections"] == 1, "the end of all other connections")
+            return Before.of(self._house, self._daemon, clients=1)
 
     # -- slices ----------------------------------------------------------------------------------------------------
 
@@ -152,7 +153,7 @@ class Chaos:
             spans.append(self._slice_of_chaos(len(spans)))
             if self.plan.calm and not self.tally.hopeless:
                 spans.append(self._slice_of_calm(spans[-1].load))
-            self._say(f"{len(self.tally.endings)} jobs of the chaotic pools have ended")
+            self._say(f"{len(self.tally.endings)} jobs of the chaotic pools, {len(self.tally.troubles)} troubles")
         return spans
 
     def _enough(self, spans: Sequence["Span"]) -> bool:
@@ -185,8 +186,7 @@ class Chaos:
             mover.join()
         for author in self._authors:
             author.rest()
-        for author in self._authors:
-            author.resting.wait()
+        until(lambda: all(author.idle for author in self._authors), "the end of every author's batch")
         self._memory.append(procfs.rss(self._daemon.pid) or 0)
         return span
 

@@ -11,7 +11,7 @@ Make = Callable[[Random], Step]
 
 POLICY = Policy(max_attempts=4, max_crashes=2)
 LONGEST = 12  # steps; then it ends well
-HANG_SECS = 0.5  # what a job may take that is going to hang; all others have a minute
+HANG_SECS = 0.5  # what a job may take that is going to hang; all others have half a minute
 LIFE_OF_A_GRANDCHILD = 5  # seconds, if nobody ends it before
 
 

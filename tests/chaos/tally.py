@@ -24,6 +24,7 @@ class Tally:
         self.endings: dict[str, tuple[str, str, int]] = {}
         self.children: list[str] = []  # left behind by workers: "pid start time"
         self.troubles: list[str] = []
+        self._given_up = False
         self._lock = threading.Lock()
 
     def ended(self, script: Script, job: Job, diary: Diary) -> None:
@@ -46,9 +47,14 @@ class Tally:
         with self._lock:
             self.troubles += words
 
+    def give_up(self, words: str) -> None:
+        """It makes no sense to go on."""
+        self.trouble(words)
+        self._given_up = True
+
     @property
     def hopeless(self) -> bool:
-        return len(self.troubles) >= ENOUGH
+        return self._given_up or len(self.troubles) >= ENOUGH
 
 
 def _name(step: dict[str, Any]) -> str:

@@ -211,20 +211,21 @@ def hang_on(request: Step, step: Step) -> None:
     hang()
 
 
-def grandchild(diary: str, secs: int, born: int) -> NoReturn:
+def grandchild(diary: str, secs: int, *to_close: int) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.alarm(secs)
     fd = os.open(diary, os.O_WRONLY | os.O_APPEND)
     os.write(fd, f"child {me()}\n".encode())
     os.close(fd)
-    os.close(REQUESTS)  # or it would keep open what `deaf` closes
-    os.close(born)
+    for fd in to_close:
+        os.close(fd)
     while True:
         signal.pause()
 
 
 def fork(request: Step, step: Step) -> None:
-    """Leaves a grandchild, then does as `then` says. `hidden`: without session, parent and environment of ours."""
+    """Leaves a grandchild, then does as `then` says. `hidden`: without session, parent and environment of ours. It
+    closes REQUESTS, or `deaf` could not; that it has is known by the end of the other pipe, which it closes last."""
     is_born, born = os.pipe()
     os.set_inheritable(born, True)
     if os.fork() == 0:
@@ -233,18 +234,9 @@ def fork(request: Step, step: Step) -> None:
         if step["hidden"] and os.fork():
             os._exit(0)
         if step["hidden"]:
-            argv = [
-                sys.executable,
-                "-S",
-                "-E",
-                __file__,
-                "grandchild",
-                step["diary"].path,
-                str(step["secs"]),
-                str(born),
-            ]
-            os.execve(sys.executable, argv, {})
-        grandchild(step["diary"].path, step["secs"], born)
+            told = ["grandchild", step["diary"].path, *map(str, (step["secs"], REQUESTS, born))]
+            os.execve(sys.executable, [sys.executable, "-S", "-E", __file__, *told], {})
+        grandchild(step["diary"].path, step["secs"], REQUESTS, born)
     os.close(born)
     os.read(is_born, 1)
     os.close(is_born)
@@ -290,7 +282,7 @@ def boot() -> None:
 
 def main() -> None:
     if sys.argv[1:2] == ["grandchild"]:
-        grandchild(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        grandchild(sys.argv[2], *map(int, sys.argv[3:]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the grandchildren
     boot()
     for request in requests():
