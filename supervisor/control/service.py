@@ -10,7 +10,7 @@ from typing import TypeVar
 import trio
 
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
-from supervisor.config.model import Config, QueueConfig
+from supervisor.config.model import Config, PoolConfig, QueueConfig
 from supervisor.control.complaints import cut
 from supervisor.control.times import to_rfc3339
 from supervisor.core.job import MICROS, Job, NewJob, State
@@ -26,7 +26,8 @@ WAIT_SLICE = 50  # ids
 
 
 class Service:
-    """One for each daemon. `now` gives UTC microseconds; `reader` reads beside the writer, in a thread."""
+    """One for each daemon. `now` gives UTC microseconds; `reader` reads beside the writer, in a thread. `reread`
+    gives a pool as the configuration file has it now; it blocks."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class Service:
         version: str,
         epoch: int,
         now: Callable[[], int],
+        reread: Callable[[PoolConfig], PoolConfig] | None = None,
     ) -> None:
         self.config = config
         self.version = version
@@ -51,6 +53,7 @@ class Service:
         self._queues = {queue.name: queue for queue in config.queues}
         self._epoch = epoch
         self._now = now
+        self._reread = reread
         self._started_at = now()
         self._started = time.monotonic()
         self._drained = trio.Event()
@@ -219,10 +222,14 @@ class Service:
         return [worker for one in self._some_pools(pool) for worker in one.workers()]
 
     async def restart(self, name: str) -> RestartView:
-        """Returns when every worker of the pool has been replaced; it goes on when nobody waits for it any more.
-        Raises RestartFailed when the old workers stay, and Conflict while there is another or the daemon stops."""
+        """Returns when every worker of the pool has been replaced, by what the configuration says of it now; it goes on
+        when nobody waits for it any more. Raises RestartFailed when the old workers stay, Conflict while there is
+        another or the daemon stops, and Invalid for a configuration that would not be accepted at a start."""
         pool = self._changeable(name)
-        done = await pool.restart()
+        if self._reread is None:
+            done = await pool.restart()
+        else:
+            done = await pool.restart(await trio.to_thread.run_sync(self._reread, pool.config))
         return RestartView(pool=name, generation=done.generation, replaced=done.replaced)
 
     def resize(self, name: str, low: int, high: int) -> PoolView:

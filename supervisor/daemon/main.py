@@ -10,17 +10,19 @@ import time
 from collections.abc import AsyncIterator
 from importlib.metadata import version
 
+import msgspec
 import structlog
 import trio
 
-from supervisor.config.model import Config
+from supervisor.config.load import load
+from supervisor.config.model import Config, PoolConfig
 from supervisor.config.places import database_path
 from supervisor.control.server import serve_control
 from supervisor.control.service import Service
 from supervisor.daemon import logs, memory
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
-from supervisor.errors import StartError
+from supervisor.errors import ConfigError, Invalid, StartError
 from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
@@ -153,7 +155,20 @@ class Daemon:
             version=version("stoker"),
             epoch=epoch,
             now=now,
+            reread=self._reread,
         )
+
+    def _reread(self, pool: PoolConfig) -> PoolConfig:
+        """What the file says of the pool now, but for its queues: who serves what is settled at the start. Raises
+        Invalid, with everything that is wrong with the file."""
+        try:
+            config = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0)
+        except ConfigError as error:
+            raise Invalid(f"the restart has not begun, since the configuration is wrong: {error.message}") from None
+        found = next((one for one in config.pools if one.name == pool.name), None)
+        if found is None:
+            raise Invalid(f'the restart has not begun, since {config.source} has no pool "{pool.name}" any more')
+        return msgspec.structs.replace(found, queues=pool.queues)
 
     async def run(self, listening: Listening, signals: AsyncIterator[int]) -> None:
         # What is loaded by now lives as long as the daemon: the collector need not look at it again.

@@ -126,6 +126,25 @@ def test_a_restart_brings_the_new_program_in_and_one_that_does_not_start_changes
     assert (pool(daemon)["generation"], pool(daemon)["state"], pool(daemon)["size"]) == (2, "ready", 2)
 
 
+def test_a_restart_takes_what_the_configuration_says_of_the_pool_now(start: Start, program: Path) -> None:
+    daemon = start({"p": {"command": [sys.executable, str(program)], "ready": True}})
+    assert versions(daemon) == {1}
+    other = program.with_name("other.py")
+    write(other, version=7)
+    file = program.parent / "daemon0" / "stoker.toml"
+    good = file.read_text()
+    file.write_text(good.replace(str(program), str(other)))
+    assert stoker(daemon, "restart", "p") == (0, "p: generation 2, 1 worker replaced\n", "")
+    assert versions(daemon) == {7}
+
+    file.write_text(good.replace("ready = true", 'ready = true\nsize = "many"'))
+    code, out, err = stoker(daemon, "restart", "p")
+    assert (code, out) == (1, "")
+    assert "the restart has not begun" in err
+    assert 'found "many"' in err
+    assert versions(daemon) == {7}
+
+
 def test_a_restart_goes_on_when_the_one_who_waits_for_it_is_interrupted(start: Start, program: Path) -> None:
     daemon = start({"p": {"command": [sys.executable, str(program)], "ready": True, "size": 2}})
     assert versions(daemon) == {1}
