@@ -224,8 +224,10 @@ class Daemon:
             pool.stop()
 
     async def _let_answers_out(self) -> None:
-        """Those who waited for the last outcomes have been woken; a few turns of the loop and they are answered."""
+        """Those who waited for the last outcomes have been woken; a few turns of the loop and they are answered. A
+        cancel asks the store once or twice more on its way."""
         for _ in range(ANSWER_TURNS):
+            await self.committer.settle()
             await trio.lowlevel.checkpoint()
 
     async def _announce(self) -> None:

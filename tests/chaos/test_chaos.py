@@ -14,7 +14,9 @@ MAY_GROW = 32_000_000  # bytes of the daemon from the end of the first slice to 
 def check(result: Result) -> None:
     assert not result.tally.troubles, "\n".join(result.tally.troubles)
     assert not result.left, "\n".join(result.left)
-    assert {pool["state"] for pool in result.pools.values()} == {"ready"}
+    # The last worker of a chaotic pool may have come to nothing a moment ago.
+    assert {pool["state"] for pool in result.pools.values()} <= {"ready", "degraded"}
+    assert result.pools["healthy"]["state"] == "ready"
     assert result.pools["healthy"]["crashes"] == 0
 
 

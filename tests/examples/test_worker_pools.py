@@ -55,6 +55,7 @@ def check(workshop: Workshop) -> Iterator[Check]:
 
 
 @pytest.mark.parametrize("language", EVERY)
+@pytest.mark.long  # a check of every language: the tester's own tests have four of them
 def test_it_passes_check_worker(language: Language, workshop: Workshop, check: Check) -> None:
     workshop.folder(language)
     check(language).result()

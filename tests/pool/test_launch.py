@@ -139,7 +139,9 @@ def test_a_worker_leads_a_session_of_its_own_with_default_signals(tmp_path: Path
         parent, group, session = map(int, stat.rpartition(")")[2].split()[1:4])
         assert (parent, group, session) == (os.getpid(), worker.child.pid, worker.child.pid)
         words = status_of(status)
-        assert {words["SigIgn"], words["SigBlk"], words["SigPnd"], words["ShdPnd"]} == {"0" * 16}
+        # But for 32 and 33, which are the C library's own: whoever started the tests may have left them ignored.
+        sets = (int(words[name], 16) & ~(0b11 << 31) for name in ("SigIgn", "SigBlk", "SigPnd", "ShdPnd"))
+        assert [*sets] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("argument", ["", "a b", "$HOME", "`id`", "'", '"', "\\", "*", "-n", "ü", "line\nline", "${X}"])

@@ -206,12 +206,13 @@ async def test_a_closed_pipe_is_not_read_after_the_end() -> None:
     allowance=st.integers(0, 40),
 )
 def test_logged_and_dropped_are_all_lines_wherever_the_chunks_end(text: bytes, cuts: list[int], allowance: int) -> None:
-    pipe = Pipe()
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stderr, "time", clock)
+        pipe = Pipe()
     try:
-        clock = Clock()
         with pytest.MonkeyPatch.context() as patch, capture_logs() as events:
             patch.setattr(stderr, "time", clock)
-            pipe.log._refilled = clock.now
             pipe.budget.lines = float(allowance)
             place = turn = 0
             while place < len(text):
