@@ -28,7 +28,7 @@ FIGURES = {
     "speed": {"jobs", "jobs_per_sec", "p50_secs", "p99_secs", "pipe_per_sec", "pipe_p50_secs", "ratio"},
     "boot": {"secs"},
 }
-SCRIPTS = [language for language in LANGUAGES if language.name in ("node", "perl", "python", "sh")]
+SCRIPTS = [language for language in LANGUAGES if language.name in ("python", "sh")]
 AT_ONCE = 3  # testers; most of the time they wait
 WITHIN = 120.0  # seconds
 
@@ -53,7 +53,7 @@ def checked(language: Language, folder: Path) -> Report:
 
 @pytest.fixture(scope="module")
 def reports() -> Iterator[Reports]:
-    """Those that are installed, some at a time. The languages that must be built are tried with the examples."""
+    """Those that are installed, some at a time. The other languages are tried with the examples."""
     with ThreadPoolExecutor(AT_ONCE) as testers:
         yield {one.name: testers.submit(checked, one, one.source) for one in SCRIPTS if one.missing() is None}
 
