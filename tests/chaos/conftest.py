@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.pools import LANDED
+from tests.chaos.pools import PARTS
 from tests.chaos.report import text
 from tests.chaos.run import Chaos, Plan, Result
 
@@ -19,7 +19,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
     made: list[Chaos] = []
 
     def run(*, without: Collection[str] = (), **plan: Any) -> Result:
-        parts = tuple(part for part in LANDED if part not in without)
+        parts = tuple(part for part in PARTS if part not in without)
         chaos = Chaos(Plan(parts=parts, **plan), tmp_path)
         made.append(chaos)
         result = chaos.run()

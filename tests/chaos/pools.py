@@ -9,7 +9,6 @@ from tests.workers import command
 
 # What stoker must have for this. Leaving some out (`--without`) tells which of them a failure hangs on.
 PARTS = ("fd", "recycling", "memory", "scaling", "rolling", "cgroup")
-LANDED: tuple[str, ...] = ()  # TODO(lead): PARTS, when all of them are there
 HEALTHY = "healthy"
 BOOT = ("slow=0.05", "fails=0.01")
 QUEUE = {
