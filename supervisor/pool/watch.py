@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from supervisor.pool.pool import Pool
 
 HARD = 0.25  # seconds between two looks where memory_limit is ours to enforce
-YOUNG = 5.0  # seconds; a worker that reaches a limit sooner, without a job, starts beyond it
+YOUNG = 5.0  # seconds; a worker that has grown too large sooner, without a job, starts beyond its limit
 SOFT = 1.0  # where a worker only is to be replaced some day
 
 
@@ -65,9 +65,18 @@ async def _look(life: Life) -> None:
     if limit is not None and used is not None and used > limit:
         life.over_memory(out_of_memory(used, limit))
     elif life.ready.is_set() and (reason := life.past_limit(time.monotonic(), used)) is not None:
-        if not life.jobs_done and time.monotonic() - life.ready_at < YOUNG:
+        if _starts_beyond(life, used):
             life.pool.misfit(life, f"the worker is to be replaced before it has done a job: {reason}")
         life.retire(reason)
+
+
+def _starts_beyond(life: Life, used: int | None) -> bool:
+    """Whether the next worker would be over the limit as soon. That is a fault of the configuration, where an age or
+    idling for a time that is merely short is what somebody wants."""
+    limits, started = life.limits, life.child.started
+    too_large = limits.rss is not None and used is not None and used >= limits.rss
+    too_slow = limits.age is not None and life.ready_at - started >= limits.age
+    return not life.jobs_done and (too_slow or (too_large and time.monotonic() - life.ready_at < YOUNG))
 
 
 def _used(child: Child, lowest: int) -> int | None:

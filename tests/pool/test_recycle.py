@@ -100,6 +100,22 @@ async def test_a_worker_that_idles_is_replaced_after_max_idle(tmp_path: Path) ->
     assert "max_idle" in reasons(logs)[0]
 
 
+async def test_a_worker_that_may_only_live_or_idle_for_a_moment_is_what_somebody_wants_and_no_failure(
+    tmp_path: Path,
+) -> None:
+    async with rig(command("leaks"), folder=tmp_path, max_idle=0.05) as daemon:
+        await daemon.until(lambda: daemon.pools[0].recycled == 3)
+        assert (daemon.pools[0].state, daemon.pools[0].crashes) == ("ready", 0)
+
+
+async def test_a_worker_that_is_too_old_once_it_has_booted_is_a_failure_that_names_the_limit(tmp_path: Path) -> None:
+    slow = python("import time; time.sleep(0.2)", """print('{"status":"ready"}', flush=True)""", "input()")
+    async with rig(slow, folder=tmp_path, ready=True, max_age=0.1) as daemon:
+        await daemon.until(lambda: daemon.pools[0].health.reason)
+        assert "to be replaced before it has done a job" in daemon.pools[0].health.reason
+        assert "max_age" in daemon.pools[0].health.reason
+
+
 @pytest.mark.provokes("max_rss", program="leaks.py")
 async def test_a_worker_that_has_grown_is_replaced_between_two_jobs(tmp_path: Path) -> None:
     with structlog.testing.capture_logs() as logs:
