@@ -26,6 +26,7 @@ from supervisor.errors import ConfigError, Invalid, StartError
 from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
+from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
 from supervisor.store.committer import Committer
@@ -137,8 +138,8 @@ class Daemon:
         self.notifier = notifier
         self.committer = Committer(store)
         self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
-        environ = dict(os.environ)
-        self.pools = [Pool(pool, self.feeder, remains, environ, cgroups) for pool in config.pools]
+        launcher = Launcher(remains, dict(os.environ), cgroups)
+        self.pools = [Pool(pool, self.feeder, launcher) for pool in config.pools]
         for pool in self.pools:
             self.feeder.serve(pool)
         for name in store.paused():

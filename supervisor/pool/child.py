@@ -6,7 +6,6 @@ import fcntl
 import os
 import select
 import signal
-import subprocess
 import termios
 import time
 
@@ -23,23 +22,23 @@ class Child:
 
     def __init__(
         self,
-        process: "subprocess.Popen[bytes]",
+        pid: int,
         requests: int,
         replies: int,
         stderr: int,
         mark: bytes,
         cgroup: Cgroup | None = None,
     ) -> None:
-        self.pid = process.pid
+        self.pid = pid
         self.mark = mark
         self.cgroup = cgroup
         self.requests = requests
         self.replies = replies
         self.stderr = stderr
-        self.pidfd = os.pidfd_open(process.pid)
+        self.pidfd = os.pidfd_open(pid)
         self.started = time.monotonic()
         self.dead = trio.Event()
-        self._process = process
+        self._exit: int | None = None
         self._poll = select.poll()
         self._poll.register(replies, select.POLLIN)
         self._poll.register(self.pidfd, select.POLLIN)
@@ -81,8 +80,10 @@ class Child:
         self.dead.set()
 
     def reap(self) -> int:
-        """The wait status, as subprocess has it: the exit code, or minus the signal. Only once it is dead."""
-        return self._process.wait()
+        """The exit code, or minus the signal. Only once it is dead."""
+        if self._exit is None:
+            self._exit = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._exit
 
     def close(self) -> None:
         self.close_requests()

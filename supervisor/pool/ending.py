@@ -100,7 +100,7 @@ async def _end_the_rest(child: Child) -> list[int]:
 
 async def _empty(cgroup: Cgroup) -> list[int]:
     deadline = trio.current_time() + PATIENCE
-    cgroup.kill()
+    await trio.to_thread.run_sync(cgroup.kill)  # it waits for whoever else changes any cgroup
     pause = FIRST_LOOK
     while cgroup.populated():
         if trio.current_time() > deadline:

@@ -48,7 +48,8 @@ def gated(
         raise NoWay("to start a worker as another user or group needs setpriv: install util-linux")
     carried, restore = _carried(env, everything=other is not None)
     enter, place = (_ENTER, [str(cgroup.entrance)]) if cgroup is not None and enters_itself(config) else ("", [])
-    script = enter + _WAIT + _REDIRECT[config.channel]
+    umask = "" if config.umask is None else f"umask {config.umask:04o} && "
+    script = umask + enter + _WAIT + _REDIRECT[config.channel]
     return [SHELL, "-c", script, "sh", *place, *words, *restore, *config.command], carried
 
 

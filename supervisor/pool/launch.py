@@ -2,9 +2,9 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import signal
-import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +18,7 @@ from supervisor.pool.environment import environment
 from supervisor.pool.gate import OPEN, SHELL, enters_itself, gated
 from supervisor.pool.program import look_for
 from supervisor.pool.settings import settle
+from supervisor.pool.spawn import spawn
 from supervisor.pool.tree import signal_group
 
 MARK = "STOKER_WORKER"
@@ -39,8 +40,8 @@ def launch(
 
     `environ` is the daemon's own environment; `instance` and the slot make the mark that no other live worker has.
 
-    Forks on the calling thread, which must be the main one: the kernel's parent-death signal follows the thread that
-    forked. That is why trio's own open_process, which forks on a thread that ends, is of no use here.
+    It blocks. The calling thread must live as long as the daemon: the kernel's parent-death signal follows the thread
+    that started the process. That is why trio's own open_process, which has it started by one that ends, is of no use.
     """
     try:
         account = find_account(config.user, config.group)
@@ -68,31 +69,22 @@ def _start(
             errors, stderr = _pipe(ours, theirs)
             if account is not None and account.uid is not None:
                 _give((stdin, stdout, stderr), account.uid)
-            process = subprocess.Popen(
-                argv,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=config.cwd,
-                env=shell_env,
-                umask=-1 if config.umask is None else config.umask,
-                start_new_session=True,
-            )
+            pid = spawn(argv, shell_env, cwd=config.cwd, stdio=(stdin, stdout, stderr))
             # Should it be out of reach of a signal, it goes at the end of its input; so it is waited for last.
-            reaping.callback(process.wait)
-            ours.callback(signal_group, process.pid, signal.SIGKILL)
+            reaping.callback(os.waitpid, pid, 0)
+            ours.callback(signal_group, pid, signal.SIGKILL)
             theirs.close()
             for fd in (requests, replies, errors):
                 os.set_blocking(fd, False)
-            child = Child(process, requests, replies, errors, f"{MARK}={env[MARK]}".encode(), cgroup)
+            child = Child(pid, requests, replies, errors, f"{MARK}={env[MARK]}".encode(), cgroup)
         except (OSError, ValueError) as error:
             raise SpawnFailed(_why(error, config.cwd)) from None
         ours.callback(os.close, child.pidfd)
         try:
-            settle(config, slot, process.pid, None if enters_itself(config) else cgroup)
+            settle(config, slot, pid, None if enters_itself(config) else cgroup)
             os.write(requests, OPEN)
         except (BrokenPipeError, ProcessLookupError):
-            raise SpawnFailed(_last_words(process.pid, errors)) from None
+            raise SpawnFailed(_last_words(pid, errors)) from None
         for stack in (reaping, ours):
             stack.pop_all()
         return child
@@ -100,10 +92,27 @@ def _start(
 
 def _pipe(reads: ExitStack, writes: ExitStack) -> tuple[int, int]:
     """Both ends, each to be closed by its stack."""
-    ends = os.pipe2(os.O_CLOEXEC)
-    for fd, stack in zip(ends, (reads, writes), strict=True):
-        stack.callback(os.close, fd)
-    return ends
+    ends = [_Descriptor(fd) for fd in os.pipe2(os.O_CLOEXEC)]
+    for end, stack in zip(ends, (reads, writes), strict=True):
+        stack.callback(end.close)
+    for end in ends:
+        end.rise()
+    return ends[0].fd, ends[1].fd
+
+
+class _Descriptor:
+    """Above 2 after `rise`: a daemon may have been started without a stdin."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def rise(self) -> None:
+        if self.fd <= 2:
+            low, self.fd = self.fd, fcntl.fcntl(self.fd, fcntl.F_DUPFD_CLOEXEC, 3)
+            os.close(low)
+
+    def close(self) -> None:
+        os.close(self.fd)
 
 
 def _give(pipes: tuple[int, ...], uid: int) -> None:
@@ -125,13 +134,13 @@ def _last_words(pid: int, stderr: int) -> str:
 
 
 def _why(error: OSError | ValueError, cwd: Path) -> str:
-    if isinstance(error, ValueError):  # Popen's; its text may have a piece of a value
+    if isinstance(error, ValueError):
         return "its command or environment holds a NUL"
     if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not os.path.isdir(cwd):
         return f"its working directory {cwd} does not exist"
     if error.errno == errno.E2BIG:
         return "its command and environment are together more than the kernel hands to a program"
     reason = os.strerror(error.errno) if error.errno else str(error)
-    if error.filename == str(cwd):
+    if error.errno == errno.EACCES and not os.access(cwd, os.X_OK):
         return f"its working directory {cwd}: {reason}"
-    return f"{error.filename}: {reason}" if error.filename else reason
+    return reason

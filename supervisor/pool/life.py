@@ -99,7 +99,9 @@ class Life:
                 nursery.start_soon(self._outgoing.run)
                 nursery.start_soon(self._stderr.follow, child)
                 self.pool.ears.listen(child.replies, partial(self._overhear, child))
-                self._begin()
+                self.slot.catch_up(self)
+                if self._ending is None:
+                    self._begin()
                 await self._over.wait()
                 self.state = "ending"
                 self.deadline = float("inf")
@@ -108,8 +110,6 @@ class Life:
         exit = Exit(*describe_exit(child.reap()))
         self._judge(exit)
         child.close()
-        if child.cgroup is not None:
-            child.cgroup.remove()
         return exit
 
     def _begin(self) -> None:

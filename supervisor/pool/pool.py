@@ -15,12 +15,11 @@ from supervisor.core.respawn import LAST_DELAY, failed_boot
 from supervisor.core.verdict import Verdict
 from supervisor.errors import Conflict
 from supervisor.pool import views
-from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.deadlines import Deadlines
 from supervisor.pool.ears import Ears
 from supervisor.pool.health import Health
+from supervisor.pool.launcher import Launcher
 from supervisor.pool.life import Life
-from supervisor.pool.remains import Remains
 from supervisor.pool.rolling import Restarted, Rolling
 from supervisor.pool.run import Run
 from supervisor.pool.sizing import Sizing
@@ -35,21 +34,11 @@ class Pool:
     """`idle` are the lives that wait for a job, the one used last at the end: it is the warmest. `spares` are
     the places that a rolling restart has beside those that count: one, and rarely that of the restart before."""
 
-    def __init__(
-        self,
-        config: PoolConfig,
-        feeder: Feeder,
-        remains: Remains,
-        environ: dict[str, str],
-        cgroups: Cgroups | None = None,
-    ) -> None:
+    def __init__(self, config: PoolConfig, feeder: Feeder, launcher: Launcher) -> None:
         self.config = config
         self.name = config.name
         self.feeder = feeder
-        self.remains = remains
-        self.instance = remains.instance
-        self.environ = environ
-        self.cgroups = cgroups
+        self.launcher = launcher
         self.deadlines = Deadlines()
         self.ears = Ears()
         self.health = Health(config.name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
+import signal
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from supervisor.config.model import PoolConfig
 from supervisor.core.recycle import draw
 from supervisor.pool.boot import Boot
 from supervisor.pool.child import Child
-from supervisor.pool.launch import SpawnFailed, launch
+from supervisor.pool.launch import SpawnFailed
 from supervisor.pool.life import Life
 from supervisor.pool.run import Run
 from supervisor.pool.stderr import Budget
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("stoker.pool")
 
-# A start keeps the loop for a millisecond or more. When many places are to be filled at once, whoever else has
-# something to do gets a turn between two of them.
+# One start at a time, and none that is not wanted any more when its turn comes.
 _LAUNCHING = trio.Lock()
 
 
@@ -41,6 +40,7 @@ class Slot:
         self.budget = Budget()
         self.coming = Boot()
         self.leaving = False
+        self._outdated: str | None = None  # why the child that is being started is to be replaced
         self._pausing = False
         self._hurry = trio.Event()
 
@@ -69,6 +69,7 @@ class Slot:
     def replace(self, reason: str) -> None:
         """Start a child anew: now, or when this one's job is done."""
         self._hurry.set()
+        self._outdated = reason
         if self.life is not None:
             self.life.retire(reason)
 
@@ -96,6 +97,16 @@ class Slot:
         if self.life is not None:
             self.life.stop()
 
+    def catch_up(self, life: Life) -> None:
+        """Do to a child that has just been started what was asked for meanwhile."""
+        if self.pool.stopping.is_set():
+            life.child.signal(signal.SIGKILL)  # it has done nothing yet that would take an end of its own
+            life.stop()
+        elif self.leaving:
+            life.leave("its place was given up")
+        elif self._outdated is not None:
+            life.retire(self._outdated)
+
     # -- one life after the other ----------------------------------------------------------------------------------
 
     async def keep_filled(self) -> None:
@@ -106,7 +117,7 @@ class Slot:
             async with _LAUNCHING:
                 if pool.stopping.is_set() or self.leaving:
                     break
-                life = self._start(boot)
+                life = await self._start(boot)
             if life is not None:
                 await self._live(life)
             if self.trial is not None:
@@ -118,15 +129,13 @@ class Slot:
         if not pool.stopping.is_set():
             pool.answered(self.number)  # the place is gone, and what was wrong with it
 
-    def _start(self, boot: Boot) -> Life | None:
+    async def _start(self, boot: Boot) -> Life | None:
+        self._outdated = None
         pool, config = self.pool, self.trial or self.pool.config
         generation = pool.generation + (self.trial is not None)
-        cgroup = pool.cgroups.create(f"{pool.name}.{self.number}", config.memory_limit) if pool.cgroups else None
         try:
-            child = launch(config, self.number, instance=pool.instance, environ=pool.environ, cgroup=cgroup)
+            child = await pool.launcher.start(config, self.number)
         except SpawnFailed as failed:
-            if cgroup is not None:
-                cgroup.remove()
             boot.fail(failed.message)
             if self.trial is None:
                 pool.boot_failed(self.number, failed.message, 0.0)
@@ -137,12 +146,6 @@ class Slot:
 
     async def _live(self, life: Life) -> None:
         pool, child = self.pool, life.child
-        try:
-            record = pool.remains.remember(child.pid)
-        except OSError as error:
-            # It serves on: its environment marks it too, and most trees die with the daemon.
-            log.warning("worker_not_recorded", pool=pool.name, pid=child.pid, error=os.strerror(error.errno or 0))
-            record = None
         self.life = life
         pool.begins(life)
         async with trio.open_nursery() as nursery:
@@ -151,8 +154,7 @@ class Slot:
             nursery.cancel_scope.cancel()
         self.life = None
         pool.ends(life)
-        if record is not None:
-            pool.remains.forget(record)
+        await pool.launcher.clear(child)
         log.info(
             "worker_exited",
             pool=pool.name,

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from protocol.client import Client
 from supervisor.pool import procfs
-from tests.chaos.outside import children, descriptors
+from tests.chaos.outside import descriptors
 from tests.chaos.tally import Tally
 from tests.crash.house import Daemon, House, until
+from tests.e2e.daemon import children
 
 
 class Before(NamedTuple):

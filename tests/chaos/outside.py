@@ -8,16 +8,10 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from supervisor.pool import procfs
+from tests.e2e.daemon import children
 
 TICK = os.sysconf("SC_CLK_TCK")
 BURN = Path(__file__).with_name("burn.py")
-
-
-def children(pid: int) -> list[procfs.Stat]:
-    """Dead ones included that are not reaped, whichever of its threads has started them."""
-    found = (path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children"))
-    return [stat for pids in found for one in pids if (stat := procfs.stat(int(one)))]
 
 
 def descriptors(pid: int) -> int:
@@ -52,7 +46,11 @@ class Burners:
         self._began = time.monotonic()
         share = max(load / count, 1e-4)
         argv = [sys.executable, "-S", "-E", str(BURN), str(share)]
-        self._processes = [subprocess.Popen([*argv, str(seed + number)]) for number in range(count)]
+        # Each in a session of its own, as workers are: where sessions share the processors (autogroup), eight processes
+        # of one would be held back more than eight workers, and whoever is measured beside them less.
+        self._processes = [
+            subprocess.Popen([*argv, str(seed + number)], start_new_session=True) for number in range(count)
+        ]
 
     def stop(self) -> float:
         """The load that it was."""

@@ -14,7 +14,7 @@ class Probe:
     def __init__(self, socket: Path, rate: float, folder: Path) -> None:
         self._out = folder / "latencies"
         argv = [sys.executable, "-m", healthy.__name__, str(socket), str(rate), str(self._out)]
-        self._process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE)
+        self._process = subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, start_new_session=True)
 
     def latencies(self) -> list[tuple[float, float]]:
         """(when it was submitted, seconds until its result) of every job; once it has been left."""

@@ -44,7 +44,13 @@ class Daemon:
         self._env |= {"STOKER_TEST_FILE": str(self.side_file), "STOKER_TEST_HOUSE": str(house.folder), **env}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*_dies_with_us(), sys.executable, *argv], cwd=ROOT, env=self._env, stdin=subprocess.DEVNULL, stderr=log
+                [*_dies_with_us(), sys.executable, *argv],
+                cwd=ROOT,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                # As a service is; where sessions share the processors (autogroup), it does not share ours.
+                start_new_session=True,
             )
 
     @property

@@ -42,6 +42,12 @@ def until(true: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
     return found
 
 
+def children(pid: int) -> list[procfs.Stat]:
+    """Of a process, dead ones included that are not reaped, whichever of its threads has started them."""
+    found = (path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return [stat for pids in found for one in pids if (stat := procfs.stat(int(one)))]
+
+
 class Daemon:
     """`pools` and `queues` as in the configuration file; `settings` are those of its [daemon]."""
 
@@ -161,8 +167,7 @@ class Daemon:
 
     def children(self) -> list[procfs.Stat]:
         """Its child processes, dead ones included that it has not reaped."""
-        pids = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return [found for pid in pids if (found := procfs.stat(int(pid)))]
+        return children(self.pid)
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))

@@ -27,6 +27,7 @@ def test_what_is_submitted_while_the_daemon_drains_is_run_by_the_next_one(start:
     daemon = start(MARKER)
     with Gate(tmp_path) as gate, daemon.client() as client, daemon.client() as other:
         running = client.submit("q", {"gate": gate.path})["id"]
+        until(lambda: client.get(running)["state"] == "running", "the job's start")
         drained = client.send("drain")
         until(lambda: other.status()["state"] == "draining", "the drain's beginning")
         late = other.submit("q", None)["id"]

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -16,6 +17,7 @@ from supervisor.control.service import Service
 from supervisor.core.job import Job, NewJob
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
+from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
 from supervisor.store.committer import Committer
@@ -71,7 +73,8 @@ class Rig:
         self.feeder = Feeder(self.committer, self.config.queues, now=self.now, jitter=random.random)
         self.remains = Remains(folder / "children", f"test.{os.getpid()}.{id(self):x}")
         self.remains.end_previous()
-        self.pools = [Pool(pool, self.feeder, self.remains, dict(os.environ)) for pool in pools]
+        launcher = Launcher(self.remains, dict(os.environ))
+        self.pools = [Pool(pool, self.feeder, launcher) for pool in pools]
         for pool in self.pools:
             self.feeder.serve(pool)
         epoch = store.recover(now(), max_interruptions=10).epoch
@@ -136,7 +139,8 @@ async def rig(
     waits: bool = True,
     **changes: object,
 ) -> AsyncIterator[Rig]:
-    """A running rig; at the end its pools have stopped and every child is gone. `waits` for the pools to settle."""
+    """A running rig; at the end its pools have stopped and every child is gone. `waits` until each pool has
+    its workers, or the reason why it has not."""
     if queue is None:
         queue = QueueConfig(name="q", max_attempts=1, backoff=Backoff(base=0.01, cap=0.02))
     made = Rig(
@@ -153,6 +157,7 @@ async def rig(
                 try:
                     for pool in made.pools if waits else ():
                         await pool.settled.wait()
+                        await made.until(partial(_filled, pool))
                     yield made
                 finally:
                     made.service.stop_feeding()
@@ -160,6 +165,10 @@ async def rig(
                         pool.stop()
             serving.cancel_scope.cancel()
         made.committer.close()
+
+
+def _filled(pool: Pool) -> bool:
+    return pool.health.reason is not None or all(slot.life is not None for slot in pool.slots)
 
 
 def python(*lines: str) -> list[str]:

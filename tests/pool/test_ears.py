@@ -11,6 +11,7 @@ import trio
 
 from supervisor.pool import procfs
 from supervisor.pool.ears import Ears
+from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from tests.pool.rig import pool_config, rig
 from tests.workers import command
@@ -157,7 +158,7 @@ async def test_a_pool_that_is_cancelled_ends_its_children(tmp_path: Path) -> Non
     """Nobody hears them then, and they are to go all the same."""
     async with rig(command("echo"), folder=tmp_path) as here:
         config = pool_config(command("echo"), tmp_path, name="other")
-        other = Pool(config, here.feeder, here.remains, dict(os.environ))
+        other = Pool(config, here.feeder, Launcher(here.remains, os.environ))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other.run)
             await here.until(lambda: other.slots and other.slots[0].state == "idle")
