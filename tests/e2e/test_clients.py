@@ -53,6 +53,7 @@ def test_the_wait_of_a_client_that_has_gone_is_dropped(start: Start, tmp_path: P
     daemon = start({"q": {"command": command("marker")}})
     with Gate(tmp_path) as gate, daemon.client() as client:
         job_id = client.submit("q", {"gate": gate.path})["id"]
+        until(lambda: client.get(job_id)["state"] == "running", "the job's start")
         descriptors = daemon.descriptors()
         for _ in range(20):
             leaver = daemon.client()
