@@ -58,6 +58,20 @@ def duration(low: float, high: float) -> Kind[float]:
     return read
 
 
+def durations(low: float, high: float, most: int) -> Kind[tuple[float, ...]]:
+    one = duration(low, high)
+
+    def read(reading: Reading, at: str, value: object) -> tuple[float, ...] | None:
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            reading.unfit(at, value, f'a list of 1 to {most} durations, such as ["1s", "10s", "1m"]')
+            return None
+        found = [one(reading, f"{at}[{index}]", item) for index, item in enumerate(value)]
+        fitting = tuple(seconds for seconds in found if seconds is not None)
+        return fitting if len(fitting) == len(found) else None
+
+    return read
+
+
 def size(low: int, high: int) -> Kind[int]:
     form = f"{quantities.SIZE_FORM}, from {quantities.format_size(low)} to {quantities.format_size(high)}"
 

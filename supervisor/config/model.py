@@ -10,12 +10,14 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
-    """The wait before attempt n+1: `base * factor ** (n - 1)`, at most `cap`, give or take `jitter` (a fraction)."""
+    """The wait after failure n: `base * factor ** (n - 1)`, at most `cap`; or the nth of `delays`, of which the last
+    one repeats. Either give or take `jitter` (a fraction)."""
 
     base: float = 2.0
     factor: float = 2.0
     cap: float = 10 * MINUTE
     jitter: float = 0.2
+    delays: tuple[float, ...] | None = None  # in the place of base, factor and cap
 
 
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +26,7 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_crashes: int = 3
     max_payload: int = MIB
     backoff: Backoff = Backoff()
+    on_daemon_crash: Literal["retry", "fail"] = "retry"  # what becomes of a job that was running then
 
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from supervisor.config.worker_kinds import BYTES, COUNT, SECONDS
 
 MILLISECOND = 0.001
 YEAR = 365 * DAY
+DELAYS_MAX = 100  # in a backoff: a queue that retries more often means the last one
 WORKERS_MAX = 1_000  # of one pool
 MEMORY_MAX = 1024**5
 LINE_MAX = 512 * MIB  # SQLite holds a value of 1,000,000,000 bytes at most, and a request is larger than its payload
@@ -56,8 +57,20 @@ def _unknown(key: str, section: Section) -> str:
 
 
 def _backoff(reading: Reading, at: str, value: object) -> Backoff | None:
+    """A list is short for a table with nothing but `delays`."""
+    if isinstance(value, list):
+        delays = _DELAYS(reading, at, value)
+        return None if delays is None else Backoff(delays=delays)
+    if not isinstance(value, dict):
+        reading.unfit(at, value, f'a list of delays, such as ["1s", "10s", "1m"], or a table, {BACKOFF.header}')
+        return None
     backoff = Backoff(**read(reading, at, value, BACKOFF))
-    if backoff.base > backoff.cap:
+    if "delays" in value:
+        if beside := [key for key in ("base", "factor", "cap") if key in value]:
+            reading.problem(
+                join(at, "delays"), f"found {' and '.join(beside)} beside it, expected one way or the other"
+            )
+    elif backoff.base > backoff.cap:
         found, cap = format_duration(backoff.base), format_duration(backoff.cap)
         reading.problem(join(at, "base"), f"found {found}, expected at most cap, which is {cap}")
     return backoff
@@ -134,6 +147,7 @@ RLIMITS = Section(
         for name in names
     },
 )
+_DELAYS = kinds.durations(0, YEAR, DELAYS_MAX)
 BACKOFF = Section(
     "[queues.NAME.backoff]",
     {
@@ -141,6 +155,7 @@ BACKOFF = Section(
         "factor": kinds.number(1, 100),
         "cap": kinds.duration(0, YEAR),
         "jitter": kinds.number(0, 1),
+        "delays": _DELAYS,
     },
 )
 QUEUE = Section(
@@ -150,6 +165,7 @@ QUEUE = Section(
         "max_crashes": kinds.integer(1, 10_000),
         "max_payload": kinds.size(1, LINE_MAX),
         "backoff": _backoff,
+        "on_daemon_crash": kinds.one_of("retry", "fail"),
     },
 )
 SECTIONS = (DAEMON, STORE, POOL, RLIMITS, QUEUE, BACKOFF)

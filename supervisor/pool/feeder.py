@@ -318,4 +318,5 @@ def _ready(job: NewJob, answer: Submitted) -> Ready:
         timeout=job.timeout,
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
+        backoff=job.backoff,
     )

@@ -162,7 +162,8 @@ class Life:
             self.pool.child_failed(self, reason, answered=self._answered, took_job=took_job, unread=self._unread)
         self.boot.fail(reason)  # unless it has come up
         if run is not None:
-            self._finish(blame(ending, exit, unread=self._unread, late=self._late, stderr=stderr))
+            begun = not self._nothing_read()
+            self._finish(blame(ending, exit, unread=self._unread, late=self._late, stderr=stderr, begun=begun))
 
     # -- being given work ------------------------------------------------------------------------------------------
 

@@ -72,6 +72,7 @@ class Run:
             self.started_at,
             self.pid,
             self.progress_json(),
+            row.backoff,
         )
 
     def row_again(self, outcome: Outcome) -> Ready:

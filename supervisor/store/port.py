@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.verdict import cut_short
 
 KEPT_ATTEMPTS = 20  # of one job, the newest
 PAGE_BYTES = 8 * 1024 * 1024  # of payloads and results in one page of a full list
@@ -98,6 +99,9 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
 
 
+NOT_AGAIN = cut_short("the daemon ended")  # the error of a job that `recover` fails for its queue's sake
+
+
 def interrupted(times: int) -> JobError:
     """The error of a job that `recover` gives up."""
     message = f"the daemon ended {times} times while this job ran; it is not started again unless you retry it"
@@ -132,9 +136,10 @@ class Reader(Protocol):
 class Store(Protocol):
     """The one writer."""
 
-    def recover(self, now: int, *, max_interruptions: int) -> Recovered:
+    def recover(self, now: int, *, max_interruptions: int, not_again: Collection[str] = ()) -> Recovered:
         """Call once, before anything else: raises the boot epoch durably; every running row goes back to pending and
-        due with one interruption more, or, where that reaches `max_interruptions`, ends failed, `interrupted`."""
+        due with one interruption more, or, where that reaches `max_interruptions` and in the queues `not_again`, ends
+        failed, `interrupted`, with the attempt kept."""
         ...
 
     def begin(self) -> None: ...

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
 from supervisor.store.memory.disk import Disk, Tables, rank
 from supervisor.store.memory.reader import MemoryReader
-from supervisor.store.port import KEPT_ATTEMPTS, Changed, Promoted, Recovered, Submitted, interrupted
+from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Promoted, Recovered, Submitted, interrupted
 
 
 class MemoryStore:
@@ -45,7 +45,7 @@ class MemoryStore:
     def touch(self, now: int) -> None:
         assert self._work
 
-    def recover(self, now: int, *, max_interruptions: int) -> Recovered:
+    def recover(self, now: int, *, max_interruptions: int, not_again: Collection[str] = ()) -> Recovered:
         self.begin()
         work = self._work
         work.epoch += 1
@@ -53,11 +53,11 @@ class MemoryStore:
         failed = 0
         for job in running:
             job = replace(job, interruptions=job.interruptions + 1)
-            if job.interruptions < max_interruptions:
+            if job.interruptions < max_interruptions and job.queue not in not_again:
                 work.jobs[job.seq] = replace(job, state=State.PENDING, run_at=now)
             else:
                 failed += 1
-                error = interrupted(max_interruptions)
+                error = NOT_AGAIN if job.queue in not_again else interrupted(max_interruptions)
                 attempts = _with_attempt(job, job.attempt, job.started_at or now, now, None, error)
                 work.jobs[job.seq] = replace(job, state=State.FAILED, finished_at=now, error=error, attempts=attempts)
         self.commit()
@@ -249,6 +249,7 @@ def _born(new: NewJob, seq: int) -> Job:
         error=None,
         attempt=0,
         max_attempts=new.max_attempts,
+        backoff=new.backoff,
         timeout=new.timeout,
         priority=new.priority,
         run_at=new.run_at,
@@ -282,6 +283,7 @@ def _ready(job: Job, payload: bytes) -> Ready:
         timeout=job.timeout,
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
+        backoff=job.backoff,
     )
 
 

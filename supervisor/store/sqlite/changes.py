@@ -1,11 +1,11 @@
 """What people and the clock do to jobs: cancel, retry, delete, pause; promote, expire; recover."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import apsw
 import msgspec
 
-from supervisor.store.port import Changed, Promoted, Recovered, interrupted
+from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Promoted, Recovered, interrupted
 from supervisor.store.sqlite.queues import Queues
 from supervisor.store.sqlite.schema import CANCELLED, DONE, DUE, EXPIRED, FAILED, RUNNING, STATE_OF
 
@@ -165,21 +165,44 @@ def promote(connection: apsw.Connection, now: int, limit: int) -> Promoted:
     return Promoted(queues=_decode_texts(queues), expired=_decode_texts(expired), next_at=next_at(connection))
 
 
-_GIVE_UP = f"""UPDATE states SET state = {FAILED}, finished_at = :now, interruptions = interruptions + 1, error = :error
-    WHERE state = {RUNNING} AND interruptions + 1 >= :max"""
-_KEEP = """INSERT OR REPLACE INTO attempts (seq, attempt, record)
-    SELECT seq, attempt, json_object('attempt', attempt, 'started_at', started_at, 'finished_at', :now,
-      'pid', NULL, 'error', json(:error))
-    FROM states WHERE state = 3 AND interruptions + 1 >= :max"""
+_NOT_AGAIN = "queue IN (SELECT id FROM queues WHERE name IN (SELECT value FROM json_each(:queues)))"
+_TOO_OFTEN = "interruptions + 1 >= :max"
+
+
+def _give_up(which: str) -> tuple[str, ...]:
+    """The statements that fail such running rows."""
+    return (
+        f"""INSERT OR REPLACE INTO attempts (seq, attempt, record)
+        SELECT seq, attempt, json_object('attempt', attempt, 'started_at', started_at, 'finished_at', :now,
+          'pid', NULL, 'error', json(:error))
+        FROM states WHERE state = {RUNNING} AND {which}""",
+        f"""DELETE FROM attempts WHERE seq IN (
+          SELECT seq FROM states WHERE state = {RUNNING} AND attempt > {KEPT_ATTEMPTS} AND {which})
+        AND attempt <= (SELECT attempt FROM attempts AS a WHERE a.seq = attempts.seq
+          ORDER BY a.attempt DESC LIMIT 1 OFFSET {KEPT_ATTEMPTS})""",
+        f"""UPDATE states SET state = {FAILED}, finished_at = :now, interruptions = interruptions + 1, error = :error
+        WHERE state = {RUNNING} AND {which}""",
+    )
+
+
+_FAIL_AT_ONCE = _give_up(_NOT_AGAIN)
+_GIVE_UP = _give_up(_TOO_OFTEN)
 _REQUEUE = f"""UPDATE states SET state = {DUE}, run_at = :now, wake_at = expires_at, interruptions = interruptions + 1
     WHERE state = {RUNNING}"""
 
 
-def recover(connection: apsw.Connection, now: int, max_interruptions: int) -> Recovered:
-    bindings = {"now": now, "max": max_interruptions, "error": _text(interrupted(max_interruptions))}
+def recover(connection: apsw.Connection, now: int, max_interruptions: int, not_again: Collection[str]) -> Recovered:
+    bindings = {"now": now, "max": max_interruptions, "queues": _text(list(not_again))}
     epoch = connection.execute("UPDATE meta SET epoch = epoch + 1 RETURNING epoch").get
-    connection.execute(_KEEP, bindings)
-    connection.execute(_GIVE_UP, bindings)
-    failed = connection.changes()
+    failed = 0
+    if not_again:
+        failed += _fail(connection, _FAIL_AT_ONCE, {**bindings, "error": _text(NOT_AGAIN)})
+    failed += _fail(connection, _GIVE_UP, {**bindings, "error": _text(interrupted(max_interruptions))})
     connection.execute(_REQUEUE, bindings)
     return Recovered(epoch=epoch, requeued=connection.changes(), failed=failed)
+
+
+def _fail(connection: apsw.Connection, statements: tuple[str, ...], bindings: dict[str, object]) -> int:
+    for statement in statements:
+        connection.execute(statement, bindings)
+    return connection.changes()

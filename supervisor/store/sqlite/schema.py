@@ -125,7 +125,34 @@ CREATE TRIGGER states_counted_out AFTER DELETE ON states BEGIN
 END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)  # MIGRATIONS[n] makes version n + 1 of version n; append, never edit
+# Made anew, since a column that is added stands behind the payload.
+_BACKOFF_OF_A_JOB = """
+CREATE TABLE jobs_new (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  max_attempts INTEGER,
+  timeout REAL,
+  backoff TEXT,  -- the configuration's Backoff as JSON
+  client TEXT,
+  key TEXT,
+  name TEXT,
+  tags TEXT,     -- a JSON array
+  payload BLOB   -- last: what comes before it is read without its overflow pages
+) STRICT;
+INSERT INTO jobs_new (seq, id, created_at, max_attempts, timeout, client, key, name, tags, payload)
+  SELECT seq, id, created_at, max_attempts, timeout, client, key, name, tags, payload FROM jobs;
+DROP TABLE jobs;
+ALTER TABLE jobs_new RENAME TO jobs;
+CREATE UNIQUE INDEX jobs_id ON jobs (id);
+CREATE UNIQUE INDEX jobs_key ON jobs (client, key) WHERE key IS NOT NULL;
+CREATE INDEX jobs_client ON jobs (client) WHERE client IS NOT NULL;
+"""
+
+_VERSION_2 = _BACKOFF_OF_A_JOB
+
+# MIGRATIONS[n] makes version n + 1 of version n; append, never edit.
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 
 
 def migrate(connection: apsw.Connection, path: str, migrations: tuple[str, ...] = MIGRATIONS) -> None:

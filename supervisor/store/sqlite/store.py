@@ -71,9 +71,9 @@ class SqliteStore:
         return translate(error, str(self._path))
 
     @_guarded
-    def recover(self, now: int, *, max_interruptions: int) -> Recovered:
+    def recover(self, now: int, *, max_interruptions: int, not_again: Collection[str] = ()) -> Recovered:
         self.begin()
-        recovered = changes.recover(self._connection, now, max_interruptions)
+        recovered = changes.recover(self._connection, now, max_interruptions, not_again)
         self.commit()
         self._stamps.last = recovered.epoch * _STAMPS_OF_AN_EPOCH
         return recovered

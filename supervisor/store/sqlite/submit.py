@@ -12,9 +12,9 @@ from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.schema import DUE, LATER, STATE_OF
 
 _JOBS = Bulk(
-    """INSERT INTO jobs (seq, id, created_at, payload, max_attempts, timeout, client, key, name, tags)
+    """INSERT INTO jobs (seq, id, created_at, payload, max_attempts, timeout, backoff, client, key, name, tags)
     SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL""",
-    width=10,
+    width=11,
 )
 _STATES = Bulk(
     """INSERT INTO states (seq, queue, urgency, state, run_at, wake_at, expires_at, uniq)
@@ -159,8 +159,9 @@ def _insert(connection: apsw.Connection, queues: Queues, first: int, jobs: Seque
     states: list[Value] = []
     tags: list[Value] = []
     for seq, job in enumerate(jobs, first):
+        backoff = _encode(job.backoff).decode() if job.backoff is not None else None
         text = _encode(job.tags).decode() if job.tags else None
-        rows += (seq, job.id, job.created_at, job.payload, job.max_attempts, job.timeout)
+        rows += (seq, job.id, job.created_at, job.payload, job.max_attempts, job.timeout, backoff)
         rows += (job.client, job.key, job.name, text)
         states += (seq, queues.intern(job.queue), -job.priority, *_timing(job, now), job.expires_at, job.unique)
         for tag in job.tags:
@@ -178,6 +179,7 @@ def _is_plain(job: NewJob, now: int) -> bool:
         and job.unique is None
         and job.timeout is None
         and job.max_attempts is None
+        and job.backoff is None
         and job.name is None
         and not job.tags
     )
