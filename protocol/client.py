@@ -114,8 +114,8 @@ class Client:
         return self.call("ping")
 
     def submit(self, queue: str, payload: Any, **options: Any) -> Object:
-        """Options: priority, run_at, delay_secs, timeout_secs, max_attempts, expires_in_secs, client + key, unique,
-        name, tags."""
+        """Options: priority, run_at, delay_secs, timeout_secs, max_attempts, backoff, expires_in_secs, client + key,
+        unique, name, tags."""
         return self.call("submit", {"queue": queue, "payload": payload, **options})
 
     def submit_many(self, jobs: Sequence[Object]) -> Objects:

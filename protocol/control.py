@@ -27,6 +27,17 @@ class NoParams(Params, frozen=True):
     pass
 
 
+class BackoffParams(Params, frozen=True):
+    """How long to wait after each failed attempt: exponential, or `delays_secs`, of which the last one repeats. What is
+    left out is as in a configuration that does not say it."""
+
+    base_secs: float | None = None
+    factor: float | None = None
+    cap_secs: float | None = None
+    jitter: float | None = None
+    delays_secs: list[float] | None = None
+
+
 class SubmitParams(Params, frozen=True):
     queue: str
     payload: Raw
@@ -35,6 +46,7 @@ class SubmitParams(Params, frozen=True):
     delay_secs: float | None = None
     timeout_secs: float | None = None
     max_attempts: int | None = None
+    backoff: list[float] | BackoffParams | None = None
     expires_in_secs: float | None = None
     client: str | None = None
     key: str | None = None
@@ -143,6 +155,16 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorView
 
 
+class BackoffView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's own, in the form in which it can be submitted: with `delays_secs`, or with the three others."""
+
+    base_secs: float | UnsetType = UNSET
+    factor: float | UnsetType = UNSET
+    cap_secs: float | UnsetType = UNSET
+    delays_secs: tuple[float, ...] | UnsetType = UNSET
+    jitter: float
+
+
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """A job is this object everywhere. A list leaves payload, result and attempts out unless asked for `full`."""
 
@@ -154,6 +176,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorView | None
     attempt: int
     max_attempts: int
+    backoff: BackoffView | None
     timeout_secs: float | None
     priority: int
     run_at: str

@@ -71,6 +71,11 @@ def duration(text: str) -> float:
         raise click.BadParameter(str(error)) from None
 
 
+def durations(text: str) -> list[float]:
+    """The same, several of them with commas in between: 1s,10s,1m. An option's `type`."""
+    return [duration(part) for part in text.split(",")]
+
+
 def instant(text: str) -> str:
     """RFC 3339 in UTC, from any ISO 8601 date and time; one without an offset is meant in local time. An option's
     `type`."""

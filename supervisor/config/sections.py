@@ -13,6 +13,7 @@ from supervisor.config.worker_kinds import BYTES, COUNT, SECONDS
 
 MILLISECOND = 0.001
 YEAR = 365 * DAY
+FACTOR_MAX = 100
 DELAYS_MAX = 100  # in a backoff: a queue that retries more often means the last one
 WORKERS_MAX = 1_000  # of one pool
 MEMORY_MAX = 1024**5
@@ -152,7 +153,7 @@ BACKOFF = Section(
     "[queues.NAME.backoff]",
     {
         "base": kinds.duration(0, YEAR),
-        "factor": kinds.number(1, 100),
+        "factor": kinds.number(1, FACTOR_MAX),
         "cap": kinds.duration(0, YEAR),
         "jitter": kinds.number(0, 1),
         "delays": _DELAYS,

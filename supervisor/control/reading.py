@@ -6,8 +6,8 @@ from protocol.control import GetParams, JobsView, JobView, ListParams, ListView,
 from supervisor.control.complaints import cut, hint
 from supervisor.control.context import Context
 from supervisor.control.cursors import decode_cursor, encode_cursor
+from supervisor.control.durations import check_secs
 from supervisor.control.limits import MAX_PAGE, check_weight, too_many
-from supervisor.control.submits import check_secs
 from supervisor.control.views import job_view, job_views
 from supervisor.core.job import Job, State
 from supervisor.errors import Invalid, TimedOut

@@ -22,6 +22,7 @@ def job(state: str = "done", **changes: Any) -> dict[str, Any]:
         "error": None,
         "attempt": 0 if state == "pending" else 1,
         "max_attempts": 5,
+        "backoff": None,
         "timeout_secs": None,
         "priority": 0,
         "run_at": ago(100),

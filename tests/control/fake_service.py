@@ -37,6 +37,7 @@ def a_job(**changes: Any) -> Job:
         "error": None,
         "attempt": 0,
         "max_attempts": None,
+        "backoff": None,
         "timeout": None,
         "priority": 0,
         "run_at": NOW,

@@ -8,7 +8,8 @@ import pytest
 
 from protocol.control import SubmitParams
 from supervisor.config.model import QueueConfig
-from supervisor.control.submits import MAX_SECS, new_job
+from supervisor.control.durations import MAX_SECS
+from supervisor.control.submits import new_job
 from supervisor.errors import Invalid, TooLarge
 from tests.control.fake_service import NOW
 

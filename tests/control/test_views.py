@@ -28,6 +28,7 @@ def test_a_fresh_job_shows_every_member() -> None:
         "error": None,
         "attempt": 0,
         "max_attempts": 5,
+        "backoff": None,
         "timeout_secs": None,
         "priority": 0,
         "run_at": "2025-01-01T00:00:00.000000Z",
