@@ -100,7 +100,8 @@ async def _serve(config: Config, notifier: Notifier) -> None:
     FileLock(remains.folder)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
         ended = remains.end_previous()
-        recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS)
+        not_again = [queue.name for queue in config.queues if queue.on_daemon_crash == "fail"]
+        recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS, not_again=not_again)
         listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
         try:
             # Once it is certain that this daemon is to run here, since it may move; before it has workers to be moved.

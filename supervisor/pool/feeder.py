@@ -18,6 +18,7 @@ from supervisor.config.model import QueueConfig
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.lookahead import Lookahead
 from supervisor.core.verdict import Verdict, judge
+from supervisor.pool.claiming import Claiming
 from supervisor.pool.rates import Rate
 from supervisor.pool.run import Run
 from supervisor.pool.waiters import Waiters
@@ -36,6 +37,7 @@ class Line:
     def __init__(self, policy: QueueConfig) -> None:
         self.name = policy.name
         self.policy = policy
+        self.claims_first = policy.on_daemon_crash == "fail"
         self.ahead = Lookahead()
         self.paused = False
         self.pools: list[Pool] = []
@@ -67,6 +69,7 @@ class Feeder:
         self._committer = committer
         self._now = now
         self._jitter = jitter
+        self._claiming = Claiming(self, committer, now)
         committer.recorded = self._recorded
         committer.found = self.waiters.found
         committer.on_failing = self._store_failing
@@ -163,7 +166,7 @@ class Feeder:
             if run is None:
                 pool.idle.append(life)
                 return
-            life.start(run)
+            life.take(run)
 
     def _has_work(self, pool: Pool) -> bool:
         lines = self.lines
@@ -193,7 +196,7 @@ class Feeder:
             row = self._next_row(line)
             if row is not None:
                 pool.turn = place + 1
-                return self._check_out(row, pool)
+                return self._check_out(row, line, pool)
         return None
 
     def _next_row(self, line: Line) -> Ready | None:
@@ -205,11 +208,15 @@ class Feeder:
             self._read_ahead(line)
         return row
 
-    def _check_out(self, row: Ready, pool: Pool) -> Run:
+    def _check_out(self, row: Ready, line: Line, pool: Pool) -> Run:
         timeout = row.timeout if row.timeout is not None else pool.config.timeout
-        run = Run(row, self._now(), timeout)
+        run = Run(row, self._now(), timeout, claim_first=line.claims_first)
         self.running[row.id] = run
-        self._committer.claim(Claim(seq=row.seq, attempt=run.attempt, started_at=run.started_at))
+        claim = Claim(seq=row.seq, attempt=run.attempt, started_at=run.started_at)
+        if run.claim_first:
+            self._claiming.ask(claim, run)
+        else:
+            self._committer.claim(claim)
         return run
 
     # -- jobs come back --------------------------------------------------------------------------------------------
@@ -239,6 +246,13 @@ class Feeder:
                 if not run.waited_for and run.id in self.waiters:  # somebody came to wait after it was handed over
                     late.append(run.id)
         self.ended(late)
+        if not self.running:
+            self.emptied()
+
+    def drop(self, run: Run) -> None:
+        """A job that was checked out never began, and the store knows nothing of it."""
+        del self.running[run.id]
+        run.settle()
         if not self.running:
             self.emptied()
 

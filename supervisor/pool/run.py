@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """`started_at` is UTC microseconds, `timeout` the seconds the job itself may take."""
+    """`started_at` is UTC microseconds, `timeout` the seconds the job itself may take. `claim_first`: it begins once
+    its claim is on disk."""
 
     __slots__ = (
         "_settled",
         "attempt",
         "cancel",
+        "claim_first",
         "life",
         "outcome",
         "pid",
@@ -30,11 +32,12 @@ class Run:
         "waited_for",
     )
 
-    def __init__(self, row: Ready, started_at: int, timeout: float) -> None:
+    def __init__(self, row: Ready, started_at: int, timeout: float, *, claim_first: bool = False) -> None:
         self.row = row
         self.attempt = row.attempt + 1
         self.started_at = started_at
         self.timeout = timeout
+        self.claim_first = claim_first
         self.life: Life | None = None
         self.pid: int | None = None
         self.cancel = False

@@ -46,7 +46,7 @@ def _worker_view(slot: Slot, now: float) -> WorkerView:
         generation=slot.generation,
         pid=life.child.pid if life else None,
         state=slot.state,
-        job=life.run.id if life and life.run else None,
+        job=slot.run.id if slot.run else None,
         jobs_done=life.jobs_done if life else 0,
         rss=procfs.tree_rss(life.child.pid) if life else None,
         age_secs=round(now - life.child.started, 3) if life else None,

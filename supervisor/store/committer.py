@@ -3,11 +3,11 @@
 Everything that waits is one transaction: while a commit is on its way to the disk, what arrives meanwhile gathers, and
 is the next batch. So an idle daemon pays one sync for one submit, and a busy one shares a sync among hundreds.
 
-Two kinds of work wait differently. What somebody waits for goes to the thread at once. Claims, and outcomes nobody
-waits for, ride: with the next thing that goes, and after LINGER at the latest.
+Two kinds of work wait differently. What somebody waits for goes to the thread at once. Claims of jobs that may begin
+before them, and outcomes nobody waits for, ride: with the next thing that goes, and after LINGER at the latest.
 
-Order within a batch: submits, claims and outcomes, other writes in their order of arrival, and reads after the
-commit. Answers are delivered on the loop in that order too, so that whoever keeps a cache hears of a write before it
+Order within a batch: submits, claims and outcomes, claims that come first, other writes in their order of arrival, and
+reads after the commit. Answers are delivered on the loop in that order too, so that whoever keeps a cache hears of a write before it
 is handed rows that were read after it.
 """
 
@@ -21,7 +21,7 @@ import trio
 
 from supervisor.core.job import Claim, Job, NewJob, Outcome
 from supervisor.errors import StoreUnavailable
-from supervisor.store.batch import Answers, Batch, Call, Submit
+from supervisor.store.batch import Answers, Batch, Call, ClaimFirst, Submit
 from supervisor.store.port import Store, Submitted
 from supervisor.store.writer import Writer
 
@@ -100,6 +100,12 @@ class Committer:
         if not self._riding.is_set():
             self._riding.set()
 
+    def claim_first(self, claim: Claim, done: Callable[[bool], None], failed: Callable[[], None]) -> None:
+        """Hand over a claim that is waited for. One of the two is called on the loop: `done` once it is on disk, with
+        what the fence said; `failed` when it is not, and never will be."""
+        self._next.firsts.append(ClaimFirst(claim, done, failed))
+        self._flush()
+
     def outcome(self, record: Outcome, token: Any, get: str | None = None) -> None:
         """Hand over an outcome; `recorded` hears of it when it is on disk. `get`: somebody waits for this job, so do
         not linger, and tell `found` the job as it then stands."""
@@ -153,6 +159,8 @@ class Committer:
             submit.deliver()
         if done.tokens:
             self.recorded(done.tokens, done.oks)
+        for first in done.firsts:
+            first.deliver()
         for write in done.writes:
             write.deliver()
         if done.gets:

@@ -35,8 +35,16 @@ def complaint(method: str, params: bytes) -> BadCall:
         ("submit", b'{"queue":"q","payload":1,"delay_secs":1e999}', "delay_secs: Number out of range"),
         ("submit", b'{"queue":"q","payload":1,"tags":"a"}', "tags: expected a list, got a string"),
         ("submit", b'{"queue":"q","payload":1,"tags":["a",1]}', "tags[1]: expected a string, got an integer"),
-        ("submit", b'{"qeue":"q","payload":1}', 'qeue: not a parameter; did you mean "queue"? known: backoff, client, delay_'),
-        ("submit", b'{"queue":"q","payload":1,"zzzzz":1}', "zzzzz: not a parameter; known: backoff, client, delay_secs, "),
+        (
+            "submit",
+            b'{"qeue":"q","payload":1}',
+            'qeue: not a parameter; did you mean "queue"? known: backoff, ',
+        ),
+        (
+            "submit",
+            b'{"queue":"q","payload":1,"zzzzz":1}',
+            "zzzzz: not a parameter; known: backoff, client, ",
+        ),
         ("submit_many", b'{"jobs":{}}', "jobs: expected a list, got an object"),
         ("submit_many", b'{"jobs":[{"queue":"q","payload":1},[]]}', "jobs[1]: expected an object, got a list"),
         ("submit_many", b'{"jobs":[{"queue":"q"}]}', "jobs[0].payload: required, but missing"),

@@ -74,6 +74,10 @@ def _has_claims(_: Any, batch: Any, *__: Any) -> bool:
     return not {claim.seq for claim in batch.claims} <= {outcome.seq for outcome in batch.outcomes}
 
 
+def _has_firsts(_: Any, batch: Any, *__: Any) -> bool:
+    return bool(batch.firsts)
+
+
 def _has_outcomes(_: Any, batch: Any, *__: Any) -> bool:
     return bool(batch.outcomes)
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import trio
 import uuid_utils
 
@@ -56,16 +57,7 @@ class Rig:
             daemon=DaemonConfig(socket=folder / "sock", state_dir=folder),
             store=StoreConfig(),
             pools=tuple(pools),
-            queues=tuple(
-                QueueConfig(
-                    name=name,
-                    max_attempts=queue.max_attempts,
-                    max_crashes=queue.max_crashes,
-                    max_payload=queue.max_payload,
-                    backoff=queue.backoff,
-                )
-                for name in names
-            ),
+            queues=tuple(msgspec.structs.replace(queue, name=name) for name in names),
         )
         self.skew = 0  # microseconds that the wall clock is off
         self.store = store
@@ -77,7 +69,8 @@ class Rig:
         self.pools = [Pool(pool, self.feeder, launcher) for pool in pools]
         for pool in self.pools:
             self.feeder.serve(pool)
-        epoch = store.recover(now(), max_interruptions=10).epoch
+        not_again = names if queue.on_daemon_crash == "fail" else ()
+        epoch = store.recover(now(), max_interruptions=10, not_again=not_again).epoch
         self.clock = Clock(self.committer, self.feeder, now=self.now)
         self.service = Service(
             self.config,
@@ -98,8 +91,6 @@ class Rig:
         return self.pools[0].slots[0]
 
     async def submit(self, *payloads: object, queue: str = "q", **options: object) -> list[str]:
-        import msgspec
-
         moment = self.now()
         jobs = [
             NewJob(
@@ -164,6 +155,7 @@ async def rig(
                     for pool in made.pools:
                         pool.stop()
             serving.cancel_scope.cancel()
+        await made.committer.settle()  # claims that were under way are answered, and their jobs given back
         made.committer.close()
 
 
