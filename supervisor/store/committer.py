@@ -7,8 +7,8 @@ Two kinds of work wait differently. What somebody waits for goes to the thread a
 before them, and outcomes nobody waits for, ride: with the next thing that goes, and after LINGER at the latest.
 
 Order within a batch: submits, claims and outcomes, claims that come first, other writes in their order of arrival, and
-reads after the commit. Answers are delivered on the loop in that order too, so that whoever keeps a cache hears of a write before it
-is handed rows that were read after it.
+reads after the commit. Answers are delivered on the loop in that order too, so that whoever keeps a cache hears of a
+write before it is handed rows that were read after it.
 """
 
 import contextlib

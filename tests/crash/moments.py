@@ -101,10 +101,14 @@ BOOT = (*BEFORE_RECOVERY, "recovered")
 # Under load these come some ten times a second, all others some hundred times.
 RARE = ("tree ending", "tree ended")
 
+# Only where a queue says on_daemon_crash = "fail".
+OF_CLAIMS_THAT_COME_FIRST = frozenset({"claim on disk"})
+
 MOMENTS: Mapping[str, Arm] = {
     "checked out": _after(Feeder, "_check_out"),
     "request written": _after(Life, "start"),
     "claim recorded": _after(Writer, "_write", _has_claims),
+    "claim on disk": _after(Writer, "_write", _has_firsts),
     "before commit": _before(SqliteStore, "commit", _by_the_writer),
     "after commit": _after(SqliteStore, "commit", _by_the_writer),
     "submit on disk": _after(Writer, "_write", _has_submits),
