@@ -45,6 +45,12 @@ def complaint(method: str, params: bytes) -> BadCall:
             b'{"queue":"q","payload":1,"zzzzz":1}',
             "zzzzz: not a parameter; known: backoff, client, ",
         ),
+        (
+            "submit",
+            b'{"queue":"q","payload":1,"backoff":{"cap_sec":1}}',
+            'backoff.cap_sec: not a parameter; did you mean "cap_secs"? known: base_secs, ',
+        ),
+        ("submit", b'{"queue":"q","payload":1,"backoff":["1s"]}', "backoff[0]: expected a number, got a string"),
         ("submit_many", b'{"jobs":{}}', "jobs: expected a list, got an object"),
         ("submit_many", b'{"jobs":[{"queue":"q","payload":1},[]]}', "jobs[1]: expected an object, got a list"),
         ("submit_many", b'{"jobs":[{"queue":"q"}]}', "jobs[0].payload: required, but missing"),

@@ -1,6 +1,6 @@
 """What a store should hold, said once more and independently: the model that the state machine compares with."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from supervisor.core.job import NewJob, Outcome, State
@@ -64,13 +64,14 @@ class Model:
             job.run_at = outcome.finished_at if outcome.run_at is None else outcome.run_at
             job.due = job.run_at <= outcome.finished_at
 
-    def recover(self, now: int, most: int) -> None:
+    def recover(self, now: int, most: int, not_again: Collection[str] = ()) -> None:
         self.epoch += 1
         for job in self.in_state(State.RUNNING):
             job.interruptions += 1
-            job.due, job.run_at = (True, now) if job.interruptions < most else (job.due, job.run_at)
-            job.state = State.PENDING if job.interruptions < most else State.FAILED
-            if job.state is State.FAILED:
+            if job.interruptions < most and job.new.queue not in not_again:
+                job.state, job.due, job.run_at = State.PENDING, True, now
+            else:
+                job.state = State.FAILED
                 job.failed = [*job.failed, job.attempt][-20:]
 
     def in_state(self, *states: State) -> list[ModelJob]:

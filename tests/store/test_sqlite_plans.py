@@ -35,7 +35,7 @@ def traced(store: SqliteStore) -> Iterator[dict[str, Any]]:
 
 
 def every_verb(store: Store) -> None:
-    store.recover(NOW, max_interruptions=2)
+    store.recover(NOW, max_interruptions=2, not_again=("q",))
     with transaction(store):
         optioned = new_job(client="c", key="k", unique="u", tags=("t",), expires_at=NOW + 99)
         first, second = store.submit([optioned, new_job(run_at=NOW + 5, expires_at=NOW + 9)], NOW)

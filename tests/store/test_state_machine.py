@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from supervisor.config.model import Backoff
 from supervisor.core.job import Claim, NewJob, Outcome, State
 from supervisor.store.port import Changed, Filter
 from tests.store.model import LIVE, Model, ModelJob
@@ -37,6 +38,7 @@ options = st.fixed_dictionaries(
         "key": st.sampled_from(["a", "b", "c"]),
         "unique": st.sampled_from(["u", "v"]),
         "tags": st.sampled_from([("t",), ("t", "s")]),
+        "backoff": st.sampled_from([Backoff(base=0.1, cap=1 / 3), Backoff(delays=(0.0, 1.5), jitter=0)]),
     },
 )
 endings = st.fixed_dictionaries(
@@ -92,16 +94,16 @@ class StoreMachine(RuleBasedStateMachine):
         self.model = self.committed
         self.open = False
 
-    @rule(clean=st.booleans())
-    def end_and_reopen(self, clean: bool) -> None:
+    @rule(clean=st.booleans(), not_again=st.sets(st.sampled_from(QUEUES)))
+    def end_and_reopen(self, clean: bool, not_again: set[str]) -> None:
         """Whatever was open is lost."""
         self.reader.close()
         if clean:
             self.store.close()
-        self.store = self.backend.open() if clean else self.backend.crash()
+        self.store = self.backend.open(not_again) if clean else self.backend.crash(not_again)
         self.reader = self.store.reader()
         self.model, self.open = self.committed, False
-        self.model.recover(NOW, MAX_INTERRUPTIONS)
+        self.model.recover(NOW, MAX_INTERRUPTIONS, not_again)
 
     def write(self, verb: str, *args: Any) -> Any:
         if self.open:
@@ -266,7 +268,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (job.seq, job.state, job.attempt) == (wanted.seq, wanted.state, wanted.attempt)
             assert (job.charged, job.interruptions, job.run_at) == (wanted.charged, wanted.interruptions, wanted.run_at)
             assert (job.result, job.payload, job.queue) == (wanted.result, wanted.new.payload, wanted.new.queue)
-            assert job.expires_at == wanted.expires_at
+            assert (job.expires_at, job.backoff) == (wanted.expires_at, wanted.new.backoff)
             assert (job.finished_at is None) == (job.state in LIVE)
             assert [attempt.attempt for attempt in job.attempts] == wanted.failed
 
@@ -275,6 +277,7 @@ class StoreMachine(RuleBasedStateMachine):
         for queue in QUEUES:
             rows = self.store.ready(queue, after=None, limit=1000, max_bytes=1 << 20)
             assert [row.id for row in rows] == self.model.ready(queue)
+            assert [row.backoff for row in rows] == [self.model.jobs[row.id].new.backoff for row in rows]
             assert [row.rank for row in rows] == sorted(row.rank for row in rows)
         assert self.store.next_at() == self.model.next_at()
         assert set(self.store.paused()) == self.model.paused
