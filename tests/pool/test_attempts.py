@@ -87,7 +87,8 @@ async def test_a_queues_list_holds_for_jobs_that_bring_none_also_from_the_store(
 
 
 async def test_a_retry_by_hand_begins_the_list_anew(tmp_path: Path) -> None:
-XX
+    patient = QueueConfig(name="q", max_attempts=2, backoff=HOURS)
+    async with rig(folder=tmp_path, pools=[marked_pool(tmp_path)], queue=patient) as daemon:
         own = Backoff(delays=(0.0, 3600.0), jitter=0.0)
         job = await daemon.run({"fails": 3}, backoff=own)
         assert (job.state, job.charged) == (State.FAILED, 2)
