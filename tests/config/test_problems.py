@@ -150,6 +150,13 @@ DAEMON, POOL, QUEUE, BACKOFF = "[daemon]\n", MINIMAL, "[queues.x]\n", "[queues.x
         (QUEUE, "backoff", ["{ delays = [1], base = 1 }", "{ delays = [] }", "{ delays = [1], jitter = 2 }"]),
         (QUEUE, "on_daemon_crash", ['"ignore"', "true", '"Fail"']),
         (BACKOFF, "delays", ["[]", '"1s"', '["366d"]', "1"]),
+        (
+            QUEUE,
+            "rate",
+            ["100", '"100"', '"0/s"', '"1/0s"', '"100/60"', '"a/s"', '"1.5/s"', '"1/366d"', "[]"],
+        ),
+        (QUEUE, "burst", ["0", '"10"', "1.5", "7"]),  # the last for want of a rate
+        (QUEUE, "concurrency", ["0", '"5"', "true"]),
         (BACKOFF, "base", ["-1", '"11m"', '"soon"']),
         (BACKOFF, "factor", ["0.5", '"2"', "101", "nan", "true"]),
         (BACKOFF, "cap", ["1", '"366d"']),

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import msgspec
 import pytest
 import trio
 
@@ -48,10 +49,10 @@ class House(NamedTuple):
 
 
 @asynccontextmanager
-async def house(folder: Path, **changes: object) -> AsyncIterator[House]:
+async def house(folder: Path, queue: QueueConfig = ONCE, **changes: object) -> AsyncIterator[House]:
     store = Tripping(open_sqlite(folder / "stoker.db"))
     async with rig(
-        folder=folder, pools=[marked_pool(folder, **changes)], queue=ONCE, store=cast("Store", store)
+        folder=folder, pools=[marked_pool(folder, **changes)], queue=queue, store=cast("Store", store)
     ) as daemon:
         try:
             yield House(daemon, store, folder)
@@ -193,6 +194,28 @@ async def test_a_cancel_of_a_job_whose_claim_cannot_be_written_is_answered(
             job = await made.comes_to_nothing(job_id)
         [job] = await made.daemon.ends(job_id)
         assert (job.state, job.attempt) == (State.CANCELLED, 0)
+
+
+async def test_what_never_began_gives_its_place_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "RETRY_EVERY", 0.01)
+    one = msgspec.structs.replace(ONCE, concurrency=1)
+    async with house(tmp_path, one, size=2) as made:
+        daemon = made.daemon
+        unwritten = await made.claiming(1)
+        made.store.full, made.store.trips = FULL, 2
+        await made.comes_to_nothing(unwritten)
+        await daemon.ends(unwritten)
+        cancelled = await made.claiming(2)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(daemon.service.cancel, cancelled)
+            await daemon.until(lambda: daemon.feeder.running[cancelled].cancel)
+            made.store.let_go()
+        daemon.feeder.pause("q", True)
+        refused, *others = await daemon.submit(*range(5))
+        await daemon.committer.write(lambda store: store.cancel([refused], daemon.now()))
+        daemon.feeder.pause("q", False)
+        assert {job.state for job in await daemon.ends(*others)} == {State.DONE}
+        assert sorted(begun(tmp_path)) == sorted([unwritten, *others])
 
 
 async def test_a_commit_that_fails_once_delays_a_claim_and_no_more(tmp_path: Path) -> None:
