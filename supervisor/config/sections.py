@@ -14,6 +14,7 @@ from supervisor.config.worker_kinds import BYTES, COUNT, SECONDS
 MILLISECOND = 0.001
 YEAR = 365 * DAY
 WORKERS_MAX = 1_000  # of one pool
+WEIGHT_MAX = 1_000
 MEMORY_MAX = 1024**5
 LINE_MAX = 512 * MIB  # SQLite holds a value of 1,000,000,000 bytes at most, and a request is larger than its payload
 
@@ -95,6 +96,9 @@ POOL = Section(
         "grow_after": kinds.duration(0, DAY),
         "shrink_after": kinds.duration(MILLISECOND, YEAR),
         "queues": kinds.queue_names,
+        "order": kinds.one_of("weight", "strict"),
+        "weight": kinds.by_queue(1, WEIGHT_MAX),
+        "reserve": kinds.by_queue(0, WORKERS_MAX),
         "channel": kinds.one_of("stdio", "fd"),
         "ready": kinds.flag,
         "require_id": kinds.flag,
@@ -150,6 +154,7 @@ QUEUE = Section(
         "max_crashes": kinds.integer(1, 10_000),
         "max_payload": kinds.size(1, LINE_MAX),
         "backoff": _backoff,
+        "on_throttle": kinds.one_of("job", "queue"),
     },
 )
 SECTIONS = (DAEMON, STORE, POOL, RLIMITS, QUEUE, BACKOFF)

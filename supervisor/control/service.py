@@ -14,8 +14,9 @@ from supervisor.config.model import Config, PoolConfig, QueueConfig
 from supervisor.control.complaints import cut
 from supervisor.control.times import to_rfc3339
 from supervisor.core.job import MICROS, Job, NewJob, State
-from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
-from supervisor.pool.feeder import Feeder
+from supervisor.core.shares import least_workers
+from supervisor.errors import Conflict, Invalid, NotFound, TimedOut, UnknownQueue
+from supervisor.pool.feeder import Feeder, Line
 from supervisor.pool.pool import Pool
 from supervisor.store.committer import Committer
 from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
@@ -233,8 +234,15 @@ class Service:
         return RestartView(pool=name, generation=done.generation, replaced=done.replaced)
 
     def resize(self, name: str, low: int, high: int) -> PoolView:
-        """From now on the pool has `low` to `high` workers, until the daemon's end. Raises Conflict while it stops."""
+        """From now on the pool has `low` to `high` workers, until the daemon's end. Raises Conflict while it stops,
+        and Invalid where what is reserved would leave a queue without any."""
         pool = self._changeable(name)
+        least = least_workers(pool.config)
+        if 0 < high < least:
+            raise Invalid(
+                f'max: found {high}, expected at least {least}, or 0: pool "{name}" keeps workers in reserve, and with '
+                "fewer some of its queues would get none"
+            )
         pool.resize(low, high)
         return pool.view()
 
@@ -304,6 +312,7 @@ class Service:
         return QueueView(
             queue=name,
             paused=line.paused if line else bool(counts and counts.paused),
+            throttled_until=self._throttled_until(line, now),
             pending=counts.pending if counts else 0,
             due=counts.due if counts else 0,
             running=counts.running if counts else 0,
@@ -316,6 +325,11 @@ class Service:
             finish_rate=line.finished.per_second(now) if line else 0.0,
             pools=[pool.name for pool in line.pools] if line else [],
         )
+
+    def _throttled_until(self, line: Line | None, now: float) -> str | None:
+        if line is None or line.throttled_until is None:
+            return None
+        return to_rfc3339(self._now() + int(max(0.0, line.throttled_until - now) * MICROS))
 
 
 class _Ended:

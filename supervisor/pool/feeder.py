@@ -7,6 +7,7 @@ somebody is about to cancel or delete is `held`: it is in no look-ahead and ente
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ from msgspec import Raw
 from supervisor.config.model import QueueConfig
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.lookahead import Lookahead
-from supervisor.core.verdict import Verdict, judge
+from supervisor.core.verdict import End, Verdict, judge
 from supervisor.pool.rates import Rate
 from supervisor.pool.run import Run
+from supervisor.pool.sharing import Sharing
 from supervisor.pool.waiters import Waiters
 from supervisor.store.committer import Committer
 from supervisor.store.port import Submitted
@@ -31,23 +33,43 @@ log = structlog.get_logger("stoker.feeder")
 
 
 class Line:
-    """One queue: its policy, its look-ahead, and who serves it."""
+    """One queue: its policy, its look-ahead, and who serves it. `shut`: it gives nothing out, being paused by somebody
+    or throttled by a worker's reply."""
 
     def __init__(self, policy: QueueConfig) -> None:
         self.name = policy.name
         self.policy = policy
         self.ahead = Lookahead()
         self.paused = False
+        self.throttled_until: float | None = None  # monotonic
+        self.shut = False
         self.pools: list[Pool] = []
         self.reading = False
         self.stale = True  # the look-ahead does not know the front of the queue
         self.submitted = Rate()
         self.finished = Rate()
 
+    def pause(self, paused: bool) -> None:
+        self.paused = paused
+        if not paused:
+            self.throttled_until = None
+        self.shut = paused or self.throttled_until is not None
+
+    def throttle(self, until: float) -> None:
+        """Whichever reply asks for the longest wait."""
+        self.throttled_until = until if self.throttled_until is None else max(until, self.throttled_until)
+        self.shut = True
+
+    def open_again(self, now: float) -> None:
+        """If it was throttled, and that is over."""
+        if self.throttled_until is not None and self.throttled_until <= now:
+            self.throttled_until = None
+            self.shut = self.paused
+
 
 class Feeder:
     """`now` gives UTC microseconds, `jitter` numbers in [0, 1). `at` is told of instants at which the store's clock has
-    something to do."""
+    something to do, `look_again` that `opens_in` has a new answer."""
 
     def __init__(
         self,
@@ -63,6 +85,7 @@ class Feeder:
         self.waiters = Waiters()
         self.stopped = False  # draining: nothing new is checked out
         self.at: Callable[[int], None] = lambda instant: None
+        self.look_again: Callable[[], None] = lambda: None  # `opens_in` has changed
         self.emptied: Callable[[], None] = lambda: None  # nothing runs any more
         self._committer = committer
         self._now = now
@@ -74,6 +97,8 @@ class Feeder:
     def serve(self, pool: Pool) -> None:
         for name in pool.config.queues:
             self.lines[name].pools.append(pool)
+        if len(pool.config.queues) > 1:
+            pool.sharing = Sharing(pool.config, self.lines)
 
     # -- jobs come in ----------------------------------------------------------------------------------------------
 
@@ -167,33 +192,37 @@ class Feeder:
 
     def _has_work(self, pool: Pool) -> bool:
         lines = self.lines
-        return any(lines[name].ahead and not lines[name].paused for name in pool.config.queues)
+        return any(lines[name].ahead and not lines[name].shut for name in pool.config.queues)
 
     def waiting(self, pool: Pool) -> int:
         """Jobs that this pool could begin now, as far as they were read ahead."""
         if self.stopped or self._committer.failing is not None:
             return 0
         lines = (self.lines[name] for name in pool.config.queues)
-        return sum(len(line.ahead) for line in lines if not line.paused)
+        return sum(len(line.ahead) for line in lines if not line.shut)
 
     def checkout(self, pool: Pool) -> Run | None:
-        """The next job for an idle child of this pool. The queues take turns.
+        """The next job for an idle child of this pool.
 
         Here, and nowhere later, pause, expiry and the store's health are checked: a row that was read ahead has no
         claim to run.
         """
         if self.stopped or self._committer.failing is not None:
             return None
-        names = pool.config.queues
-        for step in range(len(names)):
-            place = (pool.turn + step) % len(names)
-            line = self.lines[names[place]]
-            if line.paused:
-                continue
-            row = self._next_row(line)
+        if pool.sharing is not None:
+            return self._checkout_shared(pool, pool.sharing)
+        line = self.lines[pool.config.queues[0]]
+        row = None if line.shut else self._next_row(line)
+        return None if row is None else self._check_out(row, pool)
+
+    def _checkout_shared(self, pool: Pool, sharing: Sharing) -> Run | None:
+        for turn in sharing.turns(len(pool.idle)):
+            row = self._next_row(turn.line)
             if row is not None:
-                pool.turn = place + 1
-                return self._check_out(row, pool)
+                run = self._check_out(row, pool)
+                run.turn = turn
+                turn.begin()
+                return run
         return None
 
     def _next_row(self, line: Line) -> Ready | None:
@@ -217,6 +246,11 @@ class Feeder:
     def finished(self, run: Run, verdict: Verdict) -> None:
         """A child is done with a job, or done for. From here on only the disk is waited for."""
         line = self.lines[run.row.queue]
+        if run.turn is not None:
+            run.turn.end()
+        if verdict.end is End.THROTTLED and line.policy.on_throttle == "queue":
+            line.throttle(time.monotonic() + verdict.delay)
+            self.look_again()
         outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
         run.outcome = outcome
         run.life = None
@@ -289,11 +323,18 @@ class Feeder:
         for line in self.lines.values():
             line.submitted.sample(now)
             line.finished.sample(now)
+            line.open_again(now)
             self.wake(line)
 
+    def opens_in(self, now: float) -> float:
+        """Seconds until the first throttled queue goes on (`now`: monotonic); without one, for ever."""
+        until = (line.throttled_until for line in self.lines.values() if line.throttled_until is not None)
+        return max(0.0, min(until, default=float("inf")) - now)
+
     def pause(self, name: str, paused: bool) -> None:
+        """To resume a queue ends a worker's throttling too: somebody knows better."""
         line = self.lines[name]
-        line.paused = paused
+        line.pause(paused)
         if not paused:
             self.wake(line)
 

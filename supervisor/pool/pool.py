@@ -22,6 +22,7 @@ from supervisor.pool.launcher import Launcher
 from supervisor.pool.life import Life
 from supervisor.pool.rolling import Restarted, Rolling
 from supervisor.pool.run import Run
+from supervisor.pool.sharing import Sharing
 from supervisor.pool.sizing import Sizing
 from supervisor.pool.slot import Slot
 from supervisor.pool.watch import Watch
@@ -49,7 +50,7 @@ class Pool:
         self.spares: set[Slot] = set()
         self.rolling: Rolling | None = None
         self.generation = 1
-        self.turn = 0  # the place among its queues from where the next job is looked for
+        self.sharing: Sharing | None = None  # of one with several queues
         self.settled = trio.Event()  # has a worker that can be given work, or is degraded
         self.stopping = trio.Event()
         self.spawned = 0
@@ -128,6 +129,8 @@ class Pool:
         """What was tried in a spare place is the pool's from now on."""
         if (config.min, config.max) != (self.config.min, self.config.max):
             self.sizing.resize(config.min, config.max)
+        if self.sharing is not None and _shares(config) != _shares(self.config):
+            self.sharing.revise(config)
         self.config, self.generation = config, generation
         self.watch.poke()
 
@@ -247,3 +250,8 @@ class Pool:
 
     def workers(self) -> list[WorkerView]:
         return views.worker_views(self)
+
+
+def _shares(config: PoolConfig) -> tuple[object, ...]:
+    """What its queues are to have of it."""
+    return config.queues, config.order, config.weight, config.reserve

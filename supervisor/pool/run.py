@@ -11,6 +11,7 @@ from supervisor.core.verdict import Spent
 
 if TYPE_CHECKING:
     from supervisor.pool.life import Life
+    from supervisor.pool.sharing import Turn
 
 
 class Run:
@@ -27,6 +28,7 @@ class Run:
         "row",
         "started_at",
         "timeout",
+        "turn",
         "waited_for",
     )
 
@@ -36,6 +38,7 @@ class Run:
         self.started_at = started_at
         self.timeout = timeout
         self.life: Life | None = None
+        self.turn: Turn | None = None  # among the queues of its pool, which it is charged to
         self.pid: int | None = None
         self.cancel = False
         self.progress: Reply | None = None
