@@ -14,8 +14,7 @@ from supervisor.config.model import Config, PoolConfig, QueueConfig
 from supervisor.control.complaints import cut
 from supervisor.control.times import to_rfc3339
 from supervisor.core.job import MICROS, Job, NewJob, State
-from supervisor.core.shares import least_workers
-from supervisor.errors import Conflict, Invalid, NotFound, TimedOut, UnknownQueue
+from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
 from supervisor.pool.feeder import Feeder, Line
 from supervisor.pool.pool import Pool
 from supervisor.store.committer import Committer
@@ -237,12 +236,6 @@ class Service:
         """From now on the pool has `low` to `high` workers, until the daemon's end. Raises Conflict while it stops,
         and Invalid where what is reserved would leave a queue without any."""
         pool = self._changeable(name)
-        least = least_workers(pool.config)
-        if 0 < high < least:
-            raise Invalid(
-                f'max: found {high}, expected at least {least}, or 0: pool "{name}" keeps workers in reserve, and with '
-                "fewer some of its queues would get none"
-            )
         pool.resize(low, high)
         return pool.view()
 

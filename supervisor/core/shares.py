@@ -23,7 +23,7 @@ _MEMORY = 8  # jobs, about, over which the usual time of a job is averaged
 class Share:
     """What one queue has had of a pool. Times and instants are monotonic nanoseconds: whole numbers add up exactly."""
 
-    __slots__ = ("_began", "_ended", "_forgone", "picked", "queue", "reserve", "running", "usual", "waits", "weight")
+    __slots__ = ("_forgone", "_spent", "picked", "queue", "reserve", "running", "usual", "waits", "weight")
 
     def __init__(self, queue: str, weight: int = 1, reserve: int = 0) -> None:
         self.queue = queue
@@ -33,29 +33,31 @@ class Share:
         self.usual: int | None = None  # what a job of it takes
         self.waits = False  # it had jobs to give when that was last looked at
         self.picked = 0  # the number of the decision in which it was last chosen
-        self._ended = 0  # what the jobs took that have ended
-        self._began = 0  # the sum of the instants at which those that run began
+        self._spent = 0  # what the jobs took that have ended, less the instants at which those that run began
         self._forgone = 0  # time that it did not want, counted as if it had been used
 
     def begin(self, now: int) -> None:
         """A job of it was given to a worker."""
         self.running += 1
-        self._began += now
+        self._spent -= now
 
     def end(self, began: int, now: int) -> None:
         """One that began then is over, however it ended."""
         taken = now - began
         self.running -= 1
-        self._began -= began
-        self._ended += taken
+        self._spent += now
         self.usual = taken if self.usual is None else self.usual + (taken - self.usual) // _MEMORY
 
     def used(self, now: int) -> int:
         """The running time of all its jobs, also of those that run still."""
-        return self._ended + self.running * now - self._began
+        return self._spent + self.running * now
 
     def standing(self, now: int) -> float:
-        return (self._ended + self.running * now - self._began + self._forgone) / self.weight
+        return (self._spent + self._forgone + self.running * now) / self.weight
+
+    def expected(self, now: int, usual: int) -> float:
+        """Its standing, were each of its jobs to run for `usual` from now."""
+        return (self._spent + self._forgone + self.running * (now + usual)) / self.weight
 
     def raise_to(self, standing: float, now: int) -> None:
         """Give up what it is behind; nothing where it is ahead."""
@@ -91,7 +93,8 @@ class Shares:
             share.start_level(now)
 
     def look(self, waiting: Sequence[Share], now: int) -> None:
-        """Before each decision, also one in which nobody waits: who wants workers, whether or not it can have one."""
+        """Who wants workers, whether or not it can have one: to be told before a decision whenever it is not as it was,
+        also when nobody does."""
         returned = [share for share in waiting if not share.waits]
         if returned:
             present = [share for share in waiting if share.waits]
@@ -126,13 +129,16 @@ class Shares:
         return share.running < share.reserve or others >= _unused(one for one in self.all if one is not share)
 
     def _lowest(self, ready: Sequence[Share], now: int) -> Share:
-        unknown = max((share.usual or 0 for share in self.all), default=0) or UNKNOWN
+        chosen, lowest = ready[0], float("inf")
+        for share in ready:
+            standing = share.expected(now, self._unknown() if share.usual is None else share.usual)
+            if standing < lowest or (standing == lowest and share.picked < chosen.picked):
+                chosen, lowest = share, standing
+        return chosen
 
-        def expected(share: Share) -> tuple[float, int]:
-            usual = unknown if share.usual is None else share.usual
-            return share.standing(now) + share.running * usual / share.weight, share.picked
-
-        return min(ready, key=expected)
+    def _unknown(self) -> int:
+        """For a job that nobody knows anything of: that it is no quicker than those of others."""
+        return max(share.usual or 0 for share in self.all) or UNKNOWN
 
 
 def least_workers(config: PoolConfig) -> int:

@@ -18,7 +18,7 @@ from msgspec import Raw
 from supervisor.config.model import QueueConfig
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.lookahead import Lookahead
-from supervisor.core.verdict import End, Verdict, judge
+from supervisor.core.verdict import Verdict, judge
 from supervisor.pool.rates import Rate
 from supervisor.pool.run import Run
 from supervisor.pool.sharing import Sharing
@@ -87,6 +87,7 @@ class Feeder:
         self.at: Callable[[int], None] = lambda instant: None
         self.look_again: Callable[[], None] = lambda: None  # `opens_in` has changed
         self.emptied: Callable[[], None] = lambda: None  # nothing runs any more
+        self._shared: list[Sharing] = []
         self._committer = committer
         self._now = now
         self._jitter = jitter
@@ -99,6 +100,7 @@ class Feeder:
             self.lines[name].pools.append(pool)
         if len(pool.config.queues) > 1:
             pool.sharing = Sharing(pool.config, self.lines)
+            self._shared.append(pool.sharing)
 
     # -- jobs come in ----------------------------------------------------------------------------------------------
 
@@ -216,12 +218,15 @@ class Feeder:
         return None if row is None else self._check_out(row, pool)
 
     def _checkout_shared(self, pool: Pool, sharing: Sharing) -> Run | None:
-        for turn in sharing.turns(len(pool.idle)):
-            row = self._next_row(turn.line)
+        now = time.monotonic_ns()
+        ready = sharing.ready(now)
+        while (chosen := sharing.next(ready, now, len(pool.idle))) is not None:
+            line, share = chosen
+            row = self._next_row(line)
             if row is not None:
                 run = self._check_out(row, pool)
-                run.turn = turn
-                turn.begin()
+                run.share, run.since = share, now
+                share.begin(now)
                 return run
         return None
 
@@ -246,9 +251,9 @@ class Feeder:
     def finished(self, run: Run, verdict: Verdict) -> None:
         """A child is done with a job, or done for. From here on only the disk is waited for."""
         line = self.lines[run.row.queue]
-        if run.turn is not None:
-            run.turn.end()
-        if verdict.end is End.THROTTLED and line.policy.on_throttle == "queue":
+        if run.share is not None:
+            run.share.end(run.since, time.monotonic_ns())
+        if verdict.delay and line.policy.on_throttle == "queue":
             line.throttle(time.monotonic() + verdict.delay)
             self.look_again()
         outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
@@ -320,6 +325,8 @@ class Feeder:
 
     def tick(self, now: float) -> None:
         """About once a second (`now`: monotonic): rates, and a second chance for reads that failed."""
+        for sharing in self._shared:
+            sharing.sample(now)
         for line in self.lines.values():
             line.submitted.sample(now)
             line.finished.sample(now)

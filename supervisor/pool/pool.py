@@ -12,8 +12,9 @@ import trio
 from protocol.control import PoolView, WorkerView
 from supervisor.config.model import PoolConfig
 from supervisor.core.respawn import LAST_DELAY, failed_boot
+from supervisor.core.shares import least_workers
 from supervisor.core.verdict import Verdict
-from supervisor.errors import Conflict
+from supervisor.errors import Conflict, Invalid
 from supervisor.pool import views
 from supervisor.pool.deadlines import Deadlines
 from supervisor.pool.ears import Ears
@@ -98,7 +99,14 @@ class Pool:
         return await rolling.result()
 
     def resize(self, low: int, high: int) -> None:
-        """From now on between `low` and `high` workers. A worker too many goes when its job is done."""
+        """From now on between `low` and `high` workers. A worker too many goes when its job is done. Raises Invalid where
+        what is reserved would leave a queue without any."""
+        least = least_workers(self.config)
+        if 0 < high < least:
+            raise Invalid(
+                f'max: found {high}, expected at least {least}, or 0: pool "{self.name}" keeps workers in reserve, and '
+                "with fewer some of its queues would get none"
+            )
         self.sizing.resize(low, high)
         if low == 0:
             self.settled.set()

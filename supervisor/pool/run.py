@@ -7,11 +7,11 @@ import trio
 
 from protocol.worker import Reply, encode_progress
 from supervisor.core.job import Outcome, Ready
+from supervisor.core.shares import Share
 from supervisor.core.verdict import Spent
 
 if TYPE_CHECKING:
     from supervisor.pool.life import Life
-    from supervisor.pool.sharing import Turn
 
 
 class Run:
@@ -26,9 +26,10 @@ class Run:
         "pid",
         "progress",
         "row",
+        "share",
+        "since",
         "started_at",
         "timeout",
-        "turn",
         "waited_for",
     )
 
@@ -38,7 +39,8 @@ class Run:
         self.started_at = started_at
         self.timeout = timeout
         self.life: Life | None = None
-        self.turn: Turn | None = None  # among the queues of its pool, which it is charged to
+        self.share: Share | None = None  # of its queue in a pool that has several: what it is charged to,
+        self.since = 0  # and from when, in monotonic nanoseconds
         self.pid: int | None = None
         self.cancel = False
         self.progress: Reply | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from protocol.control import ShareView
@@ -17,54 +16,46 @@ if TYPE_CHECKING:
 BILLION = 1_000_000_000
 
 
-class Turn:
-    """A queue's turn, and the moment when it began: what its job is charged from."""
-
-    __slots__ = ("_share", "_since", "line")
-
-    def __init__(self, line: Line, share: Share, now: int) -> None:
-        self.line = line
-        self._share = share
-        self._since = now
-
-    def begin(self) -> None:
-        self._share.begin(self._since)
-
-    def end(self) -> None:
-        self._share.end(self._since, time.monotonic_ns())
-
-
 class Sharing:
     """A pool of one queue has none: there is nothing to decide, and no clock to read."""
 
     def __init__(self, config: PoolConfig, lines: dict[str, Line]) -> None:
         self._lines = {queue: lines[queue] for queue in config.queues}
         self._shares = Shares(config)
+        self._pairs = self._paired()
+        self._known: list[Share] | None = None  # who was ready when the shares were last told who waits
         self._rates = {queue: Rate() for queue in config.queues}
 
-    def turns(self, others: int) -> Iterator[Turn]:
-        """Whose job is to be given to a free worker, while `others` are free besides; and if that queue turns out to
-        have none, whose then."""
-        lines, now = self._lines, time.monotonic_ns()
-        open_ = [share for share in self._shares.all if not lines[share.queue].shut]
-        # Rows that are being read count: a queue has not gone away because its jobs are finished faster than read.
-        self._shares.look([one for one in open_ if lines[one.queue].ahead or not lines[one.queue].ahead.complete], now)
-        ready = [share for share in open_ if lines[share.queue].ahead]
-        while (share := self._shares.pick(ready, now, others=others)) is not None:
-            yield Turn(lines[share.queue], share, now)
-            ready.remove(share)
+    def ready(self, now: int) -> list[Share]:
+        """Those with a job to give. `next` needs a list of its own."""
+        ready = [share for line, share in self._pairs if line.ahead and not line.shut]
+        if ready != self._known:
+            # Rows that are being read count: a queue has not gone because its jobs are done faster than they are read.
+            reading = [share for line, share in self._pairs if not (line.shut or line.ahead or line.ahead.complete)]
+            self._shares.look(ready + reading, now)
+            self._known = None if reading else ready.copy()
+        return ready
+
+    def next(self, ready: list[Share], now: int, others: int) -> tuple[Line, Share] | None:
+        """Whose job goes to a free worker, while `others` are free besides. It is taken off `ready`: should its queue
+        have none after all, the next one is asked for."""
+        share = self._shares.pick(ready, now, others=others)
+        if share is None:
+            return None
+        ready.remove(share)
+        return self._lines[share.queue], share
 
     def keeps_back(self, idle: int) -> bool:
         """Whether the idle workers are kept for queues that have no job, while others have."""
-        return not any(
-            self._shares.may(share, idle - 1)
-            for share in self._shares.all
-            if self._lines[share.queue].ahead and not self._lines[share.queue].shut
-        )
+        return not any(self._shares.may(share, idle - 1) for line, share in self._pairs if line.ahead and not line.shut)
 
     def revise(self, config: PoolConfig) -> None:
         """Other weights and reserves of the same queues."""
         self._shares.revise(config, time.monotonic_ns())
+        self._pairs = self._paired()
+
+    def _paired(self) -> tuple[tuple[Line, Share], ...]:
+        return tuple((self._lines[share.queue], share) for share in self._shares.all)
 
     def sample(self, now: float) -> None:
         for share in self._shares.all:

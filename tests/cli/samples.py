@@ -77,6 +77,7 @@ def queue(name: str = "thumbs", **changes: Any) -> dict[str, Any]:
     return {
         "queue": name,
         "paused": False,
+        "throttled_until": None,
         "pending": 12,
         "due": 10,
         "running": 2,
@@ -109,6 +110,8 @@ def pool(name: str = "thumbs", **changes: Any) -> dict[str, Any]:
         "recycled": 0,
         "jobs_done": 345,
         "queues": ["thumbs"],
+        "order": "weight",
+        "shares": [],
         **changes,
     }
 
