@@ -305,7 +305,8 @@ class Service:
         return QueueView(
             queue=name,
             paused=line.paused if line else bool(counts and counts.paused),
-            throttled_until=self._throttled_until(line, now),
+            throttled_until=self._throttled_until(line),
+            limited_by=line.gate.closed_by(time.monotonic_ns()) if line else None,
             pending=counts.pending if counts else 0,
             due=counts.due if counts else 0,
             running=counts.running if counts else 0,
@@ -319,10 +320,10 @@ class Service:
             pools=[pool.name for pool in line.pools] if line else [],
         )
 
-    def _throttled_until(self, line: Line | None, now: float) -> str | None:
+    def _throttled_until(self, line: Line | None) -> str | None:
         if line is None or line.throttled_until is None:
             return None
-        return to_rfc3339(self._now() + int(max(0.0, line.throttled_until - now) * MICROS))
+        return to_rfc3339(self._now() + max(0, line.throttled_until - time.monotonic_ns()) // 1000)
 
 
 class _Ended:

@@ -27,16 +27,12 @@ class Clock:
         self._next: int | None = 0  # the first look finds out
         self._sooner = trio.Event()
         feeder.at = self.note
-        feeder.look_again = self._sooner_than_planned
 
     def note(self, instant: int) -> None:
         """Something is to happen at `instant`."""
         if self._next is None or instant < self._next:
             self._next = instant
             self._sooner.set()
-
-    def _sooner_than_planned(self) -> None:
-        self._sooner.set()
 
     async def run(self) -> None:
         while True:
@@ -45,7 +41,7 @@ class Clock:
                 await self._step(now)
                 continue
             wait = LONGEST_SLEEP if self._next is None else min(LONGEST_SLEEP, (self._next - now) / MICROS)
-            with trio.move_on_after(min(wait, self._feeder.opens_in(time.monotonic()))):
+            with trio.move_on_after(wait):
                 await self._sooner.wait()
             self._sooner = trio.Event()
             self._feeder.tick(time.monotonic())

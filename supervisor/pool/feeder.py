@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 import structlog
 from msgspec import Raw
 
-from supervisor.config.model import QueueConfig
+from supervisor.config.model import NANOS, QueueConfig
+from supervisor.core.gate import NEVER, Gate
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.lookahead import Lookahead
 from supervisor.core.verdict import Verdict, judge
+from supervisor.pool.alarm import Alarm
 from supervisor.pool.rates import Rate
 from supervisor.pool.run import Run
 from supervisor.pool.sharing import Sharing
@@ -41,8 +43,9 @@ class Line:
         self.policy = policy
         self.ahead = Lookahead()
         self.paused = False
-        self.throttled_until: float | None = None  # monotonic
+        self.throttled_until: int | None = None  # monotonic, in nanoseconds
         self.shut = False
+        self.gate = Gate(policy, time.monotonic_ns())
         self.pools: list[Pool] = []
         self.reading = False
         self.stale = True  # the look-ahead does not know the front of the queue
@@ -55,12 +58,12 @@ class Line:
             self.throttled_until = None
         self.shut = paused or self.throttled_until is not None
 
-    def throttle(self, until: float) -> None:
+    def throttle(self, until: int) -> None:
         """Whichever reply asks for the longest wait."""
         self.throttled_until = until if self.throttled_until is None else max(until, self.throttled_until)
         self.shut = True
 
-    def open_again(self, now: float) -> None:
+    def open_again(self, now: int) -> None:
         """If it was throttled, and that is over."""
         if self.throttled_until is not None and self.throttled_until <= now:
             self.throttled_until = None
@@ -69,7 +72,7 @@ class Line:
 
 class Feeder:
     """`now` gives UTC microseconds, `jitter` numbers in [0, 1). `at` is told of instants at which the store's clock has
-    something to do, `look_again` that `opens_in` has a new answer."""
+    something to do."""
 
     def __init__(
         self,
@@ -85,9 +88,9 @@ class Feeder:
         self.waiters = Waiters()
         self.stopped = False  # draining: nothing new is checked out
         self.at: Callable[[int], None] = lambda instant: None
-        self.look_again: Callable[[], None] = lambda: None  # `opens_in` has changed
         self.emptied: Callable[[], None] = lambda: None  # nothing runs any more
         self._shared: list[Sharing] = []
+        self.alarm = Alarm(self._gates_open)
         self._committer = committer
         self._now = now
         self._jitter = jitter
@@ -99,7 +102,7 @@ class Feeder:
         for name in pool.config.queues:
             self.lines[name].pools.append(pool)
         if len(pool.config.queues) > 1:
-            pool.sharing = Sharing(pool.config, self.lines)
+            pool.sharing = Sharing(pool.config, self.lines, self.may_begin)
             self._shared.append(pool.sharing)
 
     # -- jobs come in ----------------------------------------------------------------------------------------------
@@ -177,7 +180,7 @@ class Feeder:
             if not line.ahead:
                 break
             self.feed(pool)
-            if line.ahead:
+            if line.ahead and self.may_begin(line):
                 pool.sizing.pressed()
         self._read_ahead(line)
 
@@ -194,28 +197,28 @@ class Feeder:
 
     def _has_work(self, pool: Pool) -> bool:
         lines = self.lines
-        return any(lines[name].ahead and not lines[name].shut for name in pool.config.queues)
+        return any(lines[name].ahead and self.may_begin(lines[name]) for name in pool.config.queues)
 
     def waiting(self, pool: Pool) -> int:
         """Jobs that this pool could begin now, as far as they were read ahead."""
         if self.stopped or self._committer.failing is not None:
             return 0
         lines = (self.lines[name] for name in pool.config.queues)
-        return sum(len(line.ahead) for line in lines if not line.shut)
+        return sum(len(line.ahead) for line in lines if line.ahead and self.may_begin(line))
 
     def checkout(self, pool: Pool) -> Run | None:
         """The next job for an idle child of this pool.
 
-        Here, and nowhere later, pause, expiry and the store's health are checked: a row that was read ahead has no
-        claim to run.
+        Here, and nowhere later, pause, rate, concurrency, expiry and the store's health are checked: a row that was
+        read ahead has no claim to run.
         """
         if self.stopped or self._committer.failing is not None:
             return None
         if pool.sharing is not None:
             return self._checkout_shared(pool, pool.sharing)
         line = self.lines[pool.config.queues[0]]
-        row = None if line.shut else self._next_row(line)
-        return None if row is None else self._check_out(row, pool)
+        row = self._next_row(line) if self.may_begin(line) else None
+        return None if row is None else self._check_out(row, line, pool)
 
     def _checkout_shared(self, pool: Pool, sharing: Sharing) -> Run | None:
         now = time.monotonic_ns()
@@ -224,11 +227,38 @@ class Feeder:
             line, share = chosen
             row = self._next_row(line)
             if row is not None:
-                run = self._check_out(row, pool)
+                run = self._check_out(row, line, pool)
                 run.share, run.since = share, now
                 share.begin(now)
                 return run
         return None
+
+    def may_begin(self, line: Line) -> bool:
+        """Whether the line's next job may begin now. Where it is a matter of time, the line is woken then; where a job
+        must end first, it wakes the line."""
+        if line.shut or not line.gate.limited:
+            return not line.shut
+        now = time.monotonic_ns()
+        opens = line.gate.opens_at(now)
+        if now < opens < NEVER:
+            self.alarm.ask(opens)
+        return opens == now
+
+    def _throttle(self, line: Line, until: int) -> None:
+        line.throttle(until)
+        self.alarm.ask(until)
+
+    def _gates_open(self) -> None:
+        now = time.monotonic_ns()
+        for line in self.lines.values():
+            if line.throttled_until is not None:
+                line.open_again(now)
+                if line.throttled_until is None:
+                    self.wake(line)
+                else:
+                    self.alarm.ask(line.throttled_until)
+            elif line.gate.limited:
+                self.wake(line)
 
     def _next_row(self, line: Line) -> Ready | None:
         row = line.ahead.pop()
@@ -239,10 +269,12 @@ class Feeder:
             self._read_ahead(line)
         return row
 
-    def _check_out(self, row: Ready, pool: Pool) -> Run:
+    def _check_out(self, row: Ready, line: Line, pool: Pool) -> Run:
         timeout = row.timeout if row.timeout is not None else pool.config.timeout
         run = Run(row, self._now(), timeout)
         self.running[row.id] = run
+        if line.gate.limited:
+            line.gate.enter(time.monotonic_ns())
         self._committer.claim(Claim(seq=row.seq, attempt=run.attempt, started_at=run.started_at))
         return run
 
@@ -254,13 +286,15 @@ class Feeder:
         if run.share is not None:
             run.share.end(run.since, time.monotonic_ns())
         if verdict.delay and line.policy.on_throttle == "queue":
-            line.throttle(time.monotonic() + verdict.delay)
-            self.look_again()
+            self._throttle(line, time.monotonic_ns() + int(verdict.delay * NANOS))
         outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
         run.outcome = outcome
         run.life = None
         run.waited_for = run.id in self.waiters and outcome.state.final
         self._committer.outcome(outcome, run, get=run.id if run.waited_for else None)
+        if line.gate.limited:
+            line.gate.leave()
+            self.wake(line)
 
     def _recorded(self, runs: Sequence[Run], oks: Sequence[bool]) -> None:
         late: list[str] = []
@@ -330,13 +364,7 @@ class Feeder:
         for line in self.lines.values():
             line.submitted.sample(now)
             line.finished.sample(now)
-            line.open_again(now)
             self.wake(line)
-
-    def opens_in(self, now: float) -> float:
-        """Seconds until the first throttled queue goes on (`now`: monotonic); without one, for ever."""
-        until = (line.throttled_until for line in self.lines.values() if line.throttled_until is not None)
-        return max(0.0, min(until, default=float("inf")) - now)
 
     def pause(self, name: str, paused: bool) -> None:
         """To resume a queue ends a worker's throttling too: somebody knows better."""

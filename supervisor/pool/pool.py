@@ -99,8 +99,8 @@ class Pool:
         return await rolling.result()
 
     def resize(self, low: int, high: int) -> None:
-        """From now on between `low` and `high` workers. A worker too many goes when its job is done. Raises Invalid where
-        what is reserved would leave a queue without any."""
+        """From now on between `low` and `high` workers. A worker too many goes when its job is done. Raises Invalid
+        where what is reserved would leave a queue without any."""
         least = least_workers(self.config)
         if 0 < high < least:
             raise Invalid(

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from protocol.control import ShareView
-from supervisor.config.model import PoolConfig
+from supervisor.config.model import NANOS, PoolConfig
 from supervisor.core.shares import Share, Shares
 from supervisor.pool.rates import Rate
 
 if TYPE_CHECKING:
     from supervisor.pool.feeder import Line
 
-BILLION = 1_000_000_000
-
 
 class Sharing:
-    """A pool of one queue has none: there is nothing to decide, and no clock to read."""
+    """A pool of one queue has none: there is nothing to decide, and no clock to read. `may_begin` says whether anything
+    but the worker is missing for a line's next job."""
 
-    def __init__(self, config: PoolConfig, lines: dict[str, Line]) -> None:
+    def __init__(self, config: PoolConfig, lines: dict[str, Line], may_begin: Callable[[Line], bool]) -> None:
+        self._may_begin = may_begin
         self._lines = {queue: lines[queue] for queue in config.queues}
         self._shares = Shares(config)
         self._pairs = self._paired()
@@ -28,10 +29,11 @@ class Sharing:
 
     def ready(self, now: int) -> list[Share]:
         """Those with a job to give. `next` needs a list of its own."""
-        ready = [share for line, share in self._pairs if line.ahead and not line.shut]
+        may_begin = self._may_begin
+        ready = [share for line, share in self._pairs if line.ahead and may_begin(line)]
         if ready != self._known:
             # Rows that are being read count: a queue has not gone because its jobs are done faster than they are read.
-            reading = [share for line, share in self._pairs if not (line.shut or line.ahead or line.ahead.complete)]
+            reading = [one for line, one in self._pairs if not (line.ahead or line.ahead.complete) and may_begin(line)]
             self._shares.look(ready + reading, now)
             self._known = None if reading else ready.copy()
         return ready
@@ -47,7 +49,9 @@ class Sharing:
 
     def keeps_back(self, idle: int) -> bool:
         """Whether the idle workers are kept for queues that have no job, while others have."""
-        return not any(self._shares.may(share, idle - 1) for line, share in self._pairs if line.ahead and not line.shut)
+        return not any(
+            self._shares.may(share, idle - 1) for line, share in self._pairs if line.ahead and self._may_begin(line)
+        )
 
     def revise(self, config: PoolConfig) -> None:
         """Other weights and reserves of the same queues."""
@@ -74,6 +78,6 @@ class Sharing:
             weight=share.weight,
             reserve=share.reserve,
             running=share.running,
-            workers=round(rate.per_second(time.monotonic()) / BILLION, 3),
-            used_secs=round(used / BILLION, 3),
+            workers=round(rate.per_second(time.monotonic()) / NANOS, 3),
+            used_secs=round(used / NANOS, 3),
         )

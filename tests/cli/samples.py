@@ -78,6 +78,7 @@ def queue(name: str = "thumbs", **changes: Any) -> dict[str, Any]:
         "queue": name,
         "paused": False,
         "throttled_until": None,
+        "limited_by": None,
         "pending": 12,
         "due": 10,
         "running": 2,

@@ -49,14 +49,18 @@ def test_queues_shows_what_is_unusual_of_each(daemon: ScriptedDaemon, stoker: Ru
         queue("busy", submit_rate=1234.5, cancelled=2, due=12),
         queue("still", paused=True, due=12, oldest_pending_secs=None),
         queue("lost", due=12, pools=[]),
-        queue("slowed", due=12, throttled_until=ago(-100)),
+        queue("throttled", due=12, throttled_until=ago(-100)),
+        queue("slow", due=12, limited_by="rate"),
+        queue("rested", pending=0, due=0, limited_by="rate"),
     ]
     daemon.on("queues", {"queues": views})
-    _, busy, still, lost, slowed = stoker("queues").stdout.splitlines()
-    assert "  throttled, goes on in 1m" in slowed
+    _, busy, still, lost, throttled, slow, rested = stoker("queues").stdout.splitlines()
+    assert "  throttled, goes on in 1m" in throttled
     assert busy.endswith("  1234      0  2 cancelled")
     assert still.endswith("  paused")
     assert lost.endswith("  no pool")
+    assert slow.endswith("  waits for rate")
+    assert "waits" not in rested
     assert daemon.params("queues") == [{}]
 
 

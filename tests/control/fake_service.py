@@ -241,6 +241,7 @@ def a_queue_view(name: str, *, paused: bool = False) -> QueueView:
         queue=name,
         paused=paused,
         throttled_until=None,
+        limited_by=None,
         pending=2,
         due=1,
         running=1,

@@ -67,22 +67,22 @@ async def test_a_throttled_queue_goes_on_by_itself(tmp_path: Path) -> None:
 
 async def test_a_queue_that_is_throttled_twice_waits_for_the_later_end() -> None:
     line = Line(WHOLE_QUEUE)
-    line.throttle(20.0)
-    line.throttle(10.0)
-    line.throttle(30.0)
-    line.open_again(29.9)
-    assert (line.throttled_until, line.shut) == (30.0, True)
-    line.open_again(30.0)
+    line.throttle(20)
+    line.throttle(10)
+    line.throttle(30)
+    line.open_again(29)
+    assert (line.throttled_until, line.shut) == (30, True)
+    line.open_again(30)
     assert (line.throttled_until, line.shut) == (None, False)
 
 
 async def test_a_pause_outlives_the_throttling_and_a_resume_ends_it() -> None:
     line = Line(WHOLE_QUEUE)
-    line.throttle(20.0)
+    line.throttle(20)
     line.pause(True)
-    line.open_again(20.0)
+    line.open_again(20)
     assert line.shut
-    line.throttle(40.0)
+    line.throttle(40)
     line.pause(False)
     assert (line.throttled_until, line.shut) == (None, False)
 
