@@ -135,7 +135,8 @@ class Pool:
 
     def take_over(self, config: PoolConfig, generation: int) -> None:
         """What was tried in a spare place is the pool's from now on."""
-        if (config.min, config.max) != (self.config.min, self.config.max):
+        too_small = 0 < self.sizing.high < least_workers(config)  # a resize that went by what was reserved before
+        if too_small or (config.min, config.max) != (self.config.min, self.config.max):
             self.sizing.resize(config.min, config.max)
         if self.sharing is not None and _shares(config) != _shares(self.config):
             self.sharing.revise(config)

@@ -16,11 +16,11 @@ SLOW, QUICK = {"sleep": 0.05}, {"sleep": 0.005}
 
 async def start(daemon: Rig, jobs: dict[str, list[object]]) -> dict[str, list[str]]:
     """All of them are there before the first one begins."""
-    for queue in jobs:
-        await daemon.service.pause(queue)
+    daemon.feeder.stopped = True
     ids = {queue: await daemon.submit(*payloads, queue=queue) for queue, payloads in jobs.items()}
+    daemon.feeder.stopped = False
     for queue in jobs:
-        await daemon.service.resume(queue)
+        daemon.feeder.wake(daemon.feeder.lines[queue])
     return ids
 
 
@@ -73,12 +73,13 @@ async def test_a_queue_that_had_nothing_to_do_does_not_take_the_pool_when_it_com
         await daemon.until(lambda: len(begun(tmp_path)) >= 10)
         guests = await daemon.submit(*[SLOW] * 40, queue="guest")
         before = len(begun(tmp_path))
-        await daemon.until(lambda: len(begun(tmp_path)) >= before + 8)
+        await daemon.until(lambda: len(begun(tmp_path)) >= before + 16)
         await stop(daemon)
     seen = running_times(tmp_path)
     of_guests = [seen[job] for job in guests if job in seen]
     meanwhile = [seen[job] for job in steady if job in seen][before - 1 :]
-    assert abs(sum(of_guests) - sum(meanwhile)) <= 3 * max(seen.values())
+    # One job by the rule, and those that were on their way when the guests came and when nothing was given out any more.
+    assert abs(sum(of_guests) - sum(meanwhile)) <= 4 * max(seen.values())
 
 
 @pytest.mark.provokes("order", program="marker.py")
