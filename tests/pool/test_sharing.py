@@ -78,7 +78,7 @@ async def test_a_queue_that_had_nothing_to_do_does_not_take_the_pool_when_it_com
     seen = running_times(tmp_path)
     of_guests = [seen[job] for job in guests if job in seen]
     meanwhile = [seen[job] for job in steady if job in seen][before - 1 :]
-    # One job by the rule, and those that were on their way when the guests came and when nothing was given out any more.
+    # One job by the rule, and those that were on their way when the guests came and when all was stopped.
     assert abs(sum(of_guests) - sum(meanwhile)) <= 4 * max(seen.values())
 
 
