@@ -223,6 +223,7 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
 
     queue: str
     paused: bool
+    throttled_until: str | None  # RFC 3339
     limited_by: str | None
     pending: int
     due: int
@@ -241,10 +242,23 @@ class QueuesView(msgspec.Struct, frozen=True, kw_only=True):
     queues: list[QueueView]
 
 
+class ShareView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of several queues has of a pool. `workers`: how many it had on average, over the last minute.
+    `used_secs`: running time of its jobs in this pool since the daemon's start."""
+
+    queue: str
+    weight: int
+    reserve: int
+    running: int
+    workers: float
+    used_secs: float
+
+
 class PoolView(msgspec.Struct, frozen=True, kw_only=True):
     """`state`: starting, ready, degraded (`reason` says why), or stopping. `size` is how many workers there are now,
     of `min` to `max`. `crashes`: children that died on their own since the start; `recycled`: those that were replaced
-    as planned; `spawned`: all children since the start. `generation` rises with each rolling restart."""
+    as planned; `spawned`: all children since the start. `generation` rises with each rolling restart. `order`
+    and `shares` say how several queues divide it; a pool with one has no shares."""
 
     pool: str
     state: str
@@ -261,6 +275,8 @@ class PoolView(msgspec.Struct, frozen=True, kw_only=True):
     recycled: int
     jobs_done: int
     queues: list[str]
+    order: str
+    shares: list[ShareView]
 
 
 class PoolsView(msgspec.Struct, frozen=True, kw_only=True):

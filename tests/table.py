@@ -49,12 +49,15 @@ WRONG: dict[str, str | None] = {
 
 # By their keys in [pools.NAME] and [queues.NAME].
 POOL_LIMITS = (
-    *("min", "max", "grow_after", "shrink_after"),
+    *("min", "max", "grow_after", "shrink_after", "order", "weight", "reserve"),
     *("channel", "ready", "require_id", "timeout", "boot_timeout", "kill_grace", "max_line"),
     *("env_files", "clear_env", "user", "group", "nice", "umask", "rlimits", "cpu_affinity"),
     *("max_jobs", "max_age", "max_idle", "max_rss", "recycle_jitter", "memory_limit"),
 )
-QUEUE_LIMITS = ("max_attempts", "max_crashes", "max_payload", "backoff", "rate", "burst", "concurrency")
+QUEUE_LIMITS = (
+    *("max_attempts", "max_crashes", "max_payload", "backoff", "on_throttle"),
+    *("rate", "burst", "concurrency"),
+)
 # These have no keys.
 FIXED_LIMITS = ("stderr line", "stderr rate", "stderr tail", "stderr flood", "respawn backoff")
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar
 from supervisor.config import quantities
 from supervisor.config.model import NANOS, Rate
 from supervisor.config.places import SQLITE
-from supervisor.config.reading import Reading, shown
+from supervisor.config.reading import Reading, join, shown
 
 T = TypeVar("T")
 # (reading, key path, value) -> what the value means, or None after reporting that it does not fit.
@@ -182,6 +182,20 @@ def queue_names(reading: Reading, at: str, value: object) -> tuple[str, ...] | N
         reading.problem(at, f"found {', '.join(map(shown, twice))} more than once, expected each queue once")
         return None
     return names
+
+
+def by_queue(low: int, high: int) -> Kind[tuple[tuple[str, int], ...]]:
+    """A whole number for each of some queues."""
+    number = integer(low, high)
+
+    def read(reading: Reading, at: str, value: object) -> tuple[tuple[str, int], ...] | None:
+        if not isinstance(value, dict):
+            reading.unfit(at, value, "a table of queues, each with a whole number, such as { urgent = 3 }")
+            return None
+        found = {queue: number(reading, join(at, queue), item) for queue, item in value.items()}
+        return None if None in found.values() else tuple((queue, item or 0) for queue, item in found.items())
+
+    return read
 
 
 def quantity(value: object, parse: Callable[[str], float]) -> float | None:

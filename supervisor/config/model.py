@@ -40,6 +40,7 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
         None  # how many may at once after a pause; None: as many as in a tenth of a second, at least one
     )
     concurrency: int | None = None  # jobs that run at a time, in all pools together
+    on_throttle: Literal["job", "queue"] = "job"  # what waits after a throttled reply
 
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,10 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     grow_after: float = 0.5  # seconds that jobs wait before a worker is added
     shrink_after: float = MINUTE  # seconds that a worker is idle before it is taken away
     queues: tuple[str, ...]
+    # what each of several queues has of the workers; what is not said is weight 1 and reserve 0
+    order: Literal["weight", "strict"] = "weight"
+    weight: tuple[tuple[str, int], ...] = ()
+    reserve: tuple[tuple[str, int], ...] = ()
     # the conversation
     channel: Literal["stdio", "fd"] = "stdio"
     ready: bool = False  # it says when it is ready

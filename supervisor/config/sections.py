@@ -16,6 +16,7 @@ YEAR = 365 * DAY
 FACTOR_MAX = 100
 DELAYS_MAX = 100  # in a backoff: a queue that retries more often means the last one
 WORKERS_MAX = 1_000  # of one pool
+WEIGHT_MAX = 1_000
 MEMORY_MAX = 1024**5
 LINE_MAX = 512 * MIB  # SQLite holds a value of 1,000,000,000 bytes at most, and a request is larger than its payload
 
@@ -109,6 +110,9 @@ POOL = Section(
         "grow_after": kinds.duration(0, DAY),
         "shrink_after": kinds.duration(MILLISECOND, YEAR),
         "queues": kinds.queue_names,
+        "order": kinds.one_of("weight", "strict"),
+        "weight": kinds.by_queue(1, WEIGHT_MAX),
+        "reserve": kinds.by_queue(0, WORKERS_MAX),
         "channel": kinds.one_of("stdio", "fd"),
         "ready": kinds.flag,
         "require_id": kinds.flag,
@@ -167,6 +171,7 @@ QUEUE = Section(
         "max_payload": kinds.size(1, LINE_MAX),
         "backoff": _backoff,
         "on_daemon_crash": kinds.one_of("retry", "fail"),
+        "on_throttle": kinds.one_of("job", "queue"),
         "rate": kinds.rate(1, 1_000_000, 365 * DAY),
         "burst": kinds.integer(1, 1_000_000),
         "concurrency": kinds.integer(1, 1_000_000),

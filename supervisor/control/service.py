@@ -15,7 +15,7 @@ from supervisor.control.complaints import cut
 from supervisor.control.times import to_rfc3339
 from supervisor.core.job import MICROS, Job, NewJob, State
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
-from supervisor.pool.feeder import Feeder
+from supervisor.pool.feeder import Feeder, Line
 from supervisor.pool.pool import Pool
 from supervisor.store.committer import Committer
 from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
@@ -233,7 +233,8 @@ class Service:
         return RestartView(pool=name, generation=done.generation, replaced=done.replaced)
 
     def resize(self, name: str, low: int, high: int) -> PoolView:
-        """From now on the pool has `low` to `high` workers, until the daemon's end. Raises Conflict while it stops."""
+        """From now on the pool has `low` to `high` workers, until the daemon's end. Raises Conflict while it stops,
+        and Invalid where what is reserved would leave a queue without any."""
         pool = self._changeable(name)
         pool.resize(low, high)
         return pool.view()
@@ -304,6 +305,7 @@ class Service:
         return QueueView(
             queue=name,
             paused=line.paused if line else bool(counts and counts.paused),
+            throttled_until=self._throttled_until(line),
             limited_by=line.gate.closed_by(time.monotonic_ns()) if line else None,
             pending=counts.pending if counts else 0,
             due=counts.due if counts else 0,
@@ -317,6 +319,11 @@ class Service:
             finish_rate=line.finished.per_second(now) if line else 0.0,
             pools=[pool.name for pool in line.pools] if line else [],
         )
+
+    def _throttled_until(self, line: Line | None) -> str | None:
+        if line is None or line.throttled_until is None:
+            return None
+        return to_rfc3339(self._now() + max(0, line.throttled_until - time.monotonic_ns()) // 1000)
 
 
 class _Ended:

@@ -19,6 +19,7 @@ from supervisor.config.model import Config, PoolConfig
 from supervisor.config.places import database_path
 from supervisor.control.server import serve_control
 from supervisor.control.service import Service
+from supervisor.core.shares import least_workers
 from supervisor.daemon import logs, memory
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
@@ -145,7 +146,7 @@ class Daemon:
             self.feeder.serve(pool)
         for name in store.paused():
             if name in self.feeder.lines:
-                self.feeder.lines[name].paused = True
+                self.feeder.lines[name].pause(True)
         self.clock = Clock(self.committer, self.feeder, now=now)
         self.reader = store.reader()
         self.service = Service(
@@ -161,7 +162,8 @@ class Daemon:
         )
 
     def _reread(self, pool: PoolConfig) -> PoolConfig:
-        """What the file says of the pool now, but for its queues: who serves what is settled at the start. Raises
+        """What the file says of the pool now, but for its queues: who serves what is settled at the start. As
+        long as they are the same, their shares change too. Raises
         Invalid, with everything that is wrong with the file."""
         try:
             config = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0)
@@ -170,7 +172,16 @@ class Daemon:
         found = next((one for one in config.pools if one.name == pool.name), None)
         if found is None:
             raise Invalid(f'the restart has not begun, since {config.source} has no pool "{pool.name}" any more')
-        return msgspec.structs.replace(found, queues=pool.queues)
+        if set(found.queues) != set(pool.queues):  # what it says of their shares is not about ours
+            found = msgspec.structs.replace(
+                found, queues=pool.queues, order=pool.order, weight=pool.weight, reserve=pool.reserve
+            )
+        if found.max < (least := least_workers(found)):
+            raise Invalid(
+                f'the restart has not begun, since pool "{pool.name}" is to have {found.max} workers at most and its '
+                f"queues, which change at the daemon's next start only, need {least}"
+            )
+        return found
 
     async def run(self, listening: Listening, signals: AsyncIterator[int]) -> None:
         # What is loaded by now lives as long as the daemon: the collector need not look at it again.

@@ -7,6 +7,7 @@ import trio
 
 from protocol.worker import Reply, encode_progress
 from supervisor.core.job import Outcome, Ready
+from supervisor.core.shares import Share
 from supervisor.core.verdict import Spent
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Run:
         "pid",
         "progress",
         "row",
+        "share",
+        "since",
         "started_at",
         "timeout",
         "waited_for",
@@ -39,6 +42,8 @@ class Run:
         self.timeout = timeout
         self.claim_first = claim_first
         self.life: Life | None = None
+        self.share: Share | None = None  # of its queue in a pool that has several: what it is charged to,
+        self.since = 0  # and from when, in monotonic nanoseconds
         self.pid: int | None = None
         self.cancel = False
         self.progress: Reply | None = None

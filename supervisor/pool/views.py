@@ -30,6 +30,8 @@ def pool_view(pool: Pool) -> PoolView:
         recycled=pool.recycled,
         jobs_done=pool.jobs_done,
         queues=list(pool.config.queues),
+        order=pool.config.order,
+        shares=pool.sharing.views() if pool.sharing is not None else [],
     )
 
 

@@ -78,6 +78,7 @@ def queue(name: str = "thumbs", **changes: Any) -> dict[str, Any]:
     return {
         "queue": name,
         "paused": False,
+        "throttled_until": None,
         "limited_by": None,
         "pending": 12,
         "due": 10,
@@ -111,6 +112,8 @@ def pool(name: str = "thumbs", **changes: Any) -> dict[str, Any]:
         "recycled": 0,
         "jobs_done": 345,
         "queues": ["thumbs"],
+        "order": "weight",
+        "shares": [],
         **changes,
     }
 

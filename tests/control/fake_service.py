@@ -241,6 +241,7 @@ def a_queue_view(name: str, *, paused: bool = False) -> QueueView:
     return QueueView(
         queue=name,
         paused=paused,
+        throttled_until=None,
         limited_by=None,
         pending=2,
         due=1,
@@ -273,5 +274,7 @@ def a_pool_view(**changes: Any) -> PoolView:
         "recycled": 0,
         "jobs_done": 3,
         "queues": ["thumbs"],
+        "order": "weight",
+        "shares": [],
     }
     return PoolView(**{**fields, **changes})
