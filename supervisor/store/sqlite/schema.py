@@ -125,7 +125,18 @@ CREATE TRIGGER states_counted_out AFTER DELETE ON states BEGIN
 END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)  # MIGRATIONS[n] makes version n + 1 of version n; append, never edit
+# Filters by name and by cause. `error` is core's JobError as JSON, and failed jobs alone are in the second one.
+_FILTERS_2 = """
+CREATE INDEX jobs_name ON jobs (name) WHERE name IS NOT NULL;
+CREATE INDEX states_cause ON states (json_extract(error, '$.cause'), seq, queue) WHERE state = 5;
+"""
+
+_VERSION_2 = _FILTERS_2
+
+MIGRATIONS: tuple[str, ...] = (
+    _VERSION_1,
+    _VERSION_2,
+)  # MIGRATIONS[n] makes version n + 1 of version n; append, never edit
 
 
 def migrate(connection: apsw.Connection, path: str, migrations: tuple[str, ...] = MIGRATIONS) -> None:
