@@ -117,7 +117,9 @@ class Sweeper:
         def done(answers: list[Changed]) -> None:
             self._count(answers, swept)
             self._tell(act, ids, answers)
-            self._feeder.unhold(*held, reread=False)
+            # A retry since may have made one pending that matches no more; a read meanwhile has left it out.
+            left = any(one.before is State.PENDING and not one.changed for one in answers)
+            self._feeder.unhold(*held, reread=left)
 
         self._feeder.hold(*held)
         try:
