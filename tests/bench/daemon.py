@@ -25,7 +25,8 @@ _TRACE = ("-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fdatasync,fsync")
 class Daemon:
     """Use as a context manager: started at its beginning, killed at its end if it still runs.
 
-    `beside`: another queue that its workers serve. `count_syncs`: let strace write down each sync. Only those calls are stopped at, so the rest runs at full speed.
+    `beside`: another queue that its workers serve. `count_syncs`: let strace write down each sync. Only those calls are
+    stopped at, so the rest runs at full speed.
     """
 
     def __init__(self, folder: Path, *, beside: str | None = None, count_syncs: bool = False) -> None:

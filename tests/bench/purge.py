@@ -37,7 +37,7 @@ def _before(latencies: list[float]) -> str:
 
 
 def _purge(wire: Wire, other: Wire, count: int) -> tuple[float, list[float]]:
-    """The seconds it took, and the milliseconds of each single job of the other queue meanwhile, one after the other."""
+    """The seconds it took, and the milliseconds of each job of the other queue meanwhile, one after the other."""
     meanwhile: list[float] = []
     with ThreadPoolExecutor(1) as pool:
         start = time.perf_counter()
