@@ -19,7 +19,7 @@ from supervisor.pool.feeder import Feeder
 from supervisor.store.committer import Committer
 from supervisor.store.port import Changed, Filter, Found, Reader, Store
 
-BATCH = 500  # jobs in one transaction: some milliseconds, for which whoever submits meanwhile waits
+BATCH = 500  # jobs in one transaction: two or three milliseconds, for which whoever submits meanwhile waits
 COUNTED = 10_000  # jobs in one read of a dry run
 
 T = TypeVar("T")

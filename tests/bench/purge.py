@@ -26,10 +26,12 @@ def measure(setting: Setting) -> Iterator[Figure]:
         with daemon.connect() as other:
             took, meanwhile = _purge(wire, other, sizes.many)
     yield rate(f"purge, {sizes.many:,} pending", [sizes.many / took])
-    yield ceiling("submit -> result in another queue, before, p99", [percentile(before, 99)], "ms")
-    yield ceiling("the same meanwhile, p50", [percentile(meanwhile, 50)], "ms", note=f"{len(meanwhile):,} jobs")
-    yield ceiling("the same meanwhile, p99", [percentile(meanwhile, 99)], "ms")
-    yield ceiling("longest submit -> result meanwhile", [max(meanwhile)], "ms", goal=_STALL, note=_before(before))
+    for percent in (50, 99):
+        yield ceiling(f"submit -> result in another queue before, p{percent}", [percentile(before, percent)], "ms")
+    for percent in (50, 99):
+        note = f"of {len(meanwhile):,} jobs"
+        yield ceiling(f"submit -> result meanwhile, p{percent}", [percentile(meanwhile, percent)], "ms", note=note)
+    yield ceiling("submit -> result meanwhile, the longest", [max(meanwhile)], "ms", goal=_STALL, note=_before(before))
 
 
 def _before(latencies: list[float]) -> str:
