@@ -148,14 +148,19 @@ def test_without_a_sync_at_each_commit_they_do(tmp_path: Path) -> None:
 
 
 def test_a_file_whose_log_is_lost_is_noticed(tmp_path: Path) -> None:
-    """Nor does it pass because nothing of note is in the log when the power fails."""
+    """Nor does it pass because nothing of note is in the log when the power fails. (At some moment it may be so.)"""
+    assert not all(_kept_without_its_log(tmp_path / str(cut_at), cut_at) for cut_at in (900, 910, 920))
+
+
+def _kept_without_its_log(folder: Path, cut_at: int) -> bool:
+    folder.mkdir()
     rng = random.Random(7)
-    disk = Disk(cut_at=900)
+    disk = Disk(cut_at=cut_at)
     with observed(disk) as vfs:
-        workload = Workload(tmp_path / "stoker.db", vfs, disk, "FULL", rng)
+        workload = Workload(folder / "stoker.db", vfs, disk, "FULL", rng)
         workload.run()
-    after = tmp_path / "after"
+    after = folder / "after"
     after.mkdir()
     disk.recover(after, LOSSES[0], rng)
     (after / "stoker.db-wal").unlink()
-    assert not kept(after / "stoker.db", workload)
+    return kept(after / "stoker.db", workload)
