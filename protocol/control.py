@@ -71,11 +71,35 @@ class WaitParams(Params, frozen=True):
     timeout_secs: float | None = None
 
 
-class ListParams(Params, frozen=True):
+class FilterParams(Params, frozen=True):
+    """Jobs that meet all of it."""
+
     queue: str | None = None
     state: str | list[str] | None = None
+    cause: str | None = None
     tag: str | None = None
     client: str | None = None
+    name: str | None = None
+    created_after: str | None = None
+    created_before: str | None = None
+    finished_after: str | None = None
+    finished_before: str | None = None
+
+
+class ManyParams(FilterParams, frozen=True):
+    """retry_many, cancel_many, delete_many."""
+
+    all: bool = False
+    dry_run: bool = False
+
+
+class PurgeParams(Params, frozen=True):
+    queue: str
+    state: str | list[str] | None = None
+    dry_run: bool = False
+
+
+class ListParams(FilterParams, frozen=True):
     limit: int = 50
     cursor: str | None = None
     full: bool = False
@@ -215,6 +239,15 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
 
 class DeletedView(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = True
+
+
+class ManyView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of retry_many, cancel_many, delete_many and purge. `skipped`: retries whose `unique` value is held."""
+
+    matched: int
+    changed: int
+    skipped: int
+    dry_run: bool
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):

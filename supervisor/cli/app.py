@@ -28,6 +28,7 @@ COMMANDS = {
     "workers": ("look", "workers"),
     "pause": ("control", "pause"),
     "resume": ("control", "resume"),
+    "purge": ("sweep", "purge"),
     "restart": ("pool", "restart"),
     "resize": ("pool", "resize"),
     "drain": ("control", "drain"),

@@ -12,8 +12,10 @@ import trio
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, PoolConfig, QueueConfig
 from supervisor.control.complaints import cut
+from supervisor.control.sweeping import Sweeper
 from supervisor.control.times import to_rfc3339
 from supervisor.core.job import MICROS, Job, NewJob, State
+from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
 from supervisor.pool.feeder import Feeder, Line
 from supervisor.pool.pool import Pool
@@ -54,6 +56,7 @@ class Service:
         self._epoch = epoch
         self._now = now
         self._reread = reread
+        self._sweeper = Sweeper(committer, feeder, self._read, self._cancelled, now)
         self._started_at = now()
         self._started = time.monotonic()
         self._drained = trio.Event()
@@ -129,9 +132,7 @@ class Service:
     async def cancel(self, job_id: str) -> Job:
         """Returns the job once it is final; one that was final already comes back unchanged."""
         while (run := self._feeder.running.get(job_id)) is not None:
-            run.cancel = True
-            if run.life is not None:
-                run.life.cancel(run)
+            run.stop()
             await run.recorded()
         await self._change(job_id, lambda store: store.cancel([job_id], self._now()))
         self._feeder.ended([job_id])
@@ -178,6 +179,18 @@ class Service:
         if changed.before is None:
             raise _no_job(job_id)
         return changed
+
+    async def sweep(self, act: Act, want: Filter, *, dry_run: bool) -> Swept:
+        """Retry, cancel or delete all jobs that match. Raises UnknownQueue for a queue that has neither a configuration
+        nor jobs, and StoreUnavailable in the middle: what was done by then stays done."""
+        if want.queue is not None and want.queue not in self._queues:
+            known = await self._read(lambda reader: reader.counts())
+            if want.queue not in {one.queue for one in known}:
+                self.queue(want.queue)
+        return await (self._sweeper.count(want) if dry_run else self._sweeper.sweep(act, want))
+
+    async def _cancelled(self, job_id: str) -> State:
+        return (await self.cancel(job_id)).state
 
     def _with_progress(self, job: Job) -> Job:
         run = self._feeder.running.get(job.id)

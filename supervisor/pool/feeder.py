@@ -2,7 +2,8 @@
 
 It is the one place that knows which jobs are checked out. From checkout until its outcome is on disk a job is in
 `running`; the store may still call it pending, so whatever is read from the store is held against that list. A job
-somebody is about to cancel or delete is `held`: it is in no look-ahead and enters none.
+somebody is about to cancel or delete is `held`: it is in no look-ahead and enters none. Where these are all that
+wait in a queue, be it a million, the queue is `swept` instead: its look-ahead is empty and stays so.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Line:
         self.paused = False
         self.throttled_until: int | None = None  # monotonic, in nanoseconds
         self.shut = False
+        self.swept_by = 0  # so many: it is not read
         self.gate = Gate(policy, time.monotonic_ns())
         self.pools: list[Pool] = []
         self.reading = False
@@ -148,6 +150,8 @@ class Feeder:
     def _read_ahead(self, line: Line) -> None:
         ahead = line.ahead
         if line.reading or not (line.stale or ahead.wants_rows) or not line.pools or self._committer.failing:
+            return
+        if line.swept_by:
             return
         anew, line.stale, line.reading = line.stale, False, True
         after = None if anew else ahead.horizon
@@ -351,18 +355,30 @@ class Feeder:
 
     # -- jobs are held back ----------------------------------------------------------------------------------------
 
-    def hold(self, job_id: str) -> None:
-        """No child receives this job from now on; each hold wants its `unhold`."""
-        self.held[job_id] += 1
-        self._drop({job_id})
+    def hold(self, *job_ids: str) -> None:
+        """No child receives these jobs from now on; each hold wants its `unhold`."""
+        self.held.update(job_ids)
+        self._drop(set(job_ids))
 
-    def unhold(self, job_id: str, *, reread: bool) -> None:
-        """`reread`: the job may still be pending, and is wanted back in its look-ahead."""
-        self.held[job_id] -= 1
-        if not self.held[job_id]:
-            del self.held[job_id]
+    def unhold(self, *job_ids: str, reread: bool) -> None:
+        """`reread`: they may still be pending, and are wanted back in their look-ahead."""
+        for job_id in job_ids:
+            self.held[job_id] -= 1
+            if not self.held[job_id]:
+                del self.held[job_id]
         if reread:
             self.reread(self.lines)
+
+    def sweep(self, queue: str) -> None:
+        """No child receives a job of this queue from now on; each wants its `swept`."""
+        line = self.lines[queue]
+        line.swept_by += 1
+        line.ahead = Lookahead()  # a read that is under way fills the old one, and nobody asks that any more
+        line.stale = True
+
+    def swept(self, queue: str) -> None:
+        self.lines[queue].swept_by -= 1
+        self.reread([queue])
 
     def expired(self, ids: Collection[str]) -> None:
         """Jobs that the store's clock has ended."""

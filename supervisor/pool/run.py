@@ -55,6 +55,12 @@ class Run:
     def id(self) -> str:
         return self.row.id
 
+    def stop(self) -> None:
+        """End it as cancelled, unless its own end comes first."""
+        self.cancel = True
+        if self.life is not None:
+            self.life.cancel(self)
+
     async def recorded(self) -> None:
         """Return when the outcome is on disk."""
         if self._settled is None:  # made late: hardly any run is waited for

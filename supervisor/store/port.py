@@ -63,12 +63,22 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs a list shows; None or empty: all."""
+    """Which jobs are meant: those that meet all of it; None or empty: all.
+
+    `cause` is that of the error that a job ended with, so it means failed jobs alone. The times are `after` or at, and
+    `before`; a job that has not finished has finished neither before nor after anything.
+    """
 
     queue: str | None = None
     states: tuple[State, ...] = ()
     tag: str | None = None
     client: str | None = None
+    name: str | None = None
+    cause: Cause | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+    finished_after: int | None = None
+    finished_before: int | None = None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +86,14 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs: tuple[Job, ...]
     total: int
+    next_seq: int | None
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the jobs that match, newest first. `next_seq` goes into the following call's `before`; None: there are no
+    more."""
+
+    ids: tuple[str, ...]
     next_seq: int | None
 
 
@@ -120,6 +138,11 @@ class Reader(Protocol):
         Without `full`: no payload, result or attempts. With it a page may hold fewer than `limit` jobs: it ends where
         payloads and results would pass PAGE_BYTES (but holds at least one job).
         """
+        ...
+
+    def find(self, want: Filter, *, limit: int, before: int | None) -> Found:
+        """The next `limit` jobs that match, or fewer, even none, where the call would become long: `next_seq` alone
+        says whether there are more. Going on from it meets each job once, and none that was submitted meanwhile."""
         ...
 
     def position(self, job_id: str) -> Position | None:
@@ -177,16 +200,19 @@ class Store(Protocol):
         """
         ...
 
-    def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+    # With `want`, cancel, retry and delete leave a job alone that does not match (any more): what was found a moment
+    # ago may have changed since.
+
+    def cancel(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         """Pending ones end cancelled; running and final ones are left as they are."""
         ...
 
-    def retry(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+    def retry(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         """Failed, cancelled and expired ones: pending, due now; charged, crashes and interruptions zero, error and
         result and finish cleared, expires_at cleared; the attempt number and the attempts stay."""
         ...
 
-    def delete(self, job_ids: Sequence[str]) -> list[Changed]:
+    def delete(self, job_ids: Sequence[str], want: Filter | None = None) -> list[Changed]:
         """Pending and final ones are removed with all that is theirs; running ones are left."""
         ...
 

@@ -10,6 +10,7 @@ import trio
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
 from supervisor.core.job import Job, NewJob, State
+from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
 from supervisor.store.port import Filter, Page, Position, Submitted
 
@@ -175,6 +176,11 @@ class FakeService:
         if (await self.get(job_id)).state is State.RUNNING:
             raise Conflict(f"job {job_id} is running: cancel it first")
         del self.jobs[job_id]
+
+    async def sweep(self, act: Act, want: Filter, *, dry_run: bool) -> Swept:
+        self.asked.append((act, want, dry_run))
+        await self._hold_up()
+        return Swept(matched=5, changed=0 if dry_run else 3, skipped=0 if dry_run else 1)
 
     async def queues(self, name: str | None) -> list[QueueView]:
         await trio.lowlevel.checkpoint()

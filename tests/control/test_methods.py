@@ -18,7 +18,7 @@ from tests.control.conftest import House
 from tests.control.fake_service import FakeService
 from tests.control.talk import Talk
 
-KNOWN = "cancel, delete, drain, get, list, pause, ping, pools, position, queues, resize, restart, resume, retry, "
+KNOWN = "cancel, cancel_many, delete, delete_many, drain, get, list, pause, ping, pools, position, purge, queues, "
 
 
 async def test_ping_says_which_versions_answer(talk: Talk) -> None:

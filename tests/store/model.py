@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from supervisor.core.job import NewJob, Outcome, State
+from supervisor.core.job import Cause, NewJob, Outcome, State
 
 LIVE = (State.PENDING, State.RUNNING)
 
@@ -20,6 +20,7 @@ class ModelJob:
     charged: int = 0
     interruptions: int = 0
     result: bytes | None = None
+    cause: Cause | None = None  # of the last attempt's error
     failed: list[int] = field(default_factory=list)  # numbers of failed attempts
 
     @property
@@ -58,6 +59,7 @@ class Model:
         job.state = outcome.state
         job.charged = outcome.charged
         job.result = outcome.result
+        job.cause = None if outcome.error is None else outcome.error.cause
         if outcome.error is not None:
             job.failed = [*job.failed, outcome.attempt][-20:]
         if outcome.state is State.PENDING:
@@ -71,8 +73,26 @@ class Model:
             if job.interruptions < most and job.new.queue not in not_again:
                 job.state, job.due, job.run_at = State.PENDING, True, now
             else:
-                job.state = State.FAILED
+                job.state, job.cause = State.FAILED, Cause.INTERRUPTED
                 job.failed = [*job.failed, job.attempt][-20:]
+
+    def change(self, verb: str, job: ModelJob, now: int) -> bool:
+        """Cancel, retry or delete; whether it may be."""
+        match verb:
+            case "cancel" if job.state is State.PENDING:
+                job.state = State.CANCELLED
+            case "delete" if job.state is not State.RUNNING:
+                del self.jobs[job.new.id]
+            case "retry" if self.retriable(job):
+                job.state, job.due, job.run_at, job.expires_at = State.PENDING, True, now, None
+                job.charged = job.interruptions = 0
+                job.result = job.cause = None
+            case _:
+                return False
+        return True
+
+    def retriable(self, job: ModelJob) -> bool:
+        return job.state not in (*LIVE, State.DONE) and self.holder(job.new.queue, job.new.unique) is None
 
     def in_state(self, *states: State) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.state in states]

@@ -165,8 +165,8 @@ def ended(store: Store, state: State = State.DONE, **changes: Any) -> Submitted:
     return job
 
 
-def error(message: str = "no such file", **changes: Any) -> JobError:
-    return JobError(cause=Cause.ERROR, message=message, **changes)
+def error(message: str = "no such file", *, cause: Cause = Cause.ERROR, **changes: Any) -> JobError:
+    return JobError(cause=cause, message=message, **changes)
 
 
 def attempt(number: int, told: JobError, **changes: Any) -> Attempt:

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from supervisor.config.model import Backoff
-from supervisor.core.job import Claim, NewJob, Outcome, State
+from supervisor.core.job import Cause, Claim, NewJob, Outcome, State
 from supervisor.store.port import Changed, Filter
 from tests.store.model import LIVE, Model, ModelJob
 from tests.store.support import MAX_INTERRUPTIONS, NOW, Backend, MemoryBackend, SqliteBackend, error, new_id
@@ -39,7 +39,17 @@ options = st.fixed_dictionaries(
         "unique": st.sampled_from(["u", "v"]),
         "tags": st.sampled_from([("t",), ("t", "s")]),
         "backoff": st.sampled_from([Backoff(base=0.1, cap=1 / 3), Backoff(delays=(0.0, 1.5), jitter=0)]),
+        "name": st.sampled_from(["m", "n"]),
     },
+)
+wants = st.builds(
+    Filter,
+    queue=st.sampled_from([None, *QUEUES]),
+    states=st.sampled_from([(), (State.PENDING,), (State.FAILED, State.CANCELLED)]),
+    tag=st.sampled_from([None, None, "s"]),
+    client=st.sampled_from([None, None, "c"]),
+    name=st.sampled_from([None, None, "n"]),
+    cause=st.sampled_from([None, None, Cause.ERROR, Cause.INTERRUPTED]),
 )
 endings = st.fixed_dictionaries(
     {"pick": st.integers(0, 40), "state": st.sampled_from([State.DONE, State.FAILED, State.CANCELLED, State.PENDING])},
@@ -201,10 +211,9 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(numbers=picks)
     def cancel(self, numbers: list[int]) -> None:
         for job, answer in self.change("cancel", numbers, self.now):
-            pending = job.state is State.PENDING
-            assert answer == Changed(before=job.state, changed=pending, queue=job.new.queue)
-            if pending:
-                job.state = State.CANCELLED
+            before = job.state
+            changed = self.model.change("cancel", job, self.now)
+            assert answer == Changed(before=before, changed=changed, queue=job.new.queue)
 
     @rule(numbers=picks)
     def retry(self, numbers: list[int]) -> None:
@@ -212,12 +221,9 @@ class StoreMachine(RuleBasedStateMachine):
             able = job.state not in (*LIVE, State.DONE)
             holder = self.model.holder(job.new.queue, job.new.unique) if able else None
             conflict = None if holder is None else holder.new.id
-            changed = able and holder is None
-            assert answer == Changed(before=job.state, changed=changed, queue=job.new.queue, conflict=conflict)
-            if changed:
-                job.state, job.due, job.run_at, job.expires_at = State.PENDING, True, self.now, None
-                job.charged = job.interruptions = 0
-                job.result = None
+            before = job.state
+            changed = self.model.change("retry", job, self.now)
+            assert answer == Changed(before=before, changed=changed, queue=job.new.queue, conflict=conflict)
 
     @rule(numbers=picks)
     def delete(self, numbers: list[int]) -> None:
@@ -225,10 +231,29 @@ class StoreMachine(RuleBasedStateMachine):
             if job.new.id not in self.model.jobs:  # named twice in this call
                 assert answer == Changed(before=None, changed=False)
                 continue
-            gone = job.state is not State.RUNNING
+            gone = self.model.change("delete", job, self.now)
             assert answer == Changed(before=job.state, changed=gone, queue=job.new.queue)
-            if gone:
-                del self.model.jobs[job.new.id]
+
+    @rule(want=wants, verb=st.sampled_from(["cancel", "retry", "delete"]), limit=st.integers(1, 3))
+    def change_what_matches(self, want: Filter, verb: str, limit: int) -> None:
+        """In steps, from what is committed; whatever has changed in the open transaction does not match any more."""
+        before, done = None, 0
+        while True:
+            found = self.reader.find(want, limit=limit, before=before)
+            args = (want,) if verb == "delete" else (self.now, want)
+            for job_id, answer in zip(found.ids, self.write(verb, found.ids, *args), strict=True):
+                job = self.model.jobs.get(job_id)
+                changed = job is not None and matches(job, want) and self.model.change(verb, job, self.now)
+                assert answer.changed == changed
+                done += changed
+            if found.next_seq is None:
+                break
+            before = found.next_seq
+        if not self.open:
+            self.committed = self.model
+            assert verb == "retry" or not any(
+                matches(job, want) and able(verb, job) for job in self.model.jobs.values()
+            )
 
     @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:
@@ -300,7 +325,20 @@ class StoreMachine(RuleBasedStateMachine):
             assert one.due == len(model.ready(queue))
 
 
+def able(verb: str, job: ModelJob) -> bool:
+    return job.state is State.PENDING if verb == "cancel" else job.state is not State.RUNNING
+
+
 def matches(job: ModelJob, want: Filter) -> bool:
+    return (
+        want.queue in (None, job.new.queue)
+        and want.name in (None, job.new.name)
+        and (want.cause is None or (job.state is State.FAILED and job.cause is want.cause))
+        and _matches(job, want)
+    )
+
+
+def _matches(job: ModelJob, want: Filter) -> bool:
     return (
         (not want.states or job.state in want.states)
         and (want.tag is None or want.tag in job.new.tags)

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
 from supervisor.store.memory.disk import Disk, Tables, rank
-from supervisor.store.memory.reader import MemoryReader
-from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Promoted, Recovered, Submitted, interrupted
+from supervisor.store.memory.reader import MemoryReader, matches
+from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Filter, Promoted, Recovered, Submitted, interrupted
 
 
 class MemoryStore:
@@ -126,19 +126,19 @@ class MemoryStore:
         work.jobs[job.seq] = job
         return True
 
-    def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+    def cancel(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         def cancel(job: Job) -> Changed:
             if job.state is State.PENDING:
                 self._end_pending(job, State.CANCELLED, now)
             return Changed(before=job.state, changed=job.state is State.PENDING, queue=job.queue)
 
-        return self._each(job_ids, cancel)
+        return self._each(job_ids, cancel, want)
 
     def _end_pending(self, job: Job, state: State, now: int) -> None:
         self._work.jobs[job.seq] = replace(job, state=state, finished_at=now)
         self._work.later.discard(job.seq)
 
-    def retry(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+    def retry(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         def retry(job: Job) -> Changed:
             if not job.state.final or job.state is State.DONE:
                 return Changed(before=job.state, changed=False, queue=job.queue)
@@ -160,9 +160,9 @@ class MemoryStore:
             )
             return Changed(before=job.state, changed=True, queue=job.queue)
 
-        return self._each(job_ids, retry)
+        return self._each(job_ids, retry, want)
 
-    def delete(self, job_ids: Sequence[str]) -> list[Changed]:
+    def delete(self, job_ids: Sequence[str], want: Filter | None = None) -> list[Changed]:
         def delete(job: Job) -> Changed:
             work = self._work
             if job.state is not State.RUNNING:
@@ -172,14 +172,17 @@ class MemoryStore:
                     del work.keys[job.client or "", job.key]
             return Changed(before=job.state, changed=job.state is not State.RUNNING, queue=job.queue)
 
-        return self._each(job_ids, delete)
+        return self._each(job_ids, delete, want)
 
-    def _each(self, job_ids: Sequence[str], change: Callable[[Job], Changed]) -> list[Changed]:
-        answers: list[Changed] = []
-        for job_id in job_ids:
-            job = self._work.by_id(job_id)
-            answers.append(Changed(before=None, changed=False) if job is None else change(job))
-        return answers
+    def _each(self, job_ids: Sequence[str], change: Callable[[Job], Changed], want: Filter | None) -> list[Changed]:
+        return [self._one(self._work.by_id(job_id), change, want) for job_id in job_ids]
+
+    def _one(self, job: Job | None, change: Callable[[Job], Changed], want: Filter | None) -> Changed:
+        if job is None:
+            return Changed(before=None, changed=False)
+        if want is not None and not matches(job, want):
+            return Changed(before=job.state, changed=False, queue=job.queue)
+        return change(job)
 
     def pause(self, queue: str, paused: bool) -> None:
         (self._work.paused.add if paused else self._work.paused.discard)(queue)

@@ -5,17 +5,20 @@ from collections.abc import Collection, Sequence
 import apsw
 import msgspec
 
-from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Promoted, Recovered, interrupted
+from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Filter, Promoted, Recovered, interrupted
+from supervisor.store.sqlite import filters
 from supervisor.store.sqlite.queues import Queues
 from supervisor.store.sqlite.schema import CANCELLED, DONE, DUE, EXPIRED, FAILED, RUNNING, STATE_OF
 
-_FOUND = """SELECT json_group_array(json_array(s.seq, j.id, s.state, q.name, s.uniq, (
+_FIND = """SELECT json_group_array(json_array(s.seq, j.id, s.state, q.name, s.uniq, (
       SELECT h.id FROM states AS t JOIN jobs AS h ON h.seq = t.seq
-      WHERE t.queue = s.queue AND t.uniq = s.uniq AND t.uniq IS NOT NULL AND t.state < 4 AND t.seq <> s.seq)))
-    FROM json_each(?) AS v
+      WHERE t.queue = s.queue AND t.uniq = s.uniq AND t.uniq IS NOT NULL AND t.state < 4 AND t.seq <> s.seq),
+      {matches}))
+    FROM json_each(:ids) AS v
     CROSS JOIN jobs AS j ON j.id = v.value
     CROSS JOIN states AS s ON s.seq = j.seq
     JOIN queues AS q ON q.id = s.queue"""
+_FOUND = _FIND.format(matches="1")
 
 _THESE = "seq IN (SELECT value FROM json_each(:seqs))"
 _CANCEL = f"UPDATE states SET state = {CANCELLED}, finished_at = :now, wake_at = NULL WHERE {_THESE}"
@@ -41,6 +44,7 @@ class _Row(msgspec.Struct, array_like=True):
     queue: str
     unique: str | None
     holder: str | None  # the id of another live job with this `unique`
+    wanted: int  # whether it matches the filter
 
 
 _decode_rows = msgspec.json.Decoder(list[_Row]).decode
@@ -50,16 +54,23 @@ def _text(values: object) -> str:
     return _encode(values).decode()
 
 
-def _find(connection: apsw.Connection, job_ids: Sequence[str]) -> dict[str, _Row]:
-    return {row.id: row for row in _decode_rows(connection.execute(_FOUND, (_text(list(job_ids)),)).get)}
+def _find(connection: apsw.Connection, job_ids: Sequence[str], want: Filter | None) -> dict[str, _Row]:
+    ids = {"ids": _text(list(job_ids))}
+    if want is None:
+        found = connection.execute(_FOUND, ids).get
+    else:
+        number = filters.queue_number(connection, want)
+        sql = _FIND.format(matches=filters.matches(want))
+        found = connection.execute(sql, {**filters.bindings(want, number), **ids}).get
+    return {row.id: row for row in _decode_rows(found)}
 
 
 def _answer(row: _Row, changed: bool, conflict: str | None = None) -> Changed:
     return Changed(before=STATE_OF[row.state], changed=changed, queue=row.queue, conflict=conflict)
 
 
-def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list[Changed]:
-    rows = _find(connection, job_ids)
+def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+    rows = _find(connection, job_ids, want)
     answers: list[Changed] = []
     chosen: list[int] = []
     for job_id in job_ids:
@@ -67,7 +78,7 @@ def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> lis
         if row is None:
             answers.append(Changed(before=None, changed=False))
             continue
-        live = row.state < RUNNING
+        live = row.state < RUNNING and bool(row.wanted)
         answers.append(_answer(row, live))
         if live:
             chosen.append(row.seq)
@@ -77,8 +88,8 @@ def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> lis
     return answers
 
 
-def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list[Changed]:
-    rows = _find(connection, job_ids)
+def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+    rows = _find(connection, job_ids, want)
     taken: dict[tuple[str, str], str] = {}  # by a retry of this call
     answers: list[Changed] = []
     chosen: list[int] = []
@@ -87,7 +98,7 @@ def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list
         if row is None:
             answers.append(Changed(before=None, changed=False))
             continue
-        if row.state <= DONE:
+        if row.state <= DONE or not row.wanted:
             answers.append(_answer(row, False))
             continue
         holder = row.holder or (taken.get((row.queue, row.unique)) if row.unique is not None else None)
@@ -102,9 +113,11 @@ def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list
     return answers
 
 
-def delete(connection: apsw.Connection, job_ids: Sequence[str], last_seq: int) -> list[Changed]:
+def delete(
+    connection: apsw.Connection, job_ids: Sequence[str], last_seq: int, want: Filter | None = None
+) -> list[Changed]:
     """`last_seq`: the highest ever given, kept in the file because the row that proves it may be among these."""
-    rows = _find(connection, job_ids)
+    rows = _find(connection, job_ids, want)
     answers: list[Changed] = []
     chosen: list[int] = []
     for job_id in job_ids:
@@ -112,8 +125,9 @@ def delete(connection: apsw.Connection, job_ids: Sequence[str], last_seq: int) -
         if row is None:
             answers.append(Changed(before=None, changed=False))
             continue
-        answers.append(_answer(row, row.state != RUNNING))
-        if row.state != RUNNING:
+        removed = row.state != RUNNING and bool(row.wanted)
+        answers.append(_answer(row, removed))
+        if removed:
             chosen.append(row.seq)
             del rows[job_id]
     if chosen:

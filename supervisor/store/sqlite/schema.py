@@ -149,7 +149,13 @@ CREATE UNIQUE INDEX jobs_key ON jobs (client, key) WHERE key IS NOT NULL;
 CREATE INDEX jobs_client ON jobs (client) WHERE client IS NOT NULL;
 """
 
-_VERSION_2 = _BACKOFF_OF_A_JOB
+# Filters by name and by cause. `error` is core's JobError as JSON, and failed jobs alone are in the second one.
+_FILTERS = """
+CREATE INDEX jobs_name ON jobs (name) WHERE name IS NOT NULL;
+CREATE INDEX states_cause ON states (json_extract(error, '$.cause'), seq, queue) WHERE state = 5;
+"""
+
+_VERSION_2 = _BACKOFF_OF_A_JOB + _FILTERS
 
 # MIGRATIONS[n] makes version n + 1 of version n; append, never edit.
 MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)

@@ -9,7 +9,7 @@ import apsw
 
 from supervisor.core.job import Claim, Job, NewJob, Outcome, Rank, Ready, State
 from supervisor.errors import StokerError
-from supervisor.store.port import Changed, Promoted, Recovered, Submitted
+from supervisor.store.port import Changed, Filter, Promoted, Recovered, Submitted
 from supervisor.store.sqlite import changes, documents
 from supervisor.store.sqlite.checkpoint import LOG_BYTES, Checkpointer, Gate
 from supervisor.store.sqlite.errors import cannot_start, translate
@@ -114,16 +114,16 @@ class SqliteStore:
         return self._recorder.record(claims, outcomes)
 
     @_guarded
-    def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:
-        return changes.cancel(self._connection, job_ids, now)
+    def cancel(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+        return changes.cancel(self._connection, job_ids, now, want)
 
     @_guarded
-    def retry(self, job_ids: Sequence[str], now: int) -> list[Changed]:
-        return changes.retry(self._connection, job_ids, now)
+    def retry(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+        return changes.retry(self._connection, job_ids, now, want)
 
     @_guarded
-    def delete(self, job_ids: Sequence[str]) -> list[Changed]:
-        return changes.delete(self._connection, job_ids, self._seqs.last)
+    def delete(self, job_ids: Sequence[str], want: Filter | None = None) -> list[Changed]:
+        return changes.delete(self._connection, job_ids, self._seqs.last, want)
 
     @_guarded
     def pause(self, queue: str, paused: bool) -> None:
