@@ -55,7 +55,7 @@ POOL_LIMITS = (
     *("max_jobs", "max_age", "max_idle", "max_rss", "recycle_jitter", "memory_limit"),
 )
 QUEUE_LIMITS = (
-    *("max_attempts", "max_crashes", "max_payload", "backoff", "on_throttle"),
+    *("max_attempts", "max_crashes", "max_payload", "backoff", "on_daemon_crash", "on_throttle"),
     *("rate", "burst", "concurrency"),
 )
 # These have no keys.

@@ -89,7 +89,7 @@ def check(campaign: Campaign, plan: list[str]) -> History:
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.provokes("daemon killed", program="marker.py")
+@pytest.mark.provokes("daemon killed", "on_daemon_crash", program="marker.py")
 def test_killed_at_every_moment_no_job_begins_twice(build: Build, kind: str) -> None:
     campaign = Campaign(house_of(build, kind), seed=5)
     history = check(campaign, MOMENTS * OFTEN)
@@ -99,7 +99,7 @@ def test_killed_at_every_moment_no_job_begins_twice(build: Build, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.provokes("daemon killed", program="marker.py")
+@pytest.mark.provokes("daemon killed", "on_daemon_crash", program="marker.py")
 def test_killed_a_few_times_no_job_begins_twice(build: Build, kind: str) -> None:
     history = check(Campaign(house_of(build, kind), seed=6), ["claim on disk", "request written", "half a reply", ANY])
     assert any(_interrupted(job) for job in history.last.values())

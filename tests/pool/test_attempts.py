@@ -57,6 +57,7 @@ async def test_the_newest_twenty_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("max_attempts", [1, 2, 4])
+@pytest.mark.provokes("backoff", "max_attempts", program="marker.py")
 async def test_a_job_brings_its_own_waits_and_their_number_is_not_that_of_its_attempts(
     tmp_path: Path, max_attempts: int
 ) -> None:

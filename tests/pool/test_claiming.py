@@ -266,6 +266,7 @@ async def test_a_job_that_ended_where_the_look_ahead_could_not_see_it_does_not_b
         assert not daemon.feeder.running
 
 
+@pytest.mark.provokes("daemon stops", "on_daemon_crash", program="marker.py")
 async def test_what_a_stop_cuts_short_is_not_begun_again(tmp_path: Path) -> None:
     with Gate(tmp_path) as gate:
         async with house(tmp_path) as made:

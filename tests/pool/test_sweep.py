@@ -176,7 +176,7 @@ async def test_nothing_of_a_queue_begins_while_it_is_purged_and_what_comes_after
                 assert (await daemon.service.sweep(Act.DELETE, PENDING, dry_run=False)).changed == 2 * AHEAD
 
             nursery.start_soon(purge)
-            await daemon.until(lambda: daemon.feeder.lines["q"].shut)
+            await daemon.until(lambda: daemon.feeder.lines["q"].swept_by)
             held.open()
             other = await daemon.submit(None, queue="r")
             await daemon.ends(*held.jobs, *other)  # a queue beside it is served
