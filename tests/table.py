@@ -26,6 +26,7 @@ WRONG: dict[str, str | None] = {
     "id dropped": "reply without id, having sent ids before",
     "oversize": "a line longer than the pool's `max_line`",
     "result too large": "a result that, with its job's payload, would not fit",
+    "result over max_result": "a result longer than the queue's `max_result`",
     "extra line": "a second line after the final reply, or any line while idle",
     "exited": "exit, crash or closed stdout during a job",
     "closed stdin": "closed stdin",
@@ -54,7 +55,7 @@ POOL_LIMITS = (
     *("env_files", "clear_env", "user", "group", "nice", "umask", "rlimits", "cpu_affinity"),
     *("max_jobs", "max_age", "max_idle", "max_rss", "recycle_jitter", "memory_limit"),
 )
-QUEUE_LIMITS = ("max_attempts", "max_crashes", "max_payload", "backoff")
+QUEUE_LIMITS = ("max_attempts", "max_crashes", "max_payload", "max_result", "max_pending", "backoff")
 # These have no keys.
 FIXED_LIMITS = ("stderr line", "stderr rate", "stderr tail", "stderr flood", "respawn backoff")
 

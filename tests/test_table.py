@@ -44,7 +44,7 @@ def test_no_row_is_there_twice() -> None:
 
 # What no program provokes: there is none, or it is refused before any worker hears of it, or it wants root, and a
 # program that the other user may read, which one below a home directory need not be.
-WITHOUT_PROGRAM = {"not found", "max_payload", "user", "group"}
+WITHOUT_PROGRAM = {"not found", "max_payload", "max_pending", "user", "group"}
 
 
 def test_every_row_has_a_test() -> None:

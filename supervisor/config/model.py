@@ -23,6 +23,8 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 5
     max_crashes: int = 3
     max_payload: int = MIB
+    max_result: int | None = None  # None: as much as the pool's max_line lets through
+    max_pending: int | None = None
     backoff: Backoff = Backoff()
 
 

@@ -149,6 +149,8 @@ QUEUE = Section(
         "max_attempts": kinds.integer(1, 10_000),
         "max_crashes": kinds.integer(1, 10_000),
         "max_payload": kinds.size(1, LINE_MAX),
+        "max_result": kinds.size(1, LINE_MAX),
+        "max_pending": kinds.integer(1, 1_000_000_000),
         "backoff": _backoff,
     },
 )

@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import msgspec
 import trio
 
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, PoolConfig, QueueConfig
 from supervisor.control.complaints import cut
 from supervisor.control.times import to_rfc3339
+from supervisor.core.admission import Full, retry_after
 from supervisor.core.job import MICROS, Job, NewJob, State
-from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
+from supervisor.errors import Conflict, NotFound, QueueFull, TimedOut, UnknownQueue
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.pool import Pool
 from supervisor.store.committer import Committer
@@ -72,8 +74,24 @@ class Service:
             ) from None
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
-        """Returns when they are on disk."""
-        return await self._committer.submit(jobs, self._now(), lambda answers: self._feeder.submitted(jobs, answers))
+        """Returns when they are on disk. Raises QueueFull, and then none of them is."""
+        try:
+            return await self._committer.submit(
+                jobs, self._now(), lambda answers: self._feeder.submitted(jobs, answers)
+            )
+        except QueueFull as refusal:
+            raise self._with_advice(refusal) from None
+
+    def _with_advice(self, refusal: QueueFull) -> QueueFull:
+        full = msgspec.convert(refusal.data, Full)
+        line = self._feeder.lines[full.queue]
+        seconds = retry_after(full, line.finished.per_second(time.monotonic()))
+        if seconds is None:
+            return QueueFull(
+                f"{refusal.message}, so that {full.wanted} at once never fit: submit fewer, or raise it", **refusal.data
+            )
+        advice = f"{refusal.message}: try again in {seconds:g} s"
+        return QueueFull(advice, **{**refusal.data, "retry_after_secs": seconds})
 
     async def get(self, job_id: str) -> Job:
         job = (await self._committer.read(lambda store: store.get([job_id])))[0]

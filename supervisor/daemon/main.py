@@ -136,7 +136,9 @@ class Daemon:
     ) -> None:
         self.config = config
         self.notifier = notifier
-        self.committer = Committer(store)
+        self.committer = Committer(
+            store, {queue.name: queue.max_pending for queue in config.queues if queue.max_pending is not None}
+        )
         self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
         launcher = Launcher(remains, dict(os.environ), cgroups)
         self.pools = [Pool(pool, self.feeder, launcher) for pool in config.pools]

@@ -161,6 +161,14 @@ class Store(Protocol):
         one earlier in the same call. `run_at <= now` is due at once."""
         ...
 
+    def pending(self, queues: Collection[str]) -> dict[str, int]:
+        """How many jobs are pending in each of these queues, due or not, as the open transaction sees it."""
+        ...
+
+    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
+        """The ids of those that a submit would answer with an earlier job, not counting jobs of the same call."""
+        ...
+
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         """Claims, then outcomes; an outcome's own claim may be in the same call (one write then serves both).
 

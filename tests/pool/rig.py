@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import trio
 import uuid_utils
 
@@ -56,20 +57,12 @@ class Rig:
             daemon=DaemonConfig(socket=folder / "sock", state_dir=folder),
             store=StoreConfig(),
             pools=tuple(pools),
-            queues=tuple(
-                QueueConfig(
-                    name=name,
-                    max_attempts=queue.max_attempts,
-                    max_crashes=queue.max_crashes,
-                    max_payload=queue.max_payload,
-                    backoff=queue.backoff,
-                )
-                for name in names
-            ),
+            queues=tuple(msgspec.structs.replace(queue, name=name) for name in names),
         )
         self.skew = 0  # microseconds that the wall clock is off
         self.store = store
-        self.committer = Committer(store)
+        limits = {one.name: one.max_pending for one in self.config.queues if one.max_pending is not None}
+        self.committer = Committer(store, limits)
         self.feeder = Feeder(self.committer, self.config.queues, now=self.now, jitter=random.random)
         self.remains = Remains(folder / "children", f"test.{os.getpid()}.{id(self):x}")
         self.remains.end_previous()
@@ -98,8 +91,6 @@ class Rig:
         return self.pools[0].slots[0]
 
     async def submit(self, *payloads: object, queue: str = "q", **options: object) -> list[str]:
-        import msgspec
-
         moment = self.now()
         jobs = [
             NewJob(

@@ -50,6 +50,8 @@ def every_verb(store: Store) -> None:
         store.touch(NOW)
         store.get([second.id])
         store.find("c", "k")
+        store.pending(["q", "r"])
+        store.answered([new_job(client="c", key="k", unique="u")])
         store.paused()
         store.ready("q", after=Rank(0, 1), limit=3, max_bytes=4)
 

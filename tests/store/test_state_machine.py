@@ -116,6 +116,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(batch=st.lists(options, min_size=1, max_size=4))
     def submit(self, batch: list[dict[str, Any]]) -> None:
         jobs = [self.job(**one) for one in batch]
+        assert set(self.store.answered(jobs)) == {job.id for job in jobs if self.model.earlier(job) is not None}
         for job, answer in zip(jobs, self.write("submit", jobs, self.now), strict=True):
             earlier = self.model.earlier(job)
             if earlier is not None:
@@ -276,6 +277,8 @@ class StoreMachine(RuleBasedStateMachine):
             rows = self.store.ready(queue, after=None, limit=1000, max_bytes=1 << 20)
             assert [row.id for row in rows] == self.model.ready(queue)
             assert [row.rank for row in rows] == sorted(row.rank for row in rows)
+            pending = sum(job.new.queue == queue for job in self.model.in_state(State.PENDING))
+            assert self.store.pending([queue]) == {queue: pending}
         assert self.store.next_at() == self.model.next_at()
         assert set(self.store.paused()) == self.model.paused
 

@@ -68,8 +68,7 @@ class MemoryStore:
 
     def _submit(self, new: NewJob, now: int) -> Submitted:
         work = self._work
-        key = (new.client or "", new.key) if new.key is not None else None
-        earlier = work.jobs[work.keys[key]] if key in work.keys else work.holder(new.queue, new.unique)
+        earlier = work.earlier(new)
         if earlier is not None:
             same = (earlier.queue, earlier.payload) == (new.queue, new.payload)
             return Submitted(seq=earlier.seq, id=earlier.id, created=False, state=earlier.state, due=False, same=same)
@@ -77,12 +76,18 @@ class MemoryStore:
         seq = self.disk.last_seq
         work.jobs[seq] = _born(new, seq)
         work.seqs[new.id] = seq
-        if key is not None:
-            work.keys[key] = seq
+        if new.key is not None:
+            work.keys[new.client or "", new.key] = seq
         due = new.run_at <= now
         if not due:
             work.later.add(seq)
         return Submitted(seq=seq, id=new.id, created=True, state=State.PENDING, due=due)
+
+    def pending(self, queues: Collection[str]) -> dict[str, int]:
+        return {queue: sum(1 for _ in self._seen.of(queue, State.PENDING)) for queue in queues}
+
+    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
+        return {job.id for job in jobs if self._seen.earlier(job) is not None}
 
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         return [self._claim(claim) for claim in claims], [self._finish(outcome) for outcome in outcomes]

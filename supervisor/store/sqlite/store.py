@@ -19,7 +19,7 @@ from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.reader import SqliteReader
 from supervisor.store.sqlite.record import Recorder
 from supervisor.store.sqlite.schema import migrate
-from supervisor.store.sqlite.submit import submit
+from supervisor.store.sqlite.submit import answered, submit
 
 _STAMPS_OF_AN_EPOCH = 2**32
 
@@ -108,6 +108,14 @@ class SqliteStore:
     @_guarded
     def submit(self, jobs: Sequence[NewJob], now: int) -> list[Submitted]:
         return submit(self._connection, self._queues, self._seqs, jobs, now)
+
+    @_guarded
+    def pending(self, queues: Collection[str]) -> dict[str, int]:
+        return changes.pending(self._connection, queues)
+
+    @_guarded
+    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
+        return answered(self._connection, self._queues, jobs)
 
     @_guarded
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
