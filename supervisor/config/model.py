@@ -18,6 +18,19 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float = 0.2
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long jobs are kept after their end (inf: for ever), and how many of each kind at most (None: any number)."""
+
+    done: float = 7 * DAY
+    failed: float = 30 * DAY
+    cancelled: float = 7 * DAY
+    expired: float = 7 * DAY
+    max_done: int | None = None
+    max_failed: int | None = None
+    max_cancelled: int | None = None
+    max_expired: int | None = None
+
+
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     max_attempts: int = 5
@@ -26,6 +39,7 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_result: int | None = None  # None: as much as the pool's max_line lets through
     max_pending: int | None = None
     backoff: Backoff = Backoff()
+    retention: Retention = Retention()
 
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +108,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     daemon: DaemonConfig
     store: StoreConfig
     pools: tuple[PoolConfig, ...]
+    retention: Retention = Retention()  # of queues that say nothing else, and of those that are configured no more
     queues: tuple[QueueConfig, ...]  # every known queue: configured, or served by a pool
 
     def queue(self, name: str) -> QueueConfig | None:

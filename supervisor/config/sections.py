@@ -63,6 +63,11 @@ def _backoff(reading: Reading, at: str, value: object) -> Backoff | None:
     return backoff
 
 
+def _retention(reading: Reading, at: str, value: object) -> dict[str, Any]:
+    """What the queue says itself; the rest is [retention]'s."""
+    return read(reading, at, value, QUEUE_RETENTION)
+
+
 def _rlimits(reading: Reading, at: str, value: object) -> tuple[tuple[str, int | None], ...]:
     limits = read(reading, at, value, RLIMITS)
     return tuple((name, None if limit == resource.RLIM_INFINITY else limit) for name, limit in limits.items())
@@ -143,6 +148,12 @@ BACKOFF = Section(
         "jitter": kinds.number(0, 1),
     },
 )
+_KEPT: Mapping[str, Kind[Any]] = {
+    **{state: kinds.age(1, 100 * YEAR) for state in ("done", "failed", "cancelled", "expired")},
+    **{f"max_{state}": kinds.integer(0, 1_000_000_000_000) for state in ("done", "failed", "cancelled", "expired")},
+}
+RETENTION = Section("[retention]", _KEPT)
+QUEUE_RETENTION = Section("[queues.NAME.retention]", _KEPT)
 QUEUE = Section(
     "[queues.NAME]",
     {
@@ -152,6 +163,7 @@ QUEUE = Section(
         "max_result": kinds.size(1, LINE_MAX),
         "max_pending": kinds.integer(1, 1_000_000_000),
         "backoff": _backoff,
+        "retention": _retention,
     },
 )
-SECTIONS = (DAEMON, STORE, POOL, RLIMITS, QUEUE, BACKOFF)
+SECTIONS = (DAEMON, STORE, POOL, RLIMITS, RETENTION, QUEUE, BACKOFF, QUEUE_RETENTION)

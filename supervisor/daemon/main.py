@@ -29,6 +29,7 @@ from supervisor.pool.feeder import Feeder
 from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
+from supervisor.pool.sweeper import Sweeper
 from supervisor.store.committer import Committer
 from supervisor.store.port import Store
 from supervisor.store.sqlite import open_sqlite
@@ -148,6 +149,7 @@ class Daemon:
             if name in self.feeder.lines:
                 self.feeder.lines[name].paused = True
         self.clock = Clock(self.committer, self.feeder, now=now)
+        self.sweeper = Sweeper(self.committer, self.feeder, config, now=now)
         self.reader = store.reader()
         self.service = Service(
             config,
@@ -181,6 +183,7 @@ class Daemon:
             await storing.start(self.committer.run)
             async with trio.open_nursery() as serving:
                 serving.start_soon(self.clock.run)
+                serving.start_soon(self.sweeper.run)
                 serving.start_soon(self._keep_informed)
                 await serving.start(serve_control, self.service, listening.listener)
                 self.feeder.reread(self.feeder.lines)

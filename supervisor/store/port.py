@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.retention import Keep
 
 KEPT_ATTEMPTS = 20  # of one job, the newest
 PAGE_BYTES = 8 * 1024 * 1024  # of payloads and results in one page of a full list
@@ -191,6 +192,15 @@ class Store(Protocol):
 
     def delete(self, job_ids: Sequence[str]) -> list[Changed]:
         """Pending and final ones are removed with all that is theirs; running ones are left."""
+        ...
+
+    def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
+        """The ids of jobs that are not to be kept any more, up to `limit`: fewer, and there are no more. Without those
+        in `spare`. Nothing is changed; `delete` is the next step. Cost does not depend on what is kept."""
+        ...
+
+    def queues(self) -> list[str]:
+        """The names of all queues that ever had a job or a pause, and perhaps only that."""
         ...
 
     def pause(self, queue: str, paused: bool) -> None: ...

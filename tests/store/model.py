@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from supervisor.core.job import NewJob, Outcome, State
+from supervisor.core.retention import Keep
 
 LIVE = (State.PENDING, State.RUNNING)
 
@@ -16,6 +17,7 @@ class ModelJob:
     due: bool
     run_at: int
     expires_at: int | None
+    finished_at: int | None = None
     attempt: int = 0
     charged: int = 0
     interruptions: int = 0
@@ -63,6 +65,8 @@ class Model:
         if outcome.state is State.PENDING:
             job.run_at = outcome.finished_at if outcome.run_at is None else outcome.run_at
             job.due = job.run_at <= outcome.finished_at
+        else:
+            job.finished_at = outcome.finished_at
 
     def recover(self, now: int, most: int) -> None:
         self.epoch += 1
@@ -72,6 +76,7 @@ class Model:
             job.state = State.PENDING if job.interruptions < most else State.FAILED
             if job.state is State.FAILED:
                 job.failed = [*job.failed, job.attempt][-20:]
+                job.finished_at = now
 
     def in_state(self, *states: State) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.state in states]
@@ -79,6 +84,13 @@ class Model:
     def ready(self, queue: str) -> list[str]:
         due = [job for job in self.in_state(State.PENDING) if job.due and job.new.queue == queue]
         return [job.new.id for job in sorted(due, key=lambda job: (-job.new.priority, job.seq))]
+
+    def outlived(self, keep: Keep) -> list[ModelJob]:
+        """Which jobs of a queue and state it does not keep."""
+        found = [job for job in self.in_state(keep.state) if job.new.queue == keep.queue]
+        newest_first = sorted(found, key=lambda job: (job.finished_at, job.seq), reverse=True)
+        beyond = [] if keep.most is None else newest_first[keep.most :]
+        return [job for job in found if job in beyond or (keep.since is not None and job.finished_at <= keep.since)]
 
     def next_at(self) -> int | None:
         return min(self.waking(), default=None)

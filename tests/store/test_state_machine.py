@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 )
 
 from supervisor.core.job import Claim, NewJob, Outcome, State
+from supervisor.core.retention import Keep
 from supervisor.store.port import Changed, Filter
 from tests.store.model import LIVE, Model, ModelJob
 from tests.store.support import MAX_INTERRUPTIONS, NOW, Backend, MemoryBackend, SqliteBackend, error, new_id
@@ -203,7 +204,7 @@ class StoreMachine(RuleBasedStateMachine):
             pending = job.state is State.PENDING
             assert answer == Changed(before=job.state, changed=pending, queue=job.new.queue)
             if pending:
-                job.state = State.CANCELLED
+                job.state, job.finished_at = State.CANCELLED, self.now
 
     @rule(numbers=picks)
     def retry(self, numbers: list[int]) -> None:
@@ -215,6 +216,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert answer == Changed(before=job.state, changed=changed, queue=job.new.queue, conflict=conflict)
             if changed:
                 job.state, job.due, job.run_at, job.expires_at = State.PENDING, True, self.now, None
+                job.finished_at = None
                 job.charged = job.interruptions = 0
                 job.result = None
 
@@ -228,6 +230,31 @@ class StoreMachine(RuleBasedStateMachine):
             assert answer == Changed(before=job.state, changed=gone, queue=job.new.queue)
             if gone:
                 del self.model.jobs[job.new.id]
+
+    @rule(
+        age=st.none() | st.integers(0, 4),
+        most=st.none() | st.integers(0, 3),
+        limit=st.integers(1, 4),
+        spared=picks,
+        states=st.sets(st.sampled_from([state for state in State if state.final])),
+    )
+    def sweep(self, age: int | None, most: int | None, limit: int, spared: list[int], states: set[State]) -> None:
+        """As the daemon does: what has been kept long enough is deleted, in steps."""
+        spare = {self.ids[n % len(self.ids)] for n in spared if self.ids}
+        since = None if age is None else self.now - age * SECOND
+        kept = [Keep(queue=queue, state=state, since=since, most=most) for queue in QUEUES for state in states]
+        expected = {job.new.id for one in kept for job in self.model.outlived(one)} - spare
+        gone: set[str] = set()
+        while True:
+            ids = self.store.outlived(kept, spare=spare, limit=limit)
+            assert len(ids) == len(set(ids)) <= limit
+            assert all(answer.changed for answer in self.write("delete", ids))
+            gone |= set(ids)
+            if len(ids) < limit:
+                break
+        assert gone == expected
+        for job_id in gone:
+            del self.model.jobs[job_id]
 
     @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:
@@ -246,7 +273,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert job.state is State.PENDING
                 assert job.expires_at is not None
                 assert job.expires_at <= self.now
-                job.state = State.EXPIRED
+                job.state, job.finished_at = State.EXPIRED, self.now
             if promoted.next_at is None or promoted.next_at > self.now:
                 break
         for job in self.model.in_state(State.PENDING):
@@ -268,7 +295,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (job.charged, job.interruptions, job.run_at) == (wanted.charged, wanted.interruptions, wanted.run_at)
             assert (job.result, job.payload, job.queue) == (wanted.result, wanted.new.payload, wanted.new.queue)
             assert job.expires_at == wanted.expires_at
-            assert (job.finished_at is None) == (job.state in LIVE)
+            assert job.finished_at == wanted.finished_at
             assert [attempt.attempt for attempt in job.attempts] == wanted.failed
 
     @invariant()
@@ -281,6 +308,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.store.pending([queue]) == {queue: pending}
         assert self.store.next_at() == self.model.next_at()
         assert set(self.store.paused()) == self.model.paused
+        assert set(self.store.queues()) >= {job.new.queue for job in self.model.jobs.values()}
 
     @invariant()
     def a_reader_sees_what_is_committed(self) -> None:

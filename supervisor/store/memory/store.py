@@ -6,6 +6,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.retention import Keep
 from supervisor.store.memory.disk import Disk, Tables, rank
 from supervisor.store.memory.reader import MemoryReader
 from supervisor.store.port import KEPT_ATTEMPTS, Changed, Promoted, Recovered, Submitted, interrupted
@@ -178,6 +179,20 @@ class MemoryStore:
             return Changed(before=job.state, changed=job.state is not State.RUNNING, queue=job.queue)
 
         return self._each(job_ids, delete)
+
+    def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
+        found: dict[str, None] = {}
+        for keep in keeps:
+            ended = sorted(self._seen.of(keep.queue, keep.state), key=lambda job: (job.finished_at or 0, job.seq))
+            excess = 0 if keep.most is None else len(ended) - keep.most
+            for place, job in enumerate(ended):
+                old = keep.since is not None and (job.finished_at or 0) <= keep.since
+                if (old or place < excess) and job.id not in spare:
+                    found[job.id] = None
+        return list(found)[:limit]
+
+    def queues(self) -> list[str]:
+        return sorted({job.queue for job in self._seen.jobs.values()} | self._seen.paused)
 
     def _each(self, job_ids: Sequence[str], change: Callable[[Job], Changed]) -> list[Changed]:
         answers: list[Changed] = []

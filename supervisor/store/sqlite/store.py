@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import apsw
 
 from supervisor.core.job import Claim, Job, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.retention import Keep
 from supervisor.errors import StokerError
 from supervisor.store.port import Changed, Promoted, Recovered, Submitted
 from supervisor.store.sqlite import changes, documents
@@ -18,6 +19,7 @@ from supervisor.store.sqlite.opening import create, open_reader, open_writer
 from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.reader import SqliteReader
 from supervisor.store.sqlite.record import Recorder
+from supervisor.store.sqlite.retention import outlived
 from supervisor.store.sqlite.schema import migrate
 from supervisor.store.sqlite.submit import answered, submit
 
@@ -132,6 +134,14 @@ class SqliteStore:
     @_guarded
     def delete(self, job_ids: Sequence[str]) -> list[Changed]:
         return changes.delete(self._connection, job_ids, self._seqs.last)
+
+    @_guarded
+    def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
+        return outlived(self._connection, self._queues, keeps, spare, limit)
+
+    @_guarded
+    def queues(self) -> list[str]:
+        return [name for (name,) in self._connection.execute("SELECT name FROM queues ORDER BY name")]
 
     @_guarded
     def pause(self, queue: str, paused: bool) -> None:
