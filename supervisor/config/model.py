@@ -97,6 +97,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_outstanding: int = 128  # unanswered requests of one connection; then it is not read
     max_line: int = 16 * MIB  # of one request on the control socket
     max_jobs: int = 10_000  # in one submit_many
+    disk_reserve: int = 64 * MIB  # free space of the store's disk that new jobs do not get
 
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):

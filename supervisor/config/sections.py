@@ -87,6 +87,7 @@ DAEMON = Section(
         "max_outstanding": kinds.integer(1, 100_000),
         "max_line": kinds.size(KIB, LINE_MAX),
         "max_jobs": kinds.integer(1, 1_000_000),
+        "disk_reserve": kinds.size(0, MEMORY_MAX),
     },
 )
 STORE = Section("[store]", {"url": kinds.store_url})

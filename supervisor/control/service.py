@@ -13,6 +13,7 @@ import trio
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, PoolConfig, QueueConfig
 from supervisor.control.complaints import cut
+from supervisor.control.space import Space
 from supervisor.control.times import to_rfc3339
 from supervisor.core.admission import Full, retry_after
 from supervisor.core.job import MICROS, Job, NewJob, State
@@ -43,10 +44,12 @@ class Service:
         epoch: int,
         now: Callable[[], int],
         reread: Callable[[PoolConfig], PoolConfig] | None = None,
+        space: Space | None = None,
     ) -> None:
         self.config = config
         self.version = version
         self.connections = 0
+        self.space = space or Space(config.daemon.state_dir, reserve=0)
         self._committer = committer
         self._reader = reader
         self._reading = trio.Lock()
@@ -266,7 +269,6 @@ class Service:
 
     async def status(self) -> StatusView:
         queues = await self.queues(None)
-        failing = self._committer.failing
         return StatusView(
             version=self.version,
             pid=os.getpid(),
@@ -275,15 +277,20 @@ class Service:
             uptime_secs=round(time.monotonic() - self._started, 3),
             config=str(self.config.source),
             connections=self.connections,
-            store=StoreView(
-                url=self.config.store.url,
-                state="ok" if failing is None else "failing",
-                reason=failing,
-                epoch=self._epoch,
-            ),
+            store=self._store_view(),
             pools=self.pools(None),
             queues=queues,
             unserved=[one.queue for one in queues if not one.pools],
+        )
+
+    def _store_view(self) -> StoreView:
+        failing = self._committer.failing
+        return StoreView(
+            url=self.config.store.url,
+            state="failing" if failing is not None else "low" if self.space.low else "ok",
+            reason=failing or self.space.reason,
+            epoch=self._epoch,
+            disk_free=self.space.free,
         )
 
     @property

@@ -19,6 +19,7 @@ from supervisor.config.model import Config, PoolConfig
 from supervisor.config.places import database_path
 from supervisor.control.server import serve_control
 from supervisor.control.service import Service
+from supervisor.control.space import Space
 from supervisor.daemon import logs, memory
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
@@ -150,6 +151,7 @@ class Daemon:
                 self.feeder.lines[name].paused = True
         self.clock = Clock(self.committer, self.feeder, now=now)
         self.sweeper = Sweeper(self.committer, self.feeder, config, now=now)
+        self.space = Space(database_path(config).parent, config.daemon.disk_reserve)
         self.reader = store.reader()
         self.service = Service(
             config,
@@ -161,6 +163,7 @@ class Daemon:
             epoch=epoch,
             now=now,
             reread=self._reread,
+            space=self.space,
         )
 
     def _reread(self, pool: PoolConfig) -> PoolConfig:
@@ -184,6 +187,7 @@ class Daemon:
             async with trio.open_nursery() as serving:
                 serving.start_soon(self.clock.run)
                 serving.start_soon(self.sweeper.run)
+                serving.start_soon(self.space.run)
                 serving.start_soon(self._keep_informed)
                 await serving.start(serve_control, self.service, listening.listener)
                 self.feeder.reread(self.feeder.lines)
@@ -270,4 +274,6 @@ class Daemon:
             words += f"; degraded: {', '.join(degraded)}"
         if self.committer.failing is not None:
             words += f"; store failing: {self.committer.failing}"
+        elif self.space.low:
+            words += f"; no jobs are taken: {self.space.reason}"
         return words
