@@ -7,6 +7,9 @@ import msgspec
 from supervisor.config.model import Retention
 from supervisor.core.job import MICROS, State
 
+STEPS = 50, 2000  # jobs that one step of a sweep may delete, at least and at most
+STEP_SECS = 0.005  # how long a step should have the store to itself
+
 _FOREVER = float("inf")
 
 
@@ -35,3 +38,15 @@ def _of_queue(queue: str, retention: Retention, now: int) -> Iterable[Keep]:
     ):
         if age != _FOREVER or most is not None:
             yield Keep(queue=queue, state=state, since=None if age == _FOREVER else now - int(age * MICROS), most=most)
+
+
+def next_step(step: int, took: float) -> int:
+    """How many jobs to delete next, if `step` of them took the store so many seconds.
+
+    By time and not by number: what a job costs depends on the disk and on what it carries. On a busy store steps come
+    seldom, and small ones would not keep up with the jobs that end meanwhile.
+    """
+    least, most = STEPS
+    if took > 2 * STEP_SECS:
+        return max(least, step // 2)
+    return min(most, step * 2) if took < STEP_SECS / 2 else step

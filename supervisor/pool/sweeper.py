@@ -1,12 +1,13 @@
 """Jobs that have been kept long enough are deleted, in small steps between which everybody else has his turn."""
 
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import structlog
 import trio
 
 from supervisor.config.model import Config
-from supervisor.core.retention import Keep, keeps
+from supervisor.core.retention import STEP_SECS, STEPS, Keep, keeps, next_step
 from supervisor.errors import StoreUnavailable
 from supervisor.pool.feeder import Feeder
 from supervisor.store.committer import Committer
@@ -14,9 +15,7 @@ from supervisor.store.port import Store
 
 log = structlog.get_logger("stoker.sweeper")
 
-STEP = 200  # jobs of one transaction
 EVERY = 10.0  # seconds
-LEAST_PAUSE = 0.005  # seconds; else as long as the step took, so that at least half of the store's time is for others
 
 
 class Sweeper:
@@ -46,29 +45,35 @@ class Sweeper:
         names = await self._committer.read(lambda store: store.queues())
         now = self._now()
         kept = keeps(names, self._of, self._others, now)
-        deleted = 0
+        deleted, step = 0, STEPS[0]
         while kept:
-            began = trio.current_time()
-            gone = await self._step(kept)
-            deleted += len(gone)
-            if len(gone) < STEP:
+            gone, took = await self._step(kept, step)
+            deleted += gone
+            if gone < step:
                 break
-            await trio.sleep(max(LEAST_PAUSE, trio.current_time() - began))
+            step = next_step(step, took)
+            await trio.sleep(max(STEP_SECS, took))  # so that at least half of the store's time is for others
         return deleted
 
-    async def _step(self, kept: Sequence[Keep]) -> list[str]:
+    async def _step(self, kept: Sequence[Keep], step: int) -> tuple[int, float]:
+        """How many were deleted, and for how many seconds the store was busy with it."""
         feeder = self._feeder
         # Who waits for a job, or is about to change it, is about to be answered: it is there for the next sweep too.
         spare = {*feeder.waiters, *feeder.held, *feeder.running}
-        return await self._committer.write(lambda store: _delete(store, kept, spare), self._deleted)
+        took = 0.0
+
+        def delete(store: Store) -> list[str]:
+            nonlocal took
+            began = time.monotonic()
+            ids = store.outlived(kept, spare=spare, limit=step)
+            if ids:
+                store.delete(ids)
+            took = time.monotonic() - began
+            return ids
+
+        ids = await self._committer.write(delete, self._deleted)
+        return len(ids), took
 
     def _deleted(self, ids: list[str]) -> None:
         for job_id in ids:
             self._feeder.waiters.gone(job_id)  # who came to wait meanwhile
-
-
-def _delete(store: Store, kept: Sequence[Keep], spare: Collection[str]) -> list[str]:
-    ids = store.outlived(kept, spare=spare, limit=STEP)
-    if ids:
-        store.delete(ids)
-    return ids

@@ -4,7 +4,7 @@ from math import inf
 
 from supervisor.config.model import Retention
 from supervisor.core.job import MICROS, State
-from supervisor.core.retention import Keep, keeps
+from supervisor.core.retention import STEP_SECS, STEPS, Keep, keeps, next_step
 
 NOW = 10**15
 DAY = 86400 * MICROS
@@ -35,3 +35,11 @@ def test_a_queue_has_its_own_and_one_that_nobody_knows_has_that_of_the_others() 
         keep.queue: keep.since for keep in keeps(["q", "r"], {"q": Retention(done=1)}, Retention(done=2), NOW)[::4]
     }
     assert since == {"q": NOW - MICROS, "r": NOW - 2 * MICROS}
+
+
+def test_steps_become_as_large_as_their_time_allows() -> None:
+    assert next_step(100, STEP_SECS) == 100
+    assert next_step(100, STEP_SECS / 3) == 200
+    assert next_step(100, STEP_SECS * 3) == 50
+    assert next_step(STEPS[0], 1.0) == STEPS[0]
+    assert next_step(STEPS[1], 0.0) == STEPS[1]

@@ -48,7 +48,7 @@ async def test_a_job_is_there_for_as_long_as_it_is_kept_and_then_gone(tmp_path: 
 async def test_more_than_one_step_is_swept_until_the_number_is_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweeper, "STEP", 7)
+    monkeypatch.setattr(sweeper, "STEPS", (7, 7))
     async with rig(command("echo"), folder=tmp_path) as daemon:
         ids = await daemon.submit(*range(50))
         await daemon.ends(*ids)
