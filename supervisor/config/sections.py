@@ -165,6 +165,9 @@ QUEUE = Section(
         "max_pending": kinds.integer(1, 1_000_000_000),
         "backoff": _backoff,
         "retention": _retention,
+        "rate": kinds.rate(1, 1_000_000, 365 * DAY),
+        "burst": kinds.integer(1, 1_000_000),
+        "concurrency": kinds.integer(1, 1_000_000),
     },
 )
 SECTIONS = (DAEMON, STORE, POOL, RLIMITS, RETENTION, QUEUE, BACKOFF, QUEUE_RETENTION)

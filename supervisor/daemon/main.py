@@ -188,6 +188,7 @@ class Daemon:
                 serving.start_soon(self.clock.run)
                 serving.start_soon(self.sweeper.run)
                 serving.start_soon(self.space.run)
+                serving.start_soon(self.feeder.alarm.run)
                 serving.start_soon(self._keep_informed)
                 await serving.start(serve_control, self.service, listening.listener)
                 self.feeder.reread(self.feeder.lines)

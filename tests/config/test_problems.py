@@ -146,6 +146,13 @@ DAEMON, POOL, QUEUE, BACKOFF = "[daemon]\n", MINIMAL, "[queues.x]\n", "[queues.x
         (QUEUE, "max_attempts", ["0", "1.5", "10_001"]),
         (QUEUE, "max_crashes", ["0", '"3"']),
         (QUEUE, "max_payload", ["0", '"-1MiB"', '"16MiB"', '"0.3B"']),
+        (
+            QUEUE,
+            "rate",
+            ["100", '"100"', '"0/s"', '"1/0s"', '"100/60"', '"a/s"', '"1.5/s"', '"1/366d"', "[]"],
+        ),
+        (QUEUE, "burst", ["0", '"10"', "1.5", "7"]),  # the last for want of a rate
+        (QUEUE, "concurrency", ["0", '"5"', "true"]),
         (QUEUE, "backoff", ["3", '"2s"', "[]"]),
         (BACKOFF, "base", ["-1", '"11m"', '"soon"']),
         (BACKOFF, "factor", ["0.5", '"2"', "101", "nan", "true"]),

@@ -141,6 +141,7 @@ async def rig(
         await storing.start(made.committer.run)
         async with trio.open_nursery() as serving:
             serving.start_soon(made.clock.run)
+            serving.start_soon(made.feeder.alarm.run)
             async with trio.open_nursery() as working:
                 for pool in made.pools:
                     working.start_soon(pool.run)
