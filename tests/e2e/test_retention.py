@@ -14,8 +14,9 @@ GROUP = 1000
 AHEAD = 20  # groups that are submitted before the first of them has ended
 KEPT = 10_000
 PAYLOAD = "x" * 200
-# What the sweep may be behind when all is busy. A hundred thousand jobs of this kind are some 60 MB.
-WITHIN = 1.5
+# A million jobs of this kind are some 530 MB. What ends in the ten seconds between two sweeps is there beside those that
+# are kept, and the sweep needs a while too: 130 MB at 10,000 jobs a second. It reaches that once and then stays.
+MAY_BE = 250_000_000
 CALLS = 200
 
 
@@ -42,8 +43,7 @@ def test_the_file_stays_bounded_while_a_million_jobs_flow_through(start: Start) 
         client.wait_all(last[-AHEAD:])
         until(lambda: client.queues("q")[0]["done"] == KEPT, "the last sweep")
     print([each // 1_000_000 for each in sizes])
-    third = len(sizes) // 3
-    assert max(sizes[third:]) < WITHIN * max(sizes[:third])
+    assert max(sizes) < MAY_BE
 
 
 @pytest.mark.long
