@@ -14,8 +14,8 @@ GROUP = 1000
 AHEAD = 20  # groups that are submitted before the first of them has ended
 KEPT = 10_000
 PAYLOAD = "x" * 200
-# A million jobs of this kind are some 530 MB. What ends in the ten seconds between two sweeps is there beside those that
-# are kept, and the sweep needs a while too: 130 MB at 10,000 jobs a second. It reaches that once and then stays.
+# A million jobs of this kind are some 530 MB. What ends in the ten seconds between two sweeps is there beside those
+# that are kept, and the sweep needs a while too: 130 MB at 10,000 jobs a second. It reaches that once and then stays.
 MAY_BE = 250_000_000
 CALLS = 200
 
