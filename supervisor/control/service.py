@@ -20,7 +20,8 @@ from supervisor.core.admission import Full, retry_after
 from supervisor.core.job import MICROS, Job, NewJob, State
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, QueueFull, TimedOut, UnknownQueue
-from supervisor.pool.feeder import Feeder, Line
+from supervisor.pool.feeder import Feeder
+from supervisor.pool.line import Line
 from supervisor.pool.pool import Pool
 from supervisor.store.committer import Committer
 from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted

@@ -17,13 +17,13 @@ import structlog
 from msgspec import Raw
 
 from supervisor.config.model import NANOS, QueueConfig
-from supervisor.core.gate import NEVER, Gate
+from supervisor.core.gate import NEVER
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.lookahead import Lookahead
 from supervisor.core.verdict import Verdict, judge
 from supervisor.pool.alarm import Alarm
 from supervisor.pool.claiming import Claiming
-from supervisor.pool.rates import Rate
+from supervisor.pool.line import Line
 from supervisor.pool.run import Run
 from supervisor.pool.sharing import Sharing
 from supervisor.pool.waiters import Waiters
@@ -34,44 +34,6 @@ if TYPE_CHECKING:
     from supervisor.pool.pool import Pool
 
 log = structlog.get_logger("stoker.feeder")
-
-
-class Line:
-    """One queue: its policy, its look-ahead, and who serves it. `shut`: it gives nothing out, being paused by somebody
-    or throttled by a worker's reply."""
-
-    def __init__(self, policy: QueueConfig) -> None:
-        self.name = policy.name
-        self.policy = policy
-        self.claims_first = policy.on_daemon_crash == "fail"
-        self.ahead = Lookahead()
-        self.paused = False
-        self.throttled_until: int | None = None  # monotonic, in nanoseconds
-        self.shut = False
-        self.swept_by = 0  # so many: it is not read
-        self.gate = Gate(policy, time.monotonic_ns())
-        self.pools: list[Pool] = []
-        self.reading = False
-        self.stale = True  # the look-ahead does not know the front of the queue
-        self.submitted = Rate()
-        self.finished = Rate()
-
-    def pause(self, paused: bool) -> None:
-        self.paused = paused
-        if not paused:
-            self.throttled_until = None
-        self.shut = paused or self.throttled_until is not None
-
-    def throttle(self, until: int) -> None:
-        """Whichever reply asks for the longest wait."""
-        self.throttled_until = until if self.throttled_until is None else max(until, self.throttled_until)
-        self.shut = True
-
-    def open_again(self, now: int) -> None:
-        """If it was throttled, and that is over."""
-        if self.throttled_until is not None and self.throttled_until <= now:
-            self.throttled_until = None
-            self.shut = self.paused
 
 
 class Feeder:

@@ -12,7 +12,7 @@ from supervisor.core.shares import Share, Shares
 from supervisor.pool.rates import Rate
 
 if TYPE_CHECKING:
-    from supervisor.pool.feeder import Line
+    from supervisor.pool.line import Line
 
 
 class Sharing:

@@ -8,7 +8,7 @@ from pathlib import Path
 import trio
 
 from supervisor.config.model import PoolConfig
-from supervisor.pool.feeder import Line
+from supervisor.pool.line import Line
 from tests.pool.rig import Rig, pool_config, rig
 from tests.workers import Gate, command, marks
 

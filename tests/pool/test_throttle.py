@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.config.model import QueueConfig
 from supervisor.core.job import MICROS, State
-from supervisor.pool.feeder import Line
+from supervisor.pool.line import Line
 from tests.pool.rig import Rig, rig
 from tests.workers import command
 
