@@ -53,6 +53,8 @@ class SubmitParams(Params, frozen=True):
     unique: str | None = None
     name: str | None = None
     tags: tuple[str, ...] = ()
+    rate_key: str | None = None
+    concurrency_key: str | None = None
 
 
 class SubmitManyParams(Params, frozen=True):
@@ -212,6 +214,8 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     client: str | None
     key: str | None
     unique: str | None
+    rate_key: str | None
+    concurrency_key: str | None
     name: str | None
     tags: tuple[str, ...]
     charged: int
@@ -252,7 +256,8 @@ class ManyView(msgspec.Struct, frozen=True, kw_only=True):
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     """`due` is the part of `pending` whose run_at has come; rates are per second over the last minute. `limited_by` is
-    what keeps the next job from beginning: "rate", "concurrency", or nothing of the kind."""
+    what keeps every job from beginning: "rate", "concurrency", "rate_per_key", "concurrency_per_key", or nothing of the
+    kind."""
 
     queue: str
     paused: bool

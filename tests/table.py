@@ -58,7 +58,7 @@ POOL_LIMITS = (
 QUEUE_LIMITS = (
     *("max_attempts", "max_crashes", "max_payload", "max_result", "max_pending"),
     *("backoff", "on_daemon_crash", "on_throttle"),
-    *("rate", "burst", "concurrency"),
+    *("rate", "burst", "concurrency", "rate_per_key", "burst_per_key", "concurrency_per_key"),
 )
 # These have no keys.
 FIXED_LIMITS = ("stderr line", "stderr rate", "stderr tail", "stderr flood", "respawn backoff")

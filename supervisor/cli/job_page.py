@@ -54,6 +54,8 @@ def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "client", job["client"] or ""
     yield "key", job["key"] or ""
     yield "unique", job["unique"] or ""
+    yield "rate key", job["rate_key"] or ""
+    yield "concurrency key", job["concurrency_key"] or ""
     yield "priority", str(job["priority"] or "")
     yield "attempts", _count(job)
     yield "backoff", _backoff(job["backoff"])

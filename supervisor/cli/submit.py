@@ -34,6 +34,8 @@ from supervisor.cli.wait import report_each
 @click.option("--client", metavar="NAME", help="Who submits; the scope of --key.")
 @click.option("--key", metavar="TEXT", help="A second submit with this key answers with the first job.")
 @click.option("--unique", metavar="TEXT", help="Only one live job of QUEUE can have this value.")
+@click.option("--rate-key", metavar="TEXT", help="Shares rate_per_key of QUEUE with jobs of this key.")
+@click.option("--concurrency-key", metavar="TEXT", help="Shares concurrency_per_key of QUEUE with jobs of this key.")
 @click.option("--name", metavar="TEXT", help="What to call the job, for people.")
 @click.option("--tag", "tags", metavar="TEXT", multiple=True, help="May be given several times.")
 @json_option

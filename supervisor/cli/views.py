@@ -95,7 +95,7 @@ def _notes(queue: View) -> Iterator[str]:
     if queue["throttled_until"] is not None:
         yield f"throttled, goes on {relative(queue['throttled_until'])}"
     if queue["limited_by"] is not None and queue["due"]:
-        yield f"waits for {queue['limited_by']}"
+        yield f"waits for {queue['limited_by'].replace('_', ' ')}"
     if not queue["pools"]:
         yield "no pool"
     if later := queue["pending"] - queue["due"]:

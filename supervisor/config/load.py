@@ -126,15 +126,17 @@ def _queues(reading: Reading, table: object, daemon: DaemonConfig, retention: Re
         values = sections.read(reading, at, value, sections.QUEUE)
         values["retention"] = msgspec.structs.replace(retention, **values.get("retention", {}))
         queues[name] = queue = QueueConfig(name=name, **values)
-        if queue.burst is not None and isinstance(value, dict) and "rate" not in value:
-            reading.problem(
-                join(at, "burst"), f'found {queue.burst} and no rate, expected rate beside it, such as rate = "100/s"'
-            )
+        for burst, rate in (("burst", "rate"), ("burst_per_key", "rate_per_key")):
+            found = getattr(queue, burst)
+            if found is not None and isinstance(value, dict) and rate not in value:
+                reading.problem(
+                    join(at, burst), f'found {found} and no {rate}, expected {rate} beside it, such as {rate} = "100/s"'
+                )
         if "max_payload" in values and queue.max_payload >= daemon.max_line:
-            found, limit = format_size(queue.max_payload), format_size(daemon.max_line)
+            size, limit = format_size(queue.max_payload), format_size(daemon.max_line)
             reading.problem(
                 join(at, "max_payload"),
-                f"found {found}, expected less than daemon.max_line ({limit}): a request holds both",
+                f"found {size}, expected less than daemon.max_line ({limit}): a request holds both",
             )
     return queues
 

@@ -56,7 +56,15 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
         None  # how many may at once after a pause; None: as many as in a tenth of a second, at least one
     )
     concurrency: int | None = None  # jobs that run at a time, in all pools together
+    rate_per_key: Rate | None = None  # the same for all jobs that have a rate_key in common,
+    burst_per_key: int | None = None
+    concurrency_per_key: int | None = None  # and a concurrency_key
     on_throttle: Literal["job", "queue"] = "job"  # what waits after a throttled reply
+
+    @property
+    def keyed(self) -> bool:
+        """Whether its jobs are limited by their keys."""
+        return self.rate_per_key is not None or self.concurrency_per_key is not None
 
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -190,6 +190,9 @@ QUEUE = Section(
         "rate": kinds.rate(1, 1_000_000, 365 * DAY),
         "burst": kinds.integer(1, 1_000_000),
         "concurrency": kinds.integer(1, 1_000_000),
+        "rate_per_key": kinds.rate(1, 1_000_000, 365 * DAY),
+        "burst_per_key": kinds.integer(1, 1_000_000),
+        "concurrency_per_key": kinds.integer(1, 1_000_000),
     },
 )
 SECTIONS = (DAEMON, STORE, POOL, RLIMITS, RETENTION, QUEUE, BACKOFF, QUEUE_RETENTION)

@@ -345,7 +345,7 @@ class Service:
             queue=name,
             paused=line.paused if line else bool(counts and counts.paused),
             throttled_until=self._throttled_until(line),
-            limited_by=line.gate.closed_by(time.monotonic_ns()) if line else None,
+            limited_by=line.limited_by(time.monotonic_ns()) if line else None,
             pending=counts.pending if counts else 0,
             due=counts.due if counts else 0,
             running=counts.running if counts else 0,

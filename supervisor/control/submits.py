@@ -11,11 +11,12 @@ from supervisor.control.complaints import cut
 from supervisor.control.durations import check_secs
 from supervisor.control.times import from_rfc3339
 from supervisor.core.job import MICROS, NewJob
+from supervisor.core.keys import NO_KEYS, lane_of
 from supervisor.errors import Invalid, TooLarge
 
 MAX_PRIORITY = 2**31 - 1  # and the same below zero: what every store has a column for
 MAX_ATTEMPTS = 2**31 - 1
-MAX_WORD = 255  # characters of client, key, unique and name
+MAX_WORD = 255  # characters of client, key, unique, name, rate_key and concurrency_key
 MAX_TAGS = 20
 MAX_TAG = 100
 
@@ -50,7 +51,15 @@ def new_job(params: SubmitParams, queue: QueueConfig, now: int) -> NewJob:
         unique=params.unique,
         name=params.name,
         tags=params.tags,
+        lane=_lane(params, queue),
     )
+
+
+def _lane(params: SubmitParams, queue: QueueConfig) -> str | None:
+    """Of a job with keys in any queue: it may limit them at its next start."""
+    if params.rate_key is None and params.concurrency_key is None:
+        return NO_KEYS if queue.keyed else None
+    return lane_of(params.rate_key, params.concurrency_key)
 
 
 def _run_at(params: SubmitParams, now: int) -> int:
@@ -95,6 +104,10 @@ def _check_words(params: SubmitParams) -> None:
         _check_word("unique", params.unique)
     if params.name is not None:
         _check_word("name", params.name)
+    if params.rate_key is not None:
+        _check_word("rate_key", params.rate_key)
+    if params.concurrency_key is not None:
+        _check_word("concurrency_key", params.concurrency_key)
     if params.tags:
         _check_tags(params.tags)
 

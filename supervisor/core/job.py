@@ -125,6 +125,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     unique: str | None = None
     name: str | None = None
     tags: tuple[str, ...] = ()
+    lane: str | None = None  # core.keys.lane_of its keys; None: it has none, and its queue limits none
 
 
 class Rank(msgspec.Struct, frozen=True, order=True, array_like=True):
@@ -150,6 +151,7 @@ class Ready(msgspec.Struct, kw_only=True):
     max_attempts: int | None
     expires_at: int | None
     backoff: Backoff | None = None
+    lane: str | None = None
 
     @property
     def rank(self) -> Rank:
@@ -222,3 +224,5 @@ class Job(msgspec.Struct, kw_only=True):
     interruptions: int
     attempts: tuple[Attempt, ...] = ()
     backoff: Backoff | None = None
+    rate_key: str | None = None
+    concurrency_key: str | None = None

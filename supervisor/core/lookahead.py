@@ -45,7 +45,7 @@ class Lookahead:
     def complete(self) -> bool:
         return self._complete
 
-    def takes(self, urgency: int, seq: int) -> bool:
+    def takes(self, urgency: int, seq: int, lane: str | None = None) -> bool:
         """A row became due: does it belong in here? Asked before the row is made, which costs more than the answer.
 
         A row that does not is remembered as lying behind the horizon.
@@ -94,8 +94,8 @@ class Lookahead:
         self._complete = complete
         self._trim()
 
-    def pop(self) -> Ready | None:
-        """The next row in claim order, taken out."""
+    def pop(self, now: int = 0) -> Ready | None:
+        """The next row in claim order, taken out. Neither the time nor lanes matter here; they do in core.lanes."""
         if not self._rows:
             return None
         row = self._rows.popleft()

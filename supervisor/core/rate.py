@@ -20,6 +20,9 @@ class Bucket:
         """The first instant, `now` or later, at which a token is there."""
         return max(now, -((self._spare - self._full_at) // self._count))
 
+    def full(self, now: int) -> bool:
+        return self._full_at <= now * self._count
+
     def take(self, now: int) -> None:
         """One token; only when `next_at(now)` is `now`."""
         self._full_at = max(self._full_at, now * self._count) + self._period

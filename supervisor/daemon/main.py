@@ -33,6 +33,7 @@ from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
 from supervisor.store.committer import Committer
+from supervisor.store.limits import limit_keys
 from supervisor.store.port import Store
 from supervisor.store.sqlite import open_sqlite
 from supervisor.store.sqlite.lock import FileLock
@@ -105,6 +106,7 @@ async def _serve(config: Config, notifier: Notifier) -> None:
         ended = remains.end_previous()
         not_again = [queue.name for queue in config.queues if queue.on_daemon_crash == "fail"]
         recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS, not_again=not_again)
+        limit_keys(store, config.queues)
         listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
         try:
             # Once it is certain that this daemon is to run here, since it may move; before it has workers to be moved.

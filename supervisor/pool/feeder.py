@@ -19,11 +19,11 @@ from msgspec import Raw
 from supervisor.config.model import NANOS, QueueConfig
 from supervisor.core.gate import NEVER
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
-from supervisor.core.lookahead import Lookahead
 from supervisor.core.verdict import Verdict, judge
 from supervisor.pool.alarm import Alarm
 from supervisor.pool.claiming import Claiming
 from supervisor.pool.line import Line
+from supervisor.pool.reading import Reading
 from supervisor.pool.run import Run
 from supervisor.pool.sharing import Sharing
 from supervisor.pool.waiters import Waiters
@@ -61,6 +61,7 @@ class Feeder:
         self._now = now
         self._jitter = jitter
         self._claiming = Claiming(self, committer, now)
+        self._reading = Reading(self, committer)
         committer.recorded = self._recorded
         committer.found = self.waiters.found
         committer.on_failing = self._store_failing
@@ -69,7 +70,7 @@ class Feeder:
         for name in pool.config.queues:
             self.lines[name].pools.append(pool)
         if len(pool.config.queues) > 1:
-            pool.sharing = Sharing(pool.config, self.lines, self.may_begin)
+            pool.sharing = Sharing(pool.config, self.lines, self.may_begin, self.starves)
             self._shared.append(pool.sharing)
 
     # -- jobs come in ----------------------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ class Feeder:
             line.submitted.total += 1
             if not answer.due:
                 self.at(job.run_at)
-            elif line.ahead.takes(-job.priority, answer.seq):
+            elif line.ahead.takes(-job.priority, answer.seq, job.lane):
                 line.ahead.offer(_ready(job, answer))
                 lines[line.name] = line
             if job.expires_at is not None:
@@ -107,35 +108,7 @@ class Feeder:
             line = self.lines.get(name)
             if line is not None:
                 line.stale = True
-                self._read_ahead(line)
-
-    def _read_ahead(self, line: Line) -> None:
-        ahead = line.ahead
-        if line.reading or not (line.stale or ahead.wants_rows) or not line.pools or self._committer.failing:
-            return
-        if line.swept_by:
-            return
-        anew, line.stale, line.reading = line.stale, False, True
-        after = None if anew else ahead.horizon
-        limit = ahead.max_rows if anew else ahead.max_rows - len(ahead)
-
-        def arrived(rows: list[Ready]) -> None:
-            line.reading = False
-            size = sum(len(memoryview(row.payload)) for row in rows)
-            complete = len(rows) < limit and size < ahead.max_bytes
-            if anew:
-                ahead.replace(rows, complete=complete, skip=self)
-            else:
-                ahead.fill(rows, after=after, complete=complete, skip=self)
-            self.wake(line)
-
-        def failed() -> None:
-            line.reading = False
-            line.stale = line.stale or anew
-
-        self._committer.read_soon(
-            lambda store: store.ready(line.name, after=after, limit=limit, max_bytes=ahead.max_bytes), arrived, failed
-        )
+                self._reading.look(line)
 
     def __contains__(self, job_id: object) -> bool:
         """Whether a job must not enter a look-ahead."""
@@ -151,7 +124,7 @@ class Feeder:
             self.feed(pool)
             if line.ahead and self.may_begin(line):
                 pool.sizing.pressed()
-        self._read_ahead(line)
+        self._reading.look(line)
 
     def feed(self, pool: Pool) -> None:
         while pool.idle and self._has_work(pool):
@@ -173,7 +146,7 @@ class Feeder:
         if self.stopped or self._committer.failing is not None:
             return 0
         lines = (self.lines[name] for name in pool.config.queues)
-        return sum(len(line.ahead) for line in lines if line.ahead and self.may_begin(line))
+        return sum(line.waiting for line in lines if line.ahead and self.may_begin(line))
 
     def checkout(self, pool: Pool) -> Run | None:
         """The next job for an idle child of this pool.
@@ -205,13 +178,21 @@ class Feeder:
     def may_begin(self, line: Line) -> bool:
         """Whether the line's next job may begin now. Where it is a matter of time, the line is woken then; where a job
         must end first, it wakes the line."""
-        if line.shut or not line.gate.limited:
+        if line.shut or not line.limited:
             return not line.shut
         now = time.monotonic_ns()
-        opens = line.gate.opens_at(now)
-        if now < opens < NEVER:
+        opens = line.opens_at(now)
+        if opens == now:
+            return True
+        if opens < NEVER:
             self.alarm.ask(opens)
-        return opens == now
+        if line.lanes is not None:  # whatever may begin instead has perhaps not been read
+            self._reading.look(line)
+        return False
+
+    def starves(self, line: Line) -> bool:
+        """Whether the line's next job may begin as soon as it is read."""
+        return not line.shut and line.starves(time.monotonic_ns())
 
     def _throttle(self, line: Line, until: int) -> None:
         line.throttle(until)
@@ -226,24 +207,25 @@ class Feeder:
                     self.wake(line)
                 else:
                     self.alarm.ask(line.throttled_until)
-            elif line.gate.limited:
+            elif line.limited:
                 self.wake(line)
 
     def _next_row(self, line: Line) -> Ready | None:
-        row = line.ahead.pop()
+        ahead, now = line.ahead, time.monotonic_ns() if line.limited else 0
+        row = ahead.pop(now)
         while row is not None and row.expires_at is not None and row.expires_at <= self._now():
             self.at(row.expires_at)  # the store's clock ends it
-            row = line.ahead.pop()
-        if line.ahead.wants_rows:
-            self._read_ahead(line)
+            row = ahead.pop(now)
+        if ahead.wants_rows:
+            self._reading.look(line)
         return row
 
     def _check_out(self, row: Ready, line: Line, pool: Pool) -> Run:
         timeout = row.timeout if row.timeout is not None else pool.config.timeout
         run = Run(row, self._now(), timeout, claim_first=line.claims_first)
         self.running[row.id] = run
-        if line.gate.limited:
-            line.gate.enter(time.monotonic_ns())
+        if line.limited:
+            line.enter(row)
         claim = Claim(seq=row.seq, attempt=run.attempt, started_at=run.started_at)
         if run.claim_first:
             self._claiming.ask(claim, run)
@@ -265,8 +247,7 @@ class Feeder:
         run.life = None
         run.waited_for = run.id in self.waiters and outcome.state.final
         self._committer.outcome(outcome, run, get=run.id if run.waited_for else None)
-        if line.gate.limited:
-            line.gate.leave()
+        if line.limited and line.leave(run.row):
             self.wake(line)
 
     def _recorded(self, runs: Sequence[Run], oks: Sequence[bool]) -> None:
@@ -293,8 +274,7 @@ class Feeder:
         del self.running[run.id]
         run.settle()
         line = self.lines[run.row.queue]
-        if line.gate.limited:
-            line.gate.leave()
+        if line.limited and line.leave(run.row):
             self.wake(line)
         if not self.running:
             self.emptied()
@@ -335,8 +315,7 @@ class Feeder:
         """No child receives a job of this queue from now on; each wants its `swept`."""
         line = self.lines[queue]
         line.swept_by += 1
-        line.ahead = Lookahead()  # a read that is under way fills the old one, and nobody asks that any more
-        line.stale = True
+        line.forget()
 
     def swept(self, queue: str) -> None:
         self.lines[queue].swept_by -= 1
@@ -391,4 +370,5 @@ def _ready(job: NewJob, answer: Submitted) -> Ready:
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
         backoff=job.backoff,
+        lane=job.lane,
     )

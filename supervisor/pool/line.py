@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from supervisor.config.model import QueueConfig
 from supervisor.core.gate import Gate
+from supervisor.core.job import Ready
+from supervisor.core.keys import Keys
+from supervisor.core.lanes import Lanes
 from supervisor.core.lookahead import Lookahead
 from supervisor.pool.rates import Rate
 
@@ -16,18 +19,23 @@ if TYPE_CHECKING:
 
 class Line:
     """One queue: its policy, its look-ahead, and who serves it. `shut`: it gives nothing out, being paused by somebody
-    or throttled by a worker's reply."""
+    or throttled by a worker's reply. `limited`: it may be that nothing of it may begin; times are monotonic
+    nanoseconds."""
 
     def __init__(self, policy: QueueConfig) -> None:
         self.name = policy.name
         self.policy = policy
         self.claims_first = policy.on_daemon_crash == "fail"
-        self.ahead = Lookahead()
+        now = time.monotonic_ns()
+        self.gate = Gate(policy, now)
+        self.keys = Keys(policy, now) if policy.keyed else None
+        self.limited = self.gate.limited or policy.keyed
+        self.lanes: Lanes | None = None  # the look-ahead of a queue that limits keys
+        self.ahead: Lookahead | Lanes = self._no_rows()
         self.paused = False
         self.throttled_until: int | None = None  # monotonic, in nanoseconds
         self.shut = False
         self.swept_by = 0  # so many: it is not read
-        self.gate = Gate(policy, time.monotonic_ns())
         self.pools: list[Pool] = []
         self.reading = False
         self.stale = True  # the look-ahead does not know the front of the queue
@@ -50,3 +58,50 @@ class Line:
         if self.throttled_until is not None and self.throttled_until <= now:
             self.throttled_until = None
             self.shut = self.paused
+
+    def forget(self) -> None:
+        """What was read ahead; a read that is under way brings it to nobody."""
+        self.ahead = self._no_rows()
+        self.stale = True
+
+    def _no_rows(self) -> Lookahead | Lanes:
+        if self.keys is None:
+            return Lookahead()
+        self.lanes = Lanes(self.keys)
+        return self.lanes
+
+    def opens_at(self, now: int) -> int:
+        """When the next job may begin, as core.gate says it."""
+        opens = self.gate.opens_at(now)
+        return opens if self.lanes is None or opens != now else self.lanes.opens_at(now)
+
+    def limited_by(self, now: int) -> str | None:
+        """The limit for which all jobs wait, by its name in the configuration."""
+        return self.gate.closed_by(now) or (None if self.lanes is None else self.lanes.blocked_by(now))
+
+    def starves(self, now: int) -> bool:
+        """Rows that could begin may be there, but are to be read first."""
+        if self.lanes is not None:
+            return self.gate.opens_at(now) == now and self.lanes.starves(now)
+        assert isinstance(self.ahead, Lookahead)
+        return not (self.ahead or self.ahead.complete) and self.gate.opens_at(now) == now
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that could begin, as far as they were read ahead and nothing else is known of them."""
+        return len(self.ahead) if self.lanes is None else self.lanes.ready_rows
+
+    def enter(self, row: Ready) -> None:
+        """Its job begins."""
+        now = time.monotonic_ns()
+        self.gate.enter(now)
+        if self.keys is not None:
+            self.keys.enter(row.lane, now)
+
+    def leave(self, row: Ready) -> bool:
+        """Its attempt is over. Whether another job may begin for it."""
+        self.gate.leave()
+        if self.keys is None or self.lanes is None:
+            return True
+        key = self.keys.leave(row.lane)
+        return (key is not None and self.lanes.freed(key)) or self.gate.limited

@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 
 class Sharing:
     """A pool of one queue has none: there is nothing to decide, and no clock to read. `may_begin` says whether anything
-    but the worker is missing for a line's next job."""
+    but the worker is missing for a line's next job, `starves` whether it is on its way from the store."""
 
-    def __init__(self, config: PoolConfig, lines: dict[str, Line], may_begin: Callable[[Line], bool]) -> None:
+    def __init__(
+        self,
+        config: PoolConfig,
+        lines: dict[str, Line],
+        may_begin: Callable[[Line], bool],
+        starves: Callable[[Line], bool],
+    ) -> None:
         self._may_begin = may_begin
+        self._starves = starves
         self._lines = {queue: lines[queue] for queue in config.queues}
         self._shares = Shares(config)
         self._pairs = self._paired()
@@ -33,7 +40,7 @@ class Sharing:
         ready = [share for line, share in self._pairs if line.ahead and may_begin(line)]
         if ready != self._known:
             # Rows that are being read count: a queue has not gone because its jobs are done faster than they are read.
-            reading = [one for line, one in self._pairs if not (line.ahead or line.ahead.complete) and may_begin(line)]
+            reading = [one for line, one in self._pairs if self._starves(line)]
             self._shares.look(ready + reading, now)
             self._known = None if reading else ready.copy()
         return ready

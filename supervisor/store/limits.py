@@ -4,8 +4,9 @@ Decided by the writer within the transaction that inserts them: nobody else writ
 many submits share a commit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from supervisor.config.model import QueueConfig
 from supervisor.core.admission import Full, admit
 from supervisor.errors import QueueFull
 from supervisor.store.batch import Submit
@@ -26,6 +27,18 @@ def admitted(store: Store, submits: list[Submit], limits: Mapping[str, int]) -> 
         if full is not None:
             submit.error = _refusal(full)
     return [submit for submit, full in zip(submits, verdicts, strict=True) if full is None]
+
+
+def limit_keys(store: Store, queues: Iterable[QueueConfig]) -> None:
+    """Before anything of these queues is read, and after the store's recovery. It may take seconds where a queue with
+    many jobs limits keys for the first time."""
+    keyed = [queue.name for queue in queues if queue.keyed]
+    after: int | None = 0
+    while after is not None:
+        store.begin()
+        after = store.limit_keys(keyed, after)
+        store.commit()
+        store.tidy()
 
 
 def _refusal(full: Full) -> QueueFull:

@@ -241,9 +241,29 @@ class Store(Protocol):
         expires_at end expired (paused queue or not)."""
         ...
 
-    def ready(self, queue: str, *, after: Rank | None, limit: int, max_bytes: int) -> list[Ready]:
+    def ready(self, queue: str, *, after: Rank | None, limit: int, max_bytes: int, lanes: bool = False) -> list[Ready]:
         """Due pending rows in claim order, those behind `after` only, at most `limit`, and stopping once their
-        payloads pass `max_bytes` (but at least one row). Cost does not depend on backlog or history."""
+        payloads pass `max_bytes` (but at least one row). Cost does not depend on backlog or history. Without `lanes`
+        they need not say theirs."""
+        ...
+
+    # Lanes are what core.keys makes of jobs' keys. In a queue that `limit_keys` named, each due row is in one.
+
+    def limit_keys(self, queues: Collection[str], after: int) -> int | None:
+        """From now on these queues, and no others, limit keys; call it after `recover`, first with 0. Some of the jobs
+        without keys that were submitted before get their lane; not None: call again with that, there may be more."""
+        ...
+
+    def lanes(self, queue: str, *, after: str | None, limit: int) -> list[tuple[str, Rank]]:
+        """The lanes that have due rows, in the order of their names, those behind `after` only, at most `limit`; and
+        the first row of each. Cost depends on `limit` alone."""
+        ...
+
+    def lane_rows(
+        self, queue: str, lanes: Sequence[tuple[str, Rank]], *, limit: int, max_bytes: int
+    ) -> list[tuple[list[Ready], bool]]:
+        """As `ready`, for each of these lanes behind a place of its own, up to `limit`; and whether these are all of
+        its rows. Once the payloads pass `max_bytes`, the lane is cut short there and the rest of them left out."""
         ...
 
     def get(self, job_ids: Sequence[str]) -> list[Job | None]:

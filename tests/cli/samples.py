@@ -34,6 +34,8 @@ def job(state: str = "done", **changes: Any) -> dict[str, Any]:
         "client": None,
         "key": None,
         "unique": None,
+        "rate_key": None,
+        "concurrency_key": None,
         "name": None,
         "tags": [],
         "charged": 0,

@@ -47,6 +47,7 @@ def test_every_option_goes_into_the_request(daemon: ScriptedDaemon, stoker: Run)
             "2",
         ),
         *("--expires-in", "1h", "--client", "shop", "--key", "order-1", "--unique", "u", "--name", "a picture"),
+        *("--rate-key", "mail", "--concurrency-key", "7"),
         *("--tag", "x", "--tag", "y", "--backoff", "1s,1m30s,250ms"),
     )
     assert result.exit_code == 0
@@ -63,6 +64,8 @@ def test_every_option_goes_into_the_request(daemon: ScriptedDaemon, stoker: Run)
             "client": "shop",
             "key": "order-1",
             "unique": "u",
+            "rate_key": "mail",
+            "concurrency_key": "7",
             "name": "a picture",
             "tags": ["x", "y"],
         }

@@ -85,6 +85,9 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.M
         rate = "90/m"
         burst = 7
         concurrency = 5
+        rate_per_key = "10/s"
+        burst_per_key = 3
+        concurrency_per_key = 2
         max_payload = "2MiB"
         backoff = {base = "1s", factor = 3, cap = "1h", jitter = 0}
         """)
@@ -146,6 +149,9 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.M
                 rate=Rate(count=90, period=60 * NANOS),
                 burst=7,
                 concurrency=5,
+                rate_per_key=Rate(count=10, period=NANOS),
+                burst_per_key=3,
+                concurrency_per_key=2,
                 max_payload=2 * 1024 * 1024,
                 backoff=Backoff(base=1.0, factor=3.0, cap=3600.0, jitter=0.0),
             ),

@@ -157,6 +157,9 @@ DAEMON, POOL, QUEUE, BACKOFF = "[daemon]\n", MINIMAL, "[queues.x]\n", "[queues.x
         ),
         (QUEUE, "burst", ["0", '"10"', "1.5", "7"]),  # the last for want of a rate
         (QUEUE, "concurrency", ["0", '"5"', "true"]),
+        (QUEUE, "rate_per_key", ["10", '"0/s"', '"10"']),
+        (QUEUE, "burst_per_key", ["0", '"10"', "7"]),  # the last for want of a rate_per_key
+        (QUEUE, "concurrency_per_key", ["0", '"5"', "1.5"]),
         (BACKOFF, "base", ["-1", '"11m"', '"soon"']),
         (BACKOFF, "factor", ["0.5", '"2"', "101", "nan", "true"]),
         (BACKOFF, "cap", ["1", '"366d"']),

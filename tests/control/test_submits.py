@@ -10,6 +10,7 @@ from protocol.control import SubmitParams
 from supervisor.config.model import Backoff, QueueConfig
 from supervisor.control.durations import MAX_SECS
 from supervisor.control.submits import new_job
+from supervisor.core.keys import keys_of
 from supervisor.errors import Invalid, TooLarge
 from tests.control.fake_service import NOW
 
@@ -35,6 +36,14 @@ def test_ids_are_uuids_of_version_7_in_the_order_of_submission() -> None:
     assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", id) for id in ids)
 
 
+def test_a_job_has_a_lane_where_it_has_keys_or_its_queue_limits_them() -> None:
+    limited = msgspec.structs.replace(QUEUE, concurrency_per_key=1)
+    plain = SubmitParams(queue="thumbs", payload=msgspec.Raw(b"1"))
+    assert new_job(plain, QUEUE, NOW).lane is None
+    assert new_job(plain, limited, NOW).lane == ""
+    assert keys_of(job(rate_key="r").lane) == ("r", None)
+
+
 def test_everything_that_is_said_is_kept() -> None:
     new = job(
         priority=-3,
@@ -46,7 +55,10 @@ def test_everything_that_is_said_is_kept() -> None:
         unique="cart",
         name="thumbnail",
         tags=["a", "b"],
+        rate_key="mail",
+        concurrency_key="shop 7",
     )
+    assert keys_of(new.lane) == ("mail", "shop 7")
     assert (new.priority, new.timeout, new.max_attempts, new.expires_at) == (-3, 1.5, 2, NOW + 60 * SECOND)
     assert (new.client, new.key, new.unique, new.name, new.tags) == ("shop", "order-7", "cart", "thumbnail", ("a", "b"))
 
@@ -124,6 +136,8 @@ def test_a_payload_over_the_queues_limit_is_refused_with_both_sizes() -> None:
         ({"client": ""}, "client: must have 1 to 255 characters, got 0"),
         ({"client": "c", "key": "k" * 256}, "key: must have 1 to 255 characters, got 256"),
         ({"unique": ""}, "unique: must have 1 to 255 characters"),
+        ({"rate_key": ""}, "rate_key: must have 1 to 255 characters"),
+        ({"concurrency_key": "k" * 256}, "concurrency_key: must have 1 to 255 characters, got 256"),
         ({"name": "n" * 256}, "name: must have 1 to 255 characters"),
         ({"tags": ["t"] * 21}, "tags: at most 20 to a job, got 21"),
         ({"tags": ["a", ""]}, "tags[1]: must have 1 to 100 characters, got 0"),

@@ -44,6 +44,8 @@ def test_a_fresh_job_shows_every_member() -> None:
         "client": None,
         "key": None,
         "unique": None,
+        "rate_key": None,
+        "concurrency_key": None,
         "name": None,
         "tags": [],
         "charged": 0,

@@ -16,12 +16,14 @@ import uuid_utils
 from supervisor.config.model import Backoff, Config, DaemonConfig, PoolConfig, QueueConfig, StoreConfig
 from supervisor.control.service import Service
 from supervisor.core.job import Job, NewJob
+from supervisor.core.keys import lane_of
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
 from supervisor.store.committer import Committer
+from supervisor.store.limits import limit_keys
 from supervisor.store.port import Store
 from supervisor.store.sqlite import open_sqlite
 
@@ -72,6 +74,7 @@ class Rig:
             self.feeder.serve(pool)
         not_again = names if queue.on_daemon_crash == "fail" else ()
         epoch = store.recover(now(), max_interruptions=10, not_again=not_again).epoch
+        limit_keys(store, self.config.queues)
         self.clock = Clock(self.committer, self.feeder, now=self.now)
         self.service = Service(
             self.config,
@@ -91,7 +94,18 @@ class Rig:
     def slot(self):
         return self.pools[0].slots[0]
 
-    async def submit(self, *payloads: object, queue: str = "q", **options: object) -> list[str]:
+    def _lane(self, rate_key: str | None, concurrency_key: str | None) -> str | None:
+        keyed = self.config.queues[0].keyed or rate_key is not None or concurrency_key is not None
+        return lane_of(rate_key, concurrency_key) if keyed else None
+
+    async def submit(
+        self,
+        *payloads: object,
+        queue: str = "q",
+        rate_key: str | None = None,
+        concurrency_key: str | None = None,
+        **options: object,
+    ) -> list[str]:
         moment = self.now()
         jobs = [
             NewJob(
@@ -99,7 +113,7 @@ class Rig:
                 queue=queue,
                 payload=msgspec.json.encode(payload),
                 created_at=moment,
-                **{"run_at": moment, **options},
+                **{"run_at": moment, "lane": self._lane(rate_key, concurrency_key), **options},
             )
             for payload in payloads
         ]

@@ -102,6 +102,7 @@ async def test_a_queue_that_waits_for_its_rate_keeps_no_worker_from_other_queues
     slow = QueueConfig(name="slow", rate=Rate(count=1, period=3600 * NANOS))
     async with marked(tmp_path, marked_pool(tmp_path, queues=("q", "slow"))) as daemon:
         daemon.feeder.lines["slow"].gate = QueueGate(slow, time.monotonic_ns())
+        daemon.feeder.lines["slow"].limited = True
         [waits] = await daemon.submit(None, queue="slow")
         [job] = await daemon.ends(*await daemon.submit(None))
         assert job.state is State.DONE

@@ -6,6 +6,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.keys import keys_of, lane_of
 from supervisor.core.retention import Keep
 from supervisor.store.memory.disk import Disk, Tables, rank
 from supervisor.store.memory.reader import MemoryReader, matches
@@ -224,7 +225,36 @@ class MemoryStore:
         queues = {job.queue for job in due}
         return Promoted(queues=tuple(queues), expired=tuple(expired), next_at=self.next_at())
 
-    def ready(self, queue: str, *, after: Rank | None, limit: int, max_bytes: int) -> list[Ready]:
+    def limit_keys(self, queues: Collection[str], after: int) -> int | None:
+        assert self._work
+        return None
+
+    def lanes(self, queue: str, *, after: str | None, limit: int) -> list[tuple[str, Rank]]:
+        firsts: dict[str, Rank] = {}
+        for job in self._seen.due(queue):
+            firsts.setdefault(_lane(job), rank(job))
+        return [(lane, firsts[lane]) for lane in sorted(firsts) if after is None or lane > after][:limit]
+
+    def lane_rows(
+        self, queue: str, lanes: Sequence[tuple[str, Rank]], *, limit: int, max_bytes: int
+    ) -> list[tuple[list[Ready], bool]]:
+        found: list[tuple[list[Ready], bool]] = []
+        room = max_bytes
+        for lane, after in lanes:
+            jobs = [job for job in self._seen.due(queue) if _lane(job) == lane and rank(job) > after]
+            fitting: list[Ready] = []
+            for job in jobs[:limit]:
+                if room < 0:
+                    break
+                assert job.payload is not None
+                room -= len(job.payload)
+                fitting.append(_ready(job, job.payload))
+            found.append((fitting, len(fitting) == len(jobs)))
+            if room < 0:
+                break
+        return found
+
+    def ready(self, queue: str, *, after: Rank | None, limit: int, max_bytes: int, lanes: bool = False) -> list[Ready]:
         found: list[Ready] = []
         room = max_bytes
         for job in self._seen.due(queue):
@@ -262,6 +292,7 @@ class MemoryStore:
 
 
 def _born(new: NewJob, seq: int) -> Job:
+    rate_key, concurrency_key = keys_of(new.lane)
     return Job(
         seq=seq,
         id=new.id,
@@ -289,7 +320,13 @@ def _born(new: NewJob, seq: int) -> Job:
         charged=0,
         crashes=0,
         interruptions=0,
+        rate_key=rate_key,
+        concurrency_key=concurrency_key,
     )
+
+
+def _lane(job: Job) -> str:
+    return lane_of(job.rate_key, job.concurrency_key)
 
 
 def _ready(job: Job, payload: bytes) -> Ready:
@@ -307,6 +344,7 @@ def _ready(job: Job, payload: bytes) -> Ready:
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
         backoff=job.backoff,
+        lane=_lane(job),
     )
 
 

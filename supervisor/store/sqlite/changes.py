@@ -23,7 +23,8 @@ _FOUND = _FIND.format(matches="1")
 _THESE = "seq IN (SELECT value FROM json_each(:seqs))"
 _CANCEL = f"UPDATE states SET state = {CANCELLED}, finished_at = :now, wake_at = NULL WHERE {_THESE}"
 _RETRY = f"""UPDATE states SET state = {DUE}, run_at = :now, wake_at = NULL, expires_at = NULL, finished_at = NULL,
-    charged = 0, crashes = 0, interruptions = 0, error = NULL, result = NULL, progress = NULL WHERE {_THESE}"""
+    charged = 0, crashes = 0, interruptions = 0, error = NULL, result = NULL, progress = NULL,
+    lane = ifnull(lane, (SELECT '' FROM queues WHERE id = states.queue AND keyed)) WHERE {_THESE}"""
 _DELETE = (
     # json_each sees a NULL as no row, so a job without tags needs no test.
     f"DELETE FROM tags WHERE (tag, seq) IN (SELECT value, seq FROM jobs, json_each(jobs.tags) WHERE jobs.{_THESE})",

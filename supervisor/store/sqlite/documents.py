@@ -13,32 +13,42 @@ from msgspec import UNSET, Raw, UnsetType
 
 from supervisor.config.model import Backoff
 from supervisor.core.job import Attempt, Job, JobError, Rank, Ready, State
+from supervisor.core.keys import keys_of
 from supervisor.store.sqlite.schema import STATE_OF
 
 # `timeout` is printed to 17 digits: what comes out is the float that went in.
 _OPTIONAL_TIMEOUT = "iif(j.timeout IS NULL, 'null', format('%!.17g', j.timeout))"
 
 
-def _ready_statements(place: str) -> tuple[str, str]:
-    """For the due rows at a place in the claim order: the sizes of their payloads, and the rows as documents."""
+def _document(lane: str = "") -> str:
+    return f"""format(
+      '{{"seq":%d,"id":"%s","queue":%s,"payload":%s,"priority":%d,"attempt":%d,"charged":%d,"crashes":%d,'
+      || '"interruptions":%d,"timeout":%s,"max_attempts":%s,"expires_at":%s,'
+      || '"backoff":%s{lane and ',"lane":%s'}}}',
+      s.seq, j.id, :name, j.payload, -s.urgency, s.attempt, s.charged, s.crashes,
+      s.interruptions, {_OPTIONAL_TIMEOUT}, ifnull(j.max_attempts, 'null'), ifnull(s.expires_at, 'null'),
+      ifnull(j.backoff, 'null'){lane and f", {lane}"}) AS document"""
+
+
+_PLAIN, _LANED = _document(), _document("json_quote(s.lane)")
+_ALL = "SELECT CAST('[' || ifnull(group_concat(document), '') || ']' AS BLOB) FROM"
+
+
+def _ready_statements(place: str) -> tuple[str, str, str]:
+    """For the due rows at a place in the claim order: the sizes of their payloads, and the rows as documents, which are
+    smaller where nobody asks for lanes."""
     front = f"""FROM states AS s CROSS JOIN jobs AS j ON j.seq = s.seq
       WHERE s.state = 1 AND s.queue = :queue AND {place} ORDER BY s.urgency, s.seq LIMIT :limit"""
     sizes = f"SELECT json_group_array(size) FROM (SELECT octet_length(j.payload) AS size {front})"
-    rows = f"""SELECT CAST('[' || ifnull(group_concat(document), '') || ']' AS BLOB) FROM (SELECT format(
-      '{{"seq":%d,"id":"%s","queue":%s,"payload":%s,"priority":%d,"attempt":%d,"charged":%d,"crashes":%d,'
-      || '"interruptions":%d,"timeout":%s,"max_attempts":%s,"expires_at":%s,'
-      || '"backoff":%s}}',
-      s.seq, j.id, :name, j.payload, -s.urgency, s.attempt, s.charged, s.crashes,
-      s.interruptions, {_OPTIONAL_TIMEOUT}, ifnull(j.max_attempts, 'null'), ifnull(s.expires_at, 'null'),
-      ifnull(j.backoff, 'null')) AS document
-      {front})"""
-    return sizes, rows
+    return sizes, f"{_ALL} (SELECT {_PLAIN} {front})", f"{_ALL} (SELECT {_LANED} {front})"
 
 
 # Two places, not one comparison of (urgency, seq): by that the index is entered by the urgency alone, and a row deep in
 # the queue is reached by passing all before it.
 _SAME_URGENCY = _ready_statements("s.urgency = :urgency AND s.seq > :seq")
 _LESS_URGENT = _ready_statements("s.urgency > :urgency")
+_BY_SEQ = f"""{_ALL} (SELECT {_LANED} FROM json_each(:seqs) AS v
+    CROSS JOIN states AS s ON s.seq = v.value CROSS JOIN jobs AS j ON j.seq = s.seq)"""
 
 _SUMMARY = f"""'{{"seq":' || s.seq || ',"id":"' || j.id || '","queue":' || json_quote(q.name)
     || ',"state":' || s.state
@@ -57,6 +67,7 @@ _SUMMARY = f"""'{{"seq":' || s.seq || ',"id":"' || j.id || '","queue":' || json_
     || ',"client":' || json_quote(j.client)
     || ',"key":' || json_quote(j.key)
     || ',"unique":' || json_quote(s.uniq)
+    || ',"lane":' || json_quote(s.lane)
     || ',"name":' || json_quote(j.name)
     || ',"tags":' || ifnull(j.tags, '[]')
     || ',"charged":' || s.charged
@@ -100,6 +111,7 @@ class _Document(msgspec.Struct):
     client: str | None
     key: str | None
     unique: str | None
+    lane: str | None
     name: str | None
     tags: tuple[str, ...]
     charged: int
@@ -127,7 +139,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 def ready(
-    connection: apsw.Connection, queue: int, name: str, after: Rank | None, limit: int, max_bytes: int
+    connection: apsw.Connection,
+    queue: int,
+    name: str,
+    after: Rank | None,
+    limit: int,
+    max_bytes: int,
+    *,
+    lanes: bool = False,
 ) -> list[Ready]:
     """As port.Store.ready, of the queue with this number and name."""
     urgency, seq = (after.urgency, after.seq) if after is not None else (-(2**63), 0)
@@ -136,19 +155,25 @@ def ready(
     name = _encode(name).decode()
     found: list[Ready] = []
     room = max_bytes
-    for sizes_sql, rows_sql in places:
+    for sizes_sql, plain_sql, laned_sql in places:
         where["limit"] = limit - len(found)
         sizes = _decode_sizes(connection.execute(sizes_sql, where).get)
-        fitting, room = _fitting(sizes, room)
-        if fitting:
-            bindings = {**where, "limit": fitting, "name": name}
-            found += _decode_ready(connection.execute(rows_sql, bindings).get)
+        count, room = fitting(sizes, room)
+        if count:
+            bindings = {**where, "limit": count, "name": name}
+            found += _decode_ready(connection.execute(laned_sql if lanes else plain_sql, bindings).get)
         if room < 0 or len(found) >= limit:
             break
     return found
 
 
-def _fitting(sizes: list[int], room: int) -> tuple[int, int]:
+def ready_by_seq(connection: apsw.Connection, name: str, seqs: Sequence[int]) -> list[Ready]:
+    """These rows of the queue with this name, in any order."""
+    bindings = {"seqs": _encode(seqs).decode(), "name": _encode(name).decode()}
+    return _decode_ready(connection.execute(_BY_SEQ, bindings).get) if seqs else []
+
+
+def fitting(sizes: list[int], room: int) -> tuple[int, int]:
     """How many until they pass the room there is, and what is then left of it."""
     for n, size in enumerate(sizes):
         if room < 0:
@@ -199,6 +224,7 @@ def _jobs(connection: apsw.Connection, query: str, which: Sequence[str] | Sequen
 
 
 def _job(row: _Document) -> Job:
+    rate_key, concurrency_key = keys_of(row.lane)
     return Job(
         seq=row.seq,
         id=row.id,
@@ -227,6 +253,8 @@ def _job(row: _Document) -> Job:
         crashes=row.crashes,
         interruptions=row.interruptions,
         attempts=row.attempts,
+        rate_key=rate_key,
+        concurrency_key=concurrency_key,
     )
 
 

@@ -12,6 +12,7 @@ from supervisor.core.retention import Keep
 from supervisor.errors import StokerError
 from supervisor.store.port import Changed, Filter, Promoted, Recovered, Submitted
 from supervisor.store.sqlite import changes, documents
+from supervisor.store.sqlite import lanes as lanes_
 from supervisor.store.sqlite.checkpoint import LOG_BYTES, Checkpointer, Gate
 from supervisor.store.sqlite.errors import cannot_start, translate
 from supervisor.store.sqlite.lock import FileLock
@@ -152,11 +153,29 @@ class SqliteStore:
         return changes.promote(self._connection, now, limit)
 
     @_guarded
-    def ready(self, queue: str, *, after: Rank | None, limit: int, max_bytes: int) -> list[Ready]:
+    def ready(self, queue: str, *, after: Rank | None, limit: int, max_bytes: int, lanes: bool = False) -> list[Ready]:
         number = self._queues.known(queue)
         if number is None:
             return []
-        return documents.ready(self._connection, number, queue, after, limit, max_bytes)
+        return documents.ready(self._connection, number, queue, after, limit, max_bytes, lanes=lanes)
+
+    @_guarded
+    def limit_keys(self, queues: Collection[str], after: int) -> int | None:
+        return lanes_.limit_keys(self._connection, self._queues, queues, after, self._seqs.last)
+
+    @_guarded
+    def lanes(self, queue: str, *, after: str | None, limit: int) -> list[tuple[str, Rank]]:
+        number = self._queues.known(queue)
+        return [] if number is None else lanes_.names(self._connection, number, after, limit)
+
+    @_guarded
+    def lane_rows(
+        self, queue: str, lanes: Sequence[tuple[str, Rank]], *, limit: int, max_bytes: int
+    ) -> list[tuple[list[Ready], bool]]:
+        number = self._queues.known(queue)
+        if number is None:
+            return [([], True) for _ in lanes]
+        return lanes_.rows(self._connection, number, queue, lanes, limit, max_bytes)
 
     @_guarded
     def get(self, job_ids: Sequence[str]) -> list[Job | None]:

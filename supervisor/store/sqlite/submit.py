@@ -18,9 +18,9 @@ _JOBS = Bulk(
     width=11,
 )
 _STATES = Bulk(
-    """INSERT INTO states (seq, queue, urgency, state, run_at, wake_at, expires_at, uniq)
+    """INSERT INTO states (seq, queue, urgency, state, run_at, wake_at, expires_at, uniq, lane)
     SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL""",
-    width=8,
+    width=9,
 )
 # Most jobs carry no option at all; half the values to bind is a fifth of the time saved.
 _PLAIN_JOBS = Bulk(
@@ -158,7 +158,8 @@ def _insert(connection: apsw.Connection, queues: Queues, first: int, jobs: Seque
         text = _encode(job.tags).decode() if job.tags else None
         rows += (seq, job.id, job.created_at, job.payload, job.max_attempts, job.timeout, backoff)
         rows += (job.client, job.key, job.name, text)
-        states += (seq, queues.intern(job.queue), -job.priority, *_timing(job, now), job.expires_at, job.unique)
+        states += (seq, queues.intern(job.queue), -job.priority, *_timing(job, now), job.expires_at)
+        states += (job.unique, job.lane)
         for tag in job.tags:
             tags += (tag, seq)
     _JOBS.run(connection, rows)
@@ -177,6 +178,7 @@ def _is_plain(job: NewJob, now: int) -> bool:
         and job.backoff is None
         and job.name is None
         and not job.tags
+        and job.lane is None
     )
 
 

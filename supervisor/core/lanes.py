@@ -1,0 +1,378 @@
+"""The look-ahead of a queue that limits keys: a bounded cache of its due rows, lane by lane, that gives out the first
+job, in claim order, of those that may begin.
+
+It is read in three ways. A walk reads on in claim order, as core.lookahead does, behind a horizon up to which every
+lane with due rows is known. Where the walk meets nothing but rows of lanes of which enough was read, be it a million,
+it would not get past them soon: then all lanes are looked up by their names, each costing the same however long it is,
+and from then on lanes are read one by one, the third way. A new row enters at once where its lane is known.
+
+Memory: of blocked lanes KEPT rows each, of the others MAX_ROWS together, MAX_BYTES of payloads, and MOST lanes. Beyond
+so many lanes that wait at the same time, those found first go first.
+"""
+
+from collections.abc import Collection, Container, Sequence
+from typing import NamedTuple
+
+from supervisor.core.gate import NEVER
+from supervisor.core.job import Rank, Ready
+from supervisor.core.keys import NO_KEYS, Keys
+from supervisor.core.lookahead import MAX_BYTES, MAX_ROWS
+from supervisor.core.turns import BEFORE_ALL, OPEN, Lane, Place, Turns, before, place_of
+
+MOST = 50_000
+KEPT = 16
+LEAST = 8  # rows of a lane that is read
+AT_ONCE = 64  # lanes
+NAMES = 1000  # lanes looked up at once
+LOOKED_AT = 256  # of those in line, for which of them to read
+
+
+class Walk(NamedTuple):
+    """Read on in claim order."""
+
+    after: Rank | None
+    limit: int
+    anew: bool = False
+
+
+class Names(NamedTuple):
+    """Look up which lanes there are."""
+
+    after: str | None
+    limit: int
+
+
+class Some(NamedTuple):
+    """Read on in these lanes, of each so many rows."""
+
+    lanes: tuple[tuple[str, Rank], ...]
+    limit: int
+
+
+Read = Walk | Names | Some
+
+
+class Lanes:
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        max_rows: int = MAX_ROWS,
+        max_bytes: int = MAX_BYTES,
+        most: int = MOST,
+        kept: int = KEPT,
+    ) -> None:
+        self.max_rows = max_rows
+        self.max_bytes = max_bytes
+        self._keys = keys
+        self._most = most
+        self._kept = kept
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lanes: dict[str, Lane] = {}
+        self._home: dict[str, Lane] = {}  # of each row in memory, by its id
+        self._bytes = 0
+        self._turns = Turns(self._keys, self._parked)
+        self._complete = False  # every lane with due rows is known, and one without `more` wholly
+        self._horizon = BEFORE_ALL  # up to here the same is so, if not complete
+        self._farthest = BEFORE_ALL  # of all rows that were ever here
+        self._naming = False  # the lanes are being looked up by name,
+        self._named: str | None = None  # up to this one
+        self._too_many = False  # they were, and there are more than MOST
+        self._named_last = False
+
+    def __len__(self) -> int:
+        """Rows in memory, be they blocked or not."""
+        return len(self._home)
+
+    # -- jobs go out -----------------------------------------------------------------------------------------------
+
+    def opens_at(self, now: int) -> int:
+        """When the next job may begin: `now`, later, or NEVER (before a job has ended, or a read has arrived)."""
+        lane = self._turns.first(now)
+        if lane is None:
+            return self._turns.next_at()
+        return now if self._is_next(lane) else NEVER
+
+    def pop(self, now: int) -> Ready | None:
+        """The next row that may begin, taken out."""
+        lane = self._turns.first(now)
+        if lane is None or not self._is_next(lane):
+            return None
+        row = lane.rows.pop(0)
+        self._turns.open_rows -= 1
+        del self._home[row.id]
+        self._bytes -= _size(row)
+        self._look_again(lane)
+        return row
+
+    def freed(self, concurrency_key: str) -> bool:
+        """A job of that key has ended. Whether another one may begin for it."""
+        return self._turns.freed(concurrency_key)
+
+    def blocked_by(self, now: int) -> str | None:
+        """The limit for which all jobs wait, by its name in the configuration, if there are any and all do."""
+        if self._turns.first(now) is not None or not self._lanes:
+            return None
+        return "rate_per_key" if self._turns.timed else "concurrency_per_key"
+
+    @property
+    def ready_rows(self) -> int:
+        """Of lanes that are not known to be blocked."""
+        return self._turns.open_rows
+
+    @property
+    def blocked_lanes(self) -> int:
+        return self._turns.timed + self._turns.waiting
+
+    def starves(self, now: int) -> bool:
+        """A job may be there that may begin, but is to be read first."""
+        lane = self._turns.first(now)
+        return not self._is_next(lane) if lane is not None else not (self._complete or self._is_full)
+
+    def _is_next(self, lane: Lane) -> bool:
+        """Whether it is known that no other job comes before that of the first lane in line."""
+        return bool(lane.rows) and (self._complete or lane.head <= self._horizon or self._is_full)
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._lanes) >= self._most
+
+    # -- rows come one by one --------------------------------------------------------------------------------------
+
+    def takes(self, urgency: int, seq: int, lane: str | None) -> bool:
+        """As core.lookahead's."""
+        place = (urgency, seq)
+        found = self._lanes.get(lane or NO_KEYS)
+        if found is None:
+            return self._sees(place, lane or NO_KEYS) and self._has_room(place)
+        if found.more:
+            return place <= found.horizon
+        if not (self._complete or self._naming or place <= self._horizon):
+            return False
+        rows = found.rows
+        most = self.max_rows if found.where == OPEN else self._kept
+        if (len(rows) >= most or self._bytes > self.max_bytes) and rows and place > place_of(rows[-1]):
+            found.more, found.horizon = True, place_of(rows[-1])
+            return False
+        return True
+
+    def offer(self, row: Ready) -> bool:
+        """As core.lookahead's."""
+        if not self.takes(-row.priority, row.seq, row.lane) or row.id in self._home:
+            return False
+        name, place = row.lane or NO_KEYS, place_of(row)
+        lane = self._lanes.get(name) or self._add(name, place)
+        self._insert(lane, row, place)
+        return True
+
+    def _sees(self, place: Place, name: str) -> bool:
+        """Whether a lane that is not known would be, had it other rows before this place."""
+        if self._complete or place <= self._horizon:
+            return True
+        return self._naming and self._named is not None and name <= self._named
+
+    def _has_room(self, place: Place) -> bool:
+        """For a new lane. Where there is none, the walk goes on from here when there is."""
+        if not self._is_full and (self._turns.open_rows < self.max_rows or place < self._farthest):
+            return True
+        self._horizon = before(place) if self._complete else min(self._horizon, before(place))
+        self._complete = self._naming = False
+        return False
+
+    def _add(self, name: str, place: Place) -> Lane:
+        """For a row that stands before everything of it that is not known."""
+        unknown = self._naming and (self._named is None or name > self._named)
+        return self._new(Lane(name, more=unknown, horizon=self._horizon if unknown else BEFORE_ALL))
+
+    def _new(self, lane: Lane) -> Lane:
+        self._lanes[lane.name] = lane
+        return lane
+
+    def _insert(self, lane: Lane, row: Ready, place: Place) -> None:
+        lane.insert(row, place)
+        self._home[row.id] = lane
+        self._bytes += _size(row)
+        if place > self._farthest:
+            self._farthest = place
+        if lane.where == OPEN:
+            self._turns.open_rows += 1
+        if lane.rows[0] is row:
+            self._turns.put(lane)
+        if self._bytes > self.max_bytes or self._turns.open_rows > 2 * self.max_rows or lane.where != OPEN:
+            self._trim(lane)
+
+    # -- rows leave memory -----------------------------------------------------------------------------------------
+
+    def discard(self, ids: Collection[str]) -> None:
+        """Take rows out by their ids."""
+        for job_id in ids:
+            lane = self._home.pop(job_id, None)
+            if lane is None:
+                continue
+            row = next(row for row in lane.rows if row.id == job_id)
+            lane.rows.remove(row)
+            self._bytes -= _size(row)
+            if lane.where == OPEN:
+                self._turns.open_rows -= 1
+            self._look_again(lane)
+
+    def _look_again(self, lane: Lane) -> None:
+        """Rows have been taken out of it."""
+        if lane.rows or lane.more:
+            self._turns.put(lane)
+        else:
+            del self._lanes[lane.name]
+            self._turns.remove(lane)
+
+    def _parked(self, lane: Lane) -> None:
+        self._strip(lane, self._kept if self._bytes * 4 <= self.max_bytes else 0)
+
+    def _trim(self, lane: Lane) -> None:
+        """It has just been given a row, and there may be too much in memory."""
+        if lane.where != OPEN:
+            self._parked(lane)
+        if self._bytes > self.max_bytes and self._turns.open_rows < len(self._home):
+            for other in self._lanes.values():
+                if other.where != OPEN:
+                    self._strip(other, 0)
+        first = self._turns.foremost(1)
+        least = 1 if lane in first else 0
+        while len(lane.rows) > least and (
+            self._bytes > self.max_bytes or (self._turns.open_rows > 2 * self.max_rows and len(lane.rows) > 1)
+        ):
+            self._strip(lane, len(lane.rows) - 1)
+
+    def _strip(self, lane: Lane, left: int) -> None:
+        """Of its rows, keep so many of the first."""
+        gone = lane.rows[left:]
+        if not gone:
+            return
+        del lane.rows[left:]
+        for row in gone:
+            del self._home[row.id]
+            self._bytes -= _size(row)
+        if lane.where == OPEN:
+            self._turns.open_rows -= len(gone)
+        lane.more, lane.horizon = True, before(place_of(gone[0]))
+        if not left:
+            self._turns.put(lane)
+
+    @property
+    def wants_rows(self) -> bool:
+        """Whether it is worth while to ask `wants`."""
+        return self._turns.open_rows * 2 <= self.max_rows
+
+    # -- rows are read ---------------------------------------------------------------------------------------------
+
+    def wants(self, now: int) -> Read | None:
+        """What to read next, if anything."""
+        first = self._turns.first(now)
+        may_walk = not (self._complete or self._naming or self._is_full)
+        starves = not self._is_next(first) if first is not None else may_walk or self._naming
+        room = self._turns.open_rows * 2 <= self.max_rows and self._bytes * 2 <= self.max_bytes
+        if not (starves or room):
+            return None
+        if self._naming and not (self._named_last and starves and first is not None and not first.rows):
+            return Names(self._named, NAMES)
+        if starves and may_walk and first is not None and first.head > self._horizon:
+            return self._walk()
+        some = self._some(first)
+        if some is not None:
+            return some
+        return self._walk() if may_walk else None
+
+    def _walk(self) -> Walk:
+        after = None if self._horizon == BEFORE_ALL else Rank(*self._horizon)
+        return Walk(after, max(LEAST, self.max_rows - self._turns.open_rows))
+
+    def _some(self, first: Lane | None) -> Some | None:
+        """The lanes that are nearest to their turn and have the least."""
+        line = self._turns.foremost(LOOKED_AT)
+        share = max(LEAST, self.max_rows // max(1, len(line)))
+        thin = [lane for lane in line if lane.more and lane.where == OPEN and len(lane.rows) * 2 <= share]
+        if first is not None and first.more and not first.rows and first not in thin:
+            thin.insert(0, first)
+        if not thin:
+            return None
+        thin = sorted(thin, key=_head)[:AT_ONCE]
+        limit = max(LEAST, (self.max_rows - self._turns.open_rows) // len(thin))
+        return Some(tuple((lane.name, Rank(*lane.horizon)) for lane in thin), limit)
+
+    def walked(self, asked: Walk, rows: Sequence[Ready], *, complete: bool, skip: Container[str]) -> None:
+        """The store's answer. `skip`: ids that are checked out or held. An answer to a question that is no longer
+        asked is dropped."""
+        if asked.anew:
+            self._forget()
+        elif self._complete or self._naming or asked != self._walk_of(asked):
+            return
+        known = 0
+        for row in rows:
+            name, place = row.lane or NO_KEYS, place_of(row)
+            lane = self._lanes.get(name)
+            if row.id in skip or row.id in self._home:
+                pass
+            elif lane is not None and lane.more:
+                known += 1
+            elif lane is None and self._is_full:
+                return
+            else:
+                self._insert(lane or self._new(Lane(name)), row, place)
+            self._horizon = place
+        self._complete = complete
+        if not complete and known * 2 > len(rows) and not self._too_many:
+            self._look_up_names()
+
+    def _walk_of(self, asked: Walk) -> Walk:
+        return asked._replace(after=None if self._horizon == BEFORE_ALL else Rank(*self._horizon))
+
+    def _look_up_names(self) -> None:
+        """From now on each lane is read by itself, from where the walk has come to."""
+        self._naming, self._named, self._named_last = True, None, False
+        for lane in self._lanes.values():
+            if not lane.more:
+                lane.more, lane.horizon = True, self._horizon
+
+    def named(self, asked: Names, found: Sequence[tuple[str, Rank]]) -> None:
+        """The store's answer: lanes in the order of their names, and the place of the first row of each."""
+        if not self._naming or asked.after != self._named:
+            return
+        self._named_last = True
+        for name, rank in found:
+            self._named = name
+            if name not in self._lanes:
+                horizon = before((rank.urgency, rank.seq))
+                self._turns.put(self._new(Lane(name, more=True, horizon=horizon)))
+        if len(self._lanes) > self._most:
+            self._naming, self._too_many = False, True
+        elif len(found) < asked.limit:
+            self._naming, self._complete = False, True
+
+    def filled(self, asked: Some, found: Sequence[tuple[Sequence[Ready], bool]], *, skip: Container[str]) -> None:
+        """The store's answer: for some of the lanes, from the first one on, their rows, and whether those are all."""
+        self._named_last = False
+        for (name, after), (rows, complete) in zip(asked.lanes, found, strict=False):
+            lane = self._lanes.get(name)
+            if lane is None or not lane.more or lane.horizon != (after.urgency, after.seq):
+                continue
+            self._fill(lane, rows, complete, skip)
+
+    def _fill(self, lane: Lane, rows: Sequence[Ready], complete: bool, skip: Container[str]) -> None:
+        lane.more = not complete
+        if rows:
+            lane.horizon = place_of(rows[-1])
+        for row in rows:
+            if row.id not in skip and row.id not in self._home:
+                self._insert(lane, row, place_of(row))
+                if self._home.get(row.id) is not lane:  # there was no room, and it has said so of itself
+                    return
+        self._look_again(lane)
+
+
+def _size(row: Ready) -> int:
+    return len(memoryview(row.payload))
+
+
+def _head(lane: Lane) -> Place:
+    return lane.head
