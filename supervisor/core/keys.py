@@ -54,7 +54,7 @@ class Keys:
             return NEVER
         if self._rate is None or rate_key is None:
             return now
-        return self._buckets.get(rate_key, self._untouched).next_at(now)
+        return (self._buckets.get(rate_key) or self._untouched).next_at(now)
 
     def enter(self, lane: str | None, now: int) -> None:
         """A job of this lane begins; only when `opens_at` is `now`."""

@@ -17,7 +17,7 @@ from supervisor.core.gate import NEVER
 from supervisor.core.job import Rank, Ready
 from supervisor.core.keys import NO_KEYS, Keys
 from supervisor.core.lookahead import MAX_BYTES, MAX_ROWS
-from supervisor.core.turns import BEFORE_ALL, OPEN, Lane, Place, Turns, before, place_of
+from supervisor.core.turns import BEFORE_ALL, GONE, OPEN, Lane, Place, Turns, before, place_of
 
 MOST = 50_000
 KEPT = 16
@@ -101,10 +101,11 @@ class Lanes:
         if lane is None or not self._is_next(lane):
             return None
         row = lane.rows.pop(0)
-        self._turns.open_rows -= 1
         del self._home[row.id]
         self._bytes -= _size(row)
-        self._look_again(lane)
+        self._turns.advance(lane)
+        if lane.where == GONE:
+            del self._lanes[lane.name]
         return row
 
     def freed(self, concurrency_key: str) -> bool:
@@ -308,16 +309,15 @@ class Lanes:
         elif self._complete or self._naming or asked != self._walk_of(asked):
             return
         known = 0
+        lanes, home = self._lanes, self._home
         for row in rows:
-            name, place = row.lane or NO_KEYS, place_of(row)
-            lane = self._lanes.get(name)
-            if row.id in skip or row.id in self._home:
-                pass
-            elif lane is not None and lane.more:
+            name, place = row.lane or NO_KEYS, (-row.priority, row.seq)
+            lane = lanes.get(name)
+            if lane is not None and lane.more:
                 known += 1
             elif lane is None and self._is_full:
                 return
-            else:
+            elif row.id not in skip and row.id not in home:
                 self._insert(lane or self._new(Lane(name)), row, place)
             self._horizon = place
         self._complete = complete

@@ -63,17 +63,22 @@ class Turns:
         self._line: list[tuple[int, int, Lane]] = []
         self._clock: list[tuple[int, Lane]] = []
         self._queues: dict[str, list[tuple[int, int, Lane]]] = {}  # by concurrency key
+        self._first: Lane | None = None  # found so, and nothing has happened since: it is asked for several times a job
 
     def put(self, lane: Lane) -> None:
         """It is new, or its next job is another one."""
-        lane.head = head = lane.first_place()
+        self._first = None
+        before, lane.head = lane.head, lane.first_place()
         if lane.where == OPEN:
-            heapq.heappush(self._line, (*head, lane))
+            heapq.heappush(self._line, (*lane.head, lane))
+        elif lane.where == WAITING and lane.head < before:
+            self._open(lane)  # if a place is free, it goes before the one that was let in for it
         elif lane.where == WAITING:
-            heapq.heappush(self._queues.setdefault(lane.concurrency_key or "", []), (*head, lane))
+            heapq.heappush(self._queues[lane.concurrency_key or ""], (*lane.head, lane))
 
     def remove(self, lane: Lane) -> None:
         """It has no job any more."""
+        self._first = None
         where, lane.where = lane.where, GONE
         if where == OPEN:
             self._pass_on(lane)
@@ -83,6 +88,8 @@ class Turns:
     def first(self, now: int) -> Lane | None:
         """The lane whose next job comes before that of all others that may begin now."""
         clock, line = self._clock, self._line
+        if self._first is not None and not (clock and clock[0][0] <= now):
+            return self._first
         while clock and clock[0][0] <= now:
             until, lane = heapq.heappop(clock)
             if lane.where == TIMED and lane.until == until:
@@ -92,12 +99,26 @@ class Turns:
             if lane.where == OPEN and lane.head == (urgency, seq):
                 opens = self._keys.opens_at(lane.rate_key, lane.concurrency_key, now)
                 if opens == now:
+                    self._first = lane
                     return lane
                 heapq.heappop(line)
                 self._park(lane, opens)
             else:
                 heapq.heappop(line)
         return None
+
+    def advance(self, lane: Lane) -> None:
+        """The next job of the first in line has been taken."""
+        self._first = None
+        self.open_rows -= 1
+        if lane.rows or lane.more:
+            lane.head = lane.first_place()
+            heapq.heapreplace(self._line, (*lane.head, lane))
+        else:
+            heapq.heappop(self._line)
+            lane.where = GONE
+            if self._queues:
+                self._pass_on(lane)
 
     def next_at(self) -> int:
         """When the next of those that wait for their rate may be in line again, or NEVER. It may be too early."""
@@ -133,6 +154,7 @@ class Turns:
         self._on_parked(lane)
 
     def _open(self, lane: Lane) -> None:
+        self._first = None
         self._unpark(lane.where)
         lane.where = OPEN
         self.open_rows += len(lane.rows)

@@ -25,11 +25,18 @@ _TRACE = ("-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fdatasync,fsync")
 class Daemon:
     """Use as a context manager: started at its beginning, killed at its end if it still runs.
 
-    `beside`: another queue that its workers serve. `count_syncs`: let strace write down each sync. Only those calls are
-    stopped at, so the rest runs at full speed.
+    `beside`: another queue that its workers serve. `limits`: those of the queue. `count_syncs`: let strace write down
+    each sync. Only those calls are stopped at, so the rest runs at full speed.
     """
 
-    def __init__(self, folder: Path, *, beside: str | None = None, count_syncs: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        beside: str | None = None,
+        limits: dict[str, object] | None = None,
+        count_syncs: bool = False,
+    ) -> None:
         self.folder = folder
         self.socket = folder / "sock"
         self._trace = folder / "syncs" if count_syncs else None
@@ -37,6 +44,7 @@ class Daemon:
         config = {
             "daemon": {"socket": str(self.socket), "state_dir": str(folder / "state"), "log_format": "json"},
             "pools": {QUEUE: {"command": ECHO, "size": WORKERS, "queues": [QUEUE, *([beside] if beside else [])]}},
+            "queues": {QUEUE: limits or {}},
         }
         (folder / "stoker.toml").write_text(tomli_w.dumps(config))
 
@@ -64,10 +72,13 @@ class Daemon:
         """Returns when it serves and each of its workers has answered a job."""
         self.launch()
         with self.connect() as wire:
-            self._until(lambda: wire.call("pools")["pools"][0]["idle"] == WORKERS)
+            self.until_idle(wire)
             # A worker counts as idle before its interpreter is up; then it is given a job, and that one is waited for.
             warm_up = ids(wire.ask_all(submits(QUEUE, range(_WARM_UP), _WARM_UP), 1))
             wire.call("wait", {"ids": warm_up})
+
+    def until_idle(self, wire: Wire) -> None:
+        self._until(lambda: wire.call("pools")["pools"][0]["idle"] == WORKERS)
 
     def connect(self) -> Wire:
         """A connection, as soon as there is somebody to connect to."""

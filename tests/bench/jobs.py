@@ -27,10 +27,11 @@ def fill(
     first: int = 0,
     group: int = 1000,
     ahead: int = 4,
-    delay_secs: float | None = None,
+    keys: int = 0,
+    **options: object,
 ) -> tuple[float, list[str]]:
     """Submit `count` jobs, numbered from `first` on; the seconds it took to have all answered, and their ids."""
-    requests = submits(queue, map(payload, range(first, first + count)), group, delay_secs)
+    requests = submits(queue, map(payload, range(first, first + count)), group, keys, **options)
     start = time.perf_counter()
     answers = wire.ask_all(requests, ahead)
     took = time.perf_counter() - start

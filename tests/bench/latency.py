@@ -51,9 +51,9 @@ def _single_jobs(wire: Wire, count: int) -> tuple[list[float], list[float]]:
     return answered, ended
 
 
-def single_job(wire: Wire, number: int) -> tuple[float, float]:
+def single_job(wire: Wire, number: int, **options: object) -> tuple[float, float]:
     """Seconds until its submit was answered, and until its result was there."""
-    asked = request("submit", {"queue": QUEUE, "payload": payload(number)})
+    asked = request("submit", {"queue": QUEUE, "payload": payload(number), **options})
     start = time.perf_counter()
     job = result(wire.ask(asked))
     middle = time.perf_counter()

@@ -87,10 +87,11 @@ class Wire:
         return result(self.ask(request(method, {} if params is None else params)))
 
 
-def submits(queue: str, payloads: Iterable[object], group: int, delay_secs: float | None = None) -> list[bytes]:
-    """submit_many requests of `group` jobs each."""
-    options = {} if delay_secs is None else {"delay_secs": delay_secs}
-    jobs = [{"queue": queue, "payload": payload, **options} for payload in payloads]
+def submits(queue: str, payloads: Iterable[object], group: int, keys: int = 0, **options: object) -> list[bytes]:
+    """submit_many requests of `group` jobs each, by turns with so many keys (0: without)."""
+    jobs: list[dict[str, object]] = [{"queue": queue, "payload": payload, **options} for payload in payloads]
+    for number, job in enumerate(jobs if keys else ()):
+        job["rate_key"] = job["concurrency_key"] = f"key-{number % keys}"
     return [
         request("submit_many", {"jobs": jobs[start : start + group]}, start) for start in range(0, len(jobs), group)
     ]
