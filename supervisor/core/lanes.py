@@ -6,6 +6,9 @@ lane with due rows is known. Where the walk meets nothing but rows of lanes of w
 it would not get past them soon: then all lanes are looked up by their names, each costing the same however long it is,
 and from then on lanes are read one by one, the third way. A new row enters at once where its lane is known.
 
+Rows of lanes of which none is blocked stand in one row, the front, as they would without keys, and cost hardly more.
+A lane comes into being with the first job that has to wait for its keys, and ends with its last one.
+
 Memory: of blocked lanes KEPT rows each, of the others MAX_ROWS together, MAX_BYTES of payloads, and MOST lanes. Beyond
 so many lanes that wait at the same time, those found first go first.
 """
@@ -15,7 +18,7 @@ from typing import NamedTuple
 
 from supervisor.core.gate import NEVER
 from supervisor.core.job import Rank, Ready
-from supervisor.core.keys import NO_KEYS, Keys
+from supervisor.core.keys import NO_KEYS, Keys, keys_of
 from supervisor.core.lookahead import MAX_BYTES, MAX_ROWS
 from supervisor.core.turns import BEFORE_ALL, GONE, OPEN, Lane, Place, Turns, before, place_of
 
@@ -74,6 +77,8 @@ class Lanes:
         self._home: dict[str, Lane] = {}  # of each row in memory, by its id
         self._bytes = 0
         self._turns = Turns(self._keys, self._parked)
+        self._front = Lane(NO_KEYS)
+        self._checked: Ready | None = None  # the first of the front, found to be open
         self._complete = False  # every lane with due rows is known, and one without `more` wholly
         self._horizon = BEFORE_ALL  # up to here the same is so, if not complete
         self._farthest = BEFORE_ALL  # of all rows that were ever here
@@ -90,23 +95,69 @@ class Lanes:
 
     def opens_at(self, now: int) -> int:
         """When the next job may begin: `now`, later, or NEVER (before a job has ended, or a read has arrived)."""
-        lane = self._turns.first(now)
+        lane = self._first(now)
         if lane is None:
             return self._turns.next_at()
         return now if self._is_next(lane) else NEVER
 
     def pop(self, now: int) -> Ready | None:
         """The next row that may begin, taken out."""
-        lane = self._turns.first(now)
+        lane = self._first(now)
         if lane is None or not self._is_next(lane):
             return None
         row = lane.rows.pop(0)
         del self._home[row.id]
         self._bytes -= _size(row)
         self._turns.advance(lane)
-        if lane.where == GONE:
+        self._checked = None
+        if lane is self._front:
+            lane.where = OPEN
+        elif lane.where == GONE:
             del self._lanes[lane.name]
         return row
+
+    def _first(self, now: int) -> Lane | None:
+        """The lane, or the front, whose next job comes before all others that may begin."""
+        while (lane := self._turns.first(now)) is self._front:
+            row = lane.rows[0]
+            if row is self._checked:
+                return lane
+            known = self._lanes.get(row.lane or NO_KEYS)
+            if known is None and self._keys.opens_at(*keys_of(row.lane), now) == now:
+                self._checked = row
+                return lane
+            if known is None and self._is_full:
+                self._cut_front(place_of(row))
+            else:
+                self._leave_front(row, known)
+        return lane
+
+    def _leave_front(self, row: Ready, lane: Lane | None) -> None:
+        """Its first row is of a lane that waits, or is to wait now."""
+        place = place_of(row)
+        del self._front.rows[0]
+        self._drop(row)
+        self._turns.open_rows -= 1
+        self._look_again(self._front)
+        if lane is None or not lane.more or place <= lane.horizon:  # else it is read with the others of its lane
+            self._insert(lane or self._new(Lane(row.lane or NO_KEYS)), row, place)
+
+    def _cut_front(self, place: Place) -> None:
+        """There is no room for rows from this place on: the walk goes on there when there is."""
+        rows = self._front.rows
+        while rows and place_of(rows[-1]) >= place:
+            self._drop(rows.pop())
+            self._turns.open_rows -= 1
+        self._look_again(self._front)
+        self._stop_at(place)
+
+    def _stop_at(self, place: Place) -> None:
+        self._horizon = before(place) if self._complete else min(self._horizon, before(place))
+        self._complete = self._naming = False
+
+    def _drop(self, row: Ready) -> None:
+        del self._home[row.id]
+        self._bytes -= _size(row)
 
     def freed(self, concurrency_key: str) -> bool:
         """A job of that key has ended. Whether another one may begin for it."""
@@ -114,7 +165,7 @@ class Lanes:
 
     def blocked_by(self, now: int) -> str | None:
         """The limit for which all jobs wait, by its name in the configuration, if there are any and all do."""
-        if self._turns.first(now) is not None or not self._lanes:
+        if self._first(now) is not None or not self._lanes:
             return None
         return "rate_per_key" if self._turns.timed else "concurrency_per_key"
 
@@ -129,7 +180,7 @@ class Lanes:
 
     def starves(self, now: int) -> bool:
         """A job may be there that may begin, but is to be read first."""
-        lane = self._turns.first(now)
+        lane = self._first(now)
         return not self._is_next(lane) if lane is not None else not (self._complete or self._is_full)
 
     def _is_next(self, lane: Lane) -> bool:
@@ -163,9 +214,11 @@ class Lanes:
         """As core.lookahead's."""
         if not self.takes(-row.priority, row.seq, row.lane) or row.id in self._home:
             return False
-        name, place = row.lane or NO_KEYS, place_of(row)
-        lane = self._lanes.get(name) or self._add(name, place)
-        self._insert(lane, row, place)
+        name = row.lane or NO_KEYS
+        lane = self._lanes.get(name)
+        if lane is None and self._naming and (self._named is None or name > self._named):
+            lane = self._new(Lane(name, more=True, horizon=self._horizon))
+        self._insert(lane or self._front, row, place_of(row))
         return True
 
     def _sees(self, place: Place, name: str) -> bool:
@@ -175,17 +228,11 @@ class Lanes:
         return self._naming and self._named is not None and name <= self._named
 
     def _has_room(self, place: Place) -> bool:
-        """For a new lane. Where there is none, the walk goes on from here when there is."""
-        if not self._is_full and (self._turns.open_rows < self.max_rows or place < self._farthest):
+        """In the front. Where there is none, the walk goes on from here when there is."""
+        if place < self._farthest or (self._turns.open_rows < self.max_rows and self._bytes <= self.max_bytes):
             return True
-        self._horizon = before(place) if self._complete else min(self._horizon, before(place))
-        self._complete = self._naming = False
+        self._stop_at(place)
         return False
-
-    def _add(self, name: str, place: Place) -> Lane:
-        """For a row that stands before everything of it that is not known."""
-        unknown = self._naming and (self._named is None or name > self._named)
-        return self._new(Lane(name, more=unknown, horizon=self._horizon if unknown else BEFORE_ALL))
 
     def _new(self, lane: Lane) -> Lane:
         self._lanes[lane.name] = lane
@@ -215,6 +262,8 @@ class Lanes:
             row = next(row for row in lane.rows if row.id == job_id)
             lane.rows.remove(row)
             self._bytes -= _size(row)
+            if row is self._checked:
+                self._checked = None
             if lane.where == OPEN:
                 self._turns.open_rows -= 1
             self._look_again(lane)
@@ -223,6 +272,8 @@ class Lanes:
         """Rows have been taken out of it."""
         if lane.rows or lane.more:
             self._turns.put(lane)
+        elif lane is self._front:
+            self._turns.take_out(lane)
         else:
             del self._lanes[lane.name]
             self._turns.remove(lane)
@@ -243,7 +294,10 @@ class Lanes:
         while len(lane.rows) > least and (
             self._bytes > self.max_bytes or (self._turns.open_rows > 2 * self.max_rows and len(lane.rows) > 1)
         ):
-            self._strip(lane, len(lane.rows) - 1)
+            if lane is self._front:
+                self._cut_front(place_of(lane.rows[-1]))
+            else:
+                self._strip(lane, len(lane.rows) - 1)
 
     def _strip(self, lane: Lane, left: int) -> None:
         """Of its rows, keep so many of the first."""
@@ -252,8 +306,7 @@ class Lanes:
             return
         del lane.rows[left:]
         for row in gone:
-            del self._home[row.id]
-            self._bytes -= _size(row)
+            self._drop(row)
         if lane.where == OPEN:
             self._turns.open_rows -= len(gone)
         lane.more, lane.horizon = True, before(place_of(gone[0]))
@@ -269,7 +322,7 @@ class Lanes:
 
     def wants(self, now: int) -> Read | None:
         """What to read next, if anything."""
-        first = self._turns.first(now)
+        first = self._first(now)
         may_walk = not (self._complete or self._naming or self._is_full)
         starves = not self._is_next(first) if first is not None else may_walk or self._naming
         room = self._turns.open_rows * 2 <= self.max_rows and self._bytes * 2 <= self.max_bytes
@@ -309,16 +362,14 @@ class Lanes:
         elif self._complete or self._naming or asked != self._walk_of(asked):
             return
         known = 0
-        lanes, home = self._lanes, self._home
         for row in rows:
-            name, place = row.lane or NO_KEYS, (-row.priority, row.seq)
-            lane = lanes.get(name)
+            place, lane = place_of(row), self._lanes.get(row.lane or NO_KEYS)
             if lane is not None and lane.more:
                 known += 1
-            elif lane is None and self._is_full:
-                return
-            elif row.id not in skip and row.id not in home:
-                self._insert(lane or self._new(Lane(name)), row, place)
+            elif row.id not in skip and row.id not in self._home:
+                self._insert(lane or self._front, row, place)
+                if row.id not in self._home:  # there was no room, and the walk goes on from there
+                    return
             self._horizon = place
         self._complete = complete
         if not complete and known * 2 > len(rows) and not self._too_many:
@@ -329,6 +380,9 @@ class Lanes:
 
     def _look_up_names(self) -> None:
         """From now on each lane is read by itself, from where the walk has come to."""
+        while self._front.rows:
+            row = self._front.rows[0]
+            self._leave_front(row, self._lanes.get(row.lane or NO_KEYS))
         self._naming, self._named, self._named_last = True, None, False
         for lane in self._lanes.values():
             if not lane.more:

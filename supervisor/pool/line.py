@@ -94,14 +94,16 @@ class Line:
     def enter(self, row: Ready) -> None:
         """Its job begins."""
         now = time.monotonic_ns()
-        self.gate.enter(now)
-        if self.keys is not None:
+        if self.gate.limited:
+            self.gate.enter(now)
+        if self.keys is not None and row.lane:
             self.keys.enter(row.lane, now)
 
     def leave(self, row: Ready) -> bool:
         """Its attempt is over. Whether another job may begin for it."""
-        self.gate.leave()
-        if self.keys is None or self.lanes is None:
-            return True
-        key = self.keys.leave(row.lane)
-        return (key is not None and self.lanes.freed(key)) or self.gate.limited
+        if self.gate.limited:
+            self.gate.leave()
+        if self.keys is not None and self.lanes is not None and row.lane:
+            key = self.keys.leave(row.lane)
+            return (key is not None and self.lanes.freed(key)) or self.gate.limited
+        return self.gate.limited

@@ -217,13 +217,12 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "ahead"):
             return
         ahead = self.ahead
-        held = [one for lane in ahead._lanes.values() for one in lane.rows]
+        every = [ahead._front, *ahead._lanes.values()]
+        held = [one for lane in every for one in lane.rows]
         assert {one.id for one in held} == ahead._home.keys()
         assert len(held) == len(ahead)
         assert ahead._bytes == sum(lanes._size(one) for one in held)
-        assert ahead._turns.open_rows == sum(
-            len(lane.rows) for lane in ahead._lanes.values() if lane.where == lanes.OPEN
-        )
+        assert ahead._turns.open_rows == sum(len(lane.rows) for lane in every if lane.where == lanes.OPEN)
         assert ahead._turns.open_rows <= 8 + len(ahead._lanes)
         assert all(len(lane.rows) <= 2 for lane in ahead._lanes.values() if lane.where != lanes.OPEN)
 
