@@ -159,9 +159,16 @@ class Lanes:
         del self._home[row.id]
         self._bytes -= _size(row)
 
-    def freed(self, concurrency_key: str) -> bool:
-        """A job of that key has ended. Whether another one may begin for it."""
-        return self._turns.freed(concurrency_key)
+    def enter(self, lane: str, now: int) -> None:
+        """A job of this lane, that was the next one, begins."""
+        self._keys.enter(lane, now)
+        self._checked = None
+        self._turns.look_again()
+
+    def leave(self, lane: str) -> bool:
+        """Its attempt is over. Whether another one may begin for it."""
+        key = self._keys.leave(lane)
+        return key is not None and self._turns.freed(key)
 
     def blocked_by(self, now: int) -> str | None:
         """The limit for which all jobs wait, by its name in the configuration, if there are any and all do."""

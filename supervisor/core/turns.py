@@ -124,6 +124,10 @@ class Turns:
             if self._queues:
                 self._pass_on(lane)
 
+    def look_again(self) -> None:
+        """A job has begun: whoever was found to be the first may have to wait for that."""
+        self._first = None
+
     def next_at(self) -> int:
         """When the next of those that wait for their rate may be in line again, or NEVER. It may be too early."""
         return self._clock[0][0] if self._clock else NEVER

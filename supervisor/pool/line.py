@@ -96,14 +96,12 @@ class Line:
         now = time.monotonic_ns()
         if self.gate.limited:
             self.gate.enter(now)
-        if self.keys is not None and row.lane:
-            self.keys.enter(row.lane, now)
+        if self.lanes is not None and row.lane:
+            self.lanes.enter(row.lane, now)
 
     def leave(self, row: Ready) -> bool:
         """Its attempt is over. Whether another job may begin for it."""
         if self.gate.limited:
             self.gate.leave()
-        if self.keys is not None and self.lanes is not None and row.lane:
-            key = self.keys.leave(row.lane)
-            return (key is not None and self.lanes.freed(key)) or self.gate.limited
-        return self.gate.limited
+        freed = self.lanes is not None and row.lane and self.lanes.leave(row.lane)
+        return bool(freed) or self.gate.limited

@@ -178,16 +178,15 @@ class Machine(RuleBasedStateMachine):
 
     def enter(self, taken: Ready) -> None:
         assert taken.id not in self.out
-        self.keys.enter(taken.lane, self.now)
+        self.ahead.wants(self.now)  # a look before the job has begun is none after it
+        self.ahead.enter(taken.lane or NO_KEYS, self.now)
         self.out[taken.id] = taken
 
     @precondition(lambda self: self.out)
     @rule(data=st.data(), again=st.booleans())
     def finish_or_give_back(self, data: st.DataObject, again: bool) -> None:
         taken = self.out.pop(data.draw(st.sampled_from(sorted(self.out))))
-        key = self.keys.leave(taken.lane)
-        if key is not None:
-            self.ahead.freed(key)
+        self.ahead.leave(taken.lane or NO_KEYS)
         if again:
             self.ahead.offer(taken)
         else:
