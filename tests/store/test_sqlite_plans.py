@@ -62,6 +62,11 @@ def every_verb(store: Store) -> None:
         store.answered([new_job(client="c", key="k", unique="u")])
         store.paused()
         store.ready("q", after=Rank(0, 1), limit=3, max_bytes=4)
+        store.ready("q", after=Rank(0, 1), limit=3, max_bytes=4, lanes=True)
+        store.lanes("q", after=None, limit=3)
+        store.lanes("q", after="a", limit=3)
+        store.lane_rows("q", [("", Rank(0, 1)), ("a", Rank(0, 1))], limit=3, max_bytes=4)
+        store.limit_keys(["q"], 0)
 
 
 def test_no_verb_of_the_writer_reads_a_whole_table(tmp_path: Path) -> None:
@@ -95,6 +100,15 @@ def counted(store: Any) -> Iterator[list[int]]:
 
 def read_ahead(store: Store) -> None:
     assert len(ready(store, limit=20)) == 20
+
+
+def look_up_lanes(store: Store) -> None:
+    assert [name for name, _ in store.lanes("keyed", after=None, limit=3)] == ["a", "b", "c"]
+
+
+def read_a_lane(store: Store) -> None:
+    [(rows, complete)] = store.lane_rows("keyed", [("b", Rank(-(2**63), 0))], limit=20, max_bytes=1 << 20)
+    assert (len(rows), complete) == (20, False)
 
 
 def run(store: Store) -> None:
@@ -136,6 +150,7 @@ def cost(folder: Path, verb: Callable[[Store], None], pending: int, future: int,
     folder.mkdir()
     store = open_sqlite(folder / "stoker.db", synchronous="OFF")
     fill(store, pending, future, history)
+    submit(store, *[new_job(queue="keyed", lane="abcd"[n % 4], priority=n % 3) for n in range(pending)])
     add(store)
     with counted(store) as steps:
         verb(store)
@@ -143,7 +158,10 @@ def cost(folder: Path, verb: Callable[[Store], None], pending: int, future: int,
     return sum(steps)
 
 
-@pytest.mark.parametrize("verb", [read_ahead, run, add_keyed, cancel, promote, sweep], ids=lambda verb: verb.__name__)
+VERBS = [read_ahead, look_up_lanes, read_a_lane, run, add_keyed, cancel, promote, sweep]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 def test_a_verb_costs_the_same_in_a_full_store(tmp_path: Path, verb: Callable[[Store], None]) -> None:
     little = cost(tmp_path / "little", verb, 100, 0, 0)
     much = cost(tmp_path / "much", verb, 6000, 6000, 6000)

@@ -19,7 +19,8 @@ from hypothesis.stateful import (
 )
 
 from supervisor.config.model import Backoff
-from supervisor.core.job import Cause, Claim, NewJob, Outcome, State
+from supervisor.core.job import Cause, Claim, NewJob, Outcome, Rank, State
+from supervisor.core.keys import keys_of, lane_of
 from supervisor.core.retention import Keep
 from supervisor.store.port import Changed, Filter
 from tests.store.model import LIVE, Model, ModelJob
@@ -41,6 +42,7 @@ options = st.fixed_dictionaries(
         "tags": st.sampled_from([("t",), ("t", "s")]),
         "backoff": st.sampled_from([Backoff(base=0.1, cap=1 / 3), Backoff(delays=(0.0, 1.5), jitter=0)]),
         "name": st.sampled_from(["m", "n"]),
+        "keys": st.sampled_from([("a", None), ("a", "b"), (None, "b")]),
     },
 )
 wants = st.builds(
@@ -143,7 +145,18 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.submit(job, answer.seq, self.now)
             self.ids.append(job.id)
 
-    def job(self, *, delay: int = 0, life: int | None = None, key: str | None = None, **values: Any) -> NewJob:
+    def job(
+        self,
+        *,
+        delay: int = 0,
+        life: int | None = None,
+        key: str | None = None,
+        keys: tuple[str | None, str | None] | None = None,
+        **values: Any,
+    ) -> NewJob:
+        """Of the two queues the first one limits keys, so each of its jobs has a lane."""
+        if keys is not None or values["queue"] == QUEUES[0]:
+            values["lane"] = lane_of(*(keys or (None, None)))
         return NewJob(
             id=new_id(),
             created_at=self.now,
@@ -322,6 +335,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (job.result, job.payload, job.queue) == (wanted.result, wanted.new.payload, wanted.new.queue)
             assert (job.expires_at, job.backoff) == (wanted.expires_at, wanted.new.backoff)
             assert job.finished_at == wanted.finished_at
+            assert (job.rate_key, job.concurrency_key) == keys_of(wanted.new.lane)
             assert [attempt.attempt for attempt in job.attempts] == wanted.failed
 
     @invariant()
@@ -333,9 +347,23 @@ class StoreMachine(RuleBasedStateMachine):
             assert [row.rank for row in rows] == sorted(row.rank for row in rows)
             pending = sum(job.new.queue == queue for job in self.model.in_state(State.PENDING))
             assert self.store.pending([queue]) == {queue: pending}
+        self.check_lanes(QUEUES[0])
         assert self.store.next_at() == self.model.next_at()
         assert set(self.store.paused()) == self.model.paused
         assert set(self.store.queues()) >= {job.new.queue for job in self.model.jobs.values()}
+
+    def check_lanes(self, queue: str) -> None:
+        expected: dict[str | None, list[str]] = {}
+        for job_id in self.model.ready(queue):
+            expected.setdefault(self.model.jobs[job_id].new.lane, []).append(job_id)
+        found = self.store.lanes(queue, after=None, limit=100)
+        assert [name for name, _ in found] == sorted(expected)
+        behind = [(name, Rank(first.urgency, first.seq - 1)) for name, first in found]
+        each = self.store.lane_rows(queue, behind, limit=100, max_bytes=1 << 20)
+        assert {name: [row.id for row in rows] for (name, _), (rows, _) in zip(found, each, strict=True)} == expected
+        assert all(row.lane == name for (name, _), (rows, _) in zip(found, each, strict=True) for row in rows)
+        assert all(complete for _, complete in each)
+        assert [rows[0].rank for rows, _ in each] == [first for _, first in found]
 
     @invariant()
     def a_reader_sees_what_is_committed(self) -> None:
