@@ -185,6 +185,11 @@ class Lanes:
     def blocked_lanes(self) -> int:
         return self._turns.timed + self._turns.waiting
 
+    @property
+    def has_begun(self) -> bool:
+        """Something was read."""
+        return self._complete or self._horizon > BEFORE_ALL
+
     def starves(self, now: int) -> bool:
         """A job may be there that may begin, but is to be read first."""
         lane = self._first(now)

@@ -55,8 +55,12 @@ class Reading:
         )
 
     def _look_at_lanes(self, line: Line, ahead: Lanes) -> None:
-        anew, line.stale = line.stale, False
-        asked = Walk(None, ahead.max_rows, anew=True) if anew else ahead.wants(time.monotonic_ns())
+        now = time.monotonic_ns()
+        # What is being looked for is found first: rows that become due all the time would else keep it from that.
+        anew = line.stale and not (ahead.has_begun and ahead.starves(now))
+        asked = Walk(None, ahead.max_rows, anew=True) if anew else ahead.wants(now)
+        if anew:
+            line.stale = False
         if asked is not None:
             self._read_lanes(line, ahead, asked, anew=anew)
 

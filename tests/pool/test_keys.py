@@ -184,6 +184,22 @@ async def test_another_keys_job_is_found_behind_many_that_were_there_at_the_star
         assert (await daemon.service.queues("q"))[0].limited_by == "rate_per_key"
 
 
+async def test_rows_that_become_due_all_the_time_do_not_hide_another_keys_job(tmp_path: Path) -> None:
+    async with rig(command("echo"), folder=tmp_path, queue=limited(rate_per_key=SLOW)) as daemon:
+        await daemon.submit(*range(3000), rate_key="a")
+        [other] = await daemon.submit(1, rate_key=None, priority=-1, run_at=daemon.now() + 10_000)
+        async with trio.open_nursery() as nursery:
+
+            async def read_anew() -> None:
+                while True:
+                    daemon.feeder.reread(["q"])
+                    await trio.lowlevel.checkpoint()
+
+            nursery.start_soon(read_anew)
+            await daemon.ends(other)
+            nursery.cancel_scope.cancel()
+
+
 async def test_jobs_that_wait_for_their_key_do_not_make_a_pool_grow(tmp_path: Path) -> None:
     env = (("STOKER_TEST_FILE", str(side_file(tmp_path))),)
     queue = limited(concurrency_per_key=1)
