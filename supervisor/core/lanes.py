@@ -108,29 +108,35 @@ class Lanes:
         row = lane.rows.pop(0)
         del self._home[row.id]
         self._bytes -= _size(row)
-        self._turns.advance(lane)
         self._checked = None
         if lane is self._front:
-            lane.where = OPEN
-        elif lane.where == GONE:
+            self._turns.open_rows -= 1
+            return row
+        self._turns.advance(lane)
+        if lane.where == GONE:
             del self._lanes[lane.name]
         return row
 
     def _first(self, now: int) -> Lane | None:
         """The lane, or the front, whose next job comes before all others that may begin."""
-        while (lane := self._turns.first(now)) is self._front:
-            row = lane.rows[0]
-            if row is self._checked:
+        rows = self._front.rows
+        while True:
+            lane = self._turns.first(now) if self._lanes else None
+            if not rows:
                 return lane
+            row = rows[0]
+            if lane is not None and lane.head < place_of(row):
+                return lane
+            if row is self._checked:
+                return self._front
             known = self._lanes.get(row.lane or NO_KEYS)
             if known is None and self._keys.opens_at(*keys_of(row.lane), now) == now:
                 self._checked = row
-                return lane
+                return self._front
             if known is None and self._is_full:
                 self._cut_front(place_of(row))
             else:
                 self._leave_front(row, known)
-        return lane
 
     def _leave_front(self, row: Ready, lane: Lane | None) -> None:
         """Its first row is of a lane that waits, or is to wait now."""
@@ -138,7 +144,6 @@ class Lanes:
         del self._front.rows[0]
         self._drop(row)
         self._turns.open_rows -= 1
-        self._look_again(self._front)
         if lane is None or not lane.more or place <= lane.horizon:  # else it is read with the others of its lane
             self._insert(lane or self._new(Lane(row.lane or NO_KEYS)), row, place)
 
@@ -148,7 +153,6 @@ class Lanes:
         while rows and place_of(rows[-1]) >= place:
             self._drop(rows.pop())
             self._turns.open_rows -= 1
-        self._look_again(self._front)
         self._stop_at(place)
 
     def _stop_at(self, place: Place) -> None:
@@ -197,7 +201,7 @@ class Lanes:
 
     def _is_next(self, lane: Lane) -> bool:
         """Whether it is known that no other job comes before that of the first lane in line."""
-        return bool(lane.rows) and (self._complete or lane.head <= self._horizon or self._is_full)
+        return bool(lane.rows) and (self._complete or lane.first_place() <= self._horizon or self._is_full)
 
     @property
     def _is_full(self) -> bool:
@@ -258,7 +262,7 @@ class Lanes:
             self._farthest = place
         if lane.where == OPEN:
             self._turns.open_rows += 1
-        if lane.rows[0] is row:
+        if lane.rows[0] is row and lane is not self._front:
             self._turns.put(lane)
         if self._bytes > self.max_bytes or self._turns.open_rows > 2 * self.max_rows or lane.where != OPEN:
             self._trim(lane)
@@ -278,14 +282,13 @@ class Lanes:
                 self._checked = None
             if lane.where == OPEN:
                 self._turns.open_rows -= 1
-            self._look_again(lane)
+            if lane is not self._front:
+                self._look_again(lane)
 
     def _look_again(self, lane: Lane) -> None:
         """Rows have been taken out of it."""
         if lane.rows or lane.more:
             self._turns.put(lane)
-        elif lane is self._front:
-            self._turns.take_out(lane)
         else:
             del self._lanes[lane.name]
             self._turns.remove(lane)
@@ -301,8 +304,7 @@ class Lanes:
             for other in self._lanes.values():
                 if other.where != OPEN:
                     self._strip(other, 0)
-        first = self._turns.foremost(1)
-        least = 1 if lane in first else 0
+        least = 1 if lane is self._front or lane in self._turns.foremost(1) else 0
         while len(lane.rows) > least and (
             self._bytes > self.max_bytes or (self._turns.open_rows > 2 * self.max_rows and len(lane.rows) > 1)
         ):
@@ -342,7 +344,7 @@ class Lanes:
             return None
         if self._naming and not (self._named_last and starves and first is not None and not first.rows):
             return Names(self._named, NAMES)
-        if starves and may_walk and first is not None and first.head > self._horizon:
+        if starves and may_walk and first is not None and first.first_place() > self._horizon:
             return self._walk()
         some = self._some(first)
         if some is not None:
@@ -373,6 +375,9 @@ class Lanes:
             self._forget()
         elif self._complete or self._naming or asked != self._walk_of(asked):
             return
+        if not self._lanes and len(rows) and self._fits_behind(rows):
+            self._extend(rows, skip)
+            rows = ()
         known = 0
         for row in rows:
             place, lane = place_of(row), self._lanes.get(row.lane or NO_KEYS)
@@ -386,6 +391,22 @@ class Lanes:
         self._complete = complete
         if not complete and known * 2 > len(rows) and not self._too_many:
             self._look_up_names()
+
+    def _fits_behind(self, rows: Sequence[Ready]) -> bool:
+        """The usual case: no lane is known, so all are for the front, behind what is there, and there is room."""
+        front = self._front.rows
+        behind = not front or place_of(front[-1]) < place_of(rows[0])
+        return behind and self._bytes + sum(map(_size, rows)) <= self.max_bytes
+
+    def _extend(self, rows: Sequence[Ready], skip: Container[str]) -> None:
+        home, front = self._home, self._front
+        fresh = [row for row in rows if row.id not in skip and row.id not in home]
+        front.rows += fresh
+        home.update(dict.fromkeys([row.id for row in fresh], front))
+        self._bytes += sum(map(_size, fresh))
+        self._turns.open_rows += len(fresh)
+        self._horizon = place_of(rows[-1])
+        self._farthest = max(self._farthest, self._horizon)
 
     def _walk_of(self, asked: Walk) -> Walk:
         return asked._replace(after=None if self._horizon == BEFORE_ALL else Rank(*self._horizon))

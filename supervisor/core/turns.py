@@ -76,10 +76,6 @@ class Turns:
         elif lane.where == WAITING:
             heapq.heappush(self._queues[lane.concurrency_key or ""], (*lane.head, lane))
 
-    def take_out(self, lane: Lane) -> None:
-        """It stays where it is, but has no job now: `put` it when it has."""
-        self._first, lane.head = None, BEFORE_ALL
-
     def remove(self, lane: Lane) -> None:
         """It has no job any more."""
         self._first = None
