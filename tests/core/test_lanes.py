@@ -9,9 +9,12 @@ from msgspec import Raw
 
 from supervisor.config.model import NANOS, QueueConfig, Rate
 from supervisor.core import lanes
+from supervisor.core.gate import NEVER
 from supervisor.core.job import Rank, Ready
 from supervisor.core.keys import NO_KEYS, Keys, keys_of, lane_of
+from supervisor.core.lane_rows import size_of
 from supervisor.core.lanes import Lanes, Names, Read, Some, Walk
+from supervisor.core.turns import OPEN
 
 POLICY = QueueConfig(name="q", rate_per_key=Rate(count=2, period=NANOS), burst_per_key=2, concurrency_per_key=2)
 LANES = [lane_of(rate, concurrency) for rate in (None, "a", "b") for concurrency in (None, "x", "y", "z")]
@@ -170,7 +173,7 @@ class Machine(RuleBasedStateMachine):
     def check_nothing_may(self, expected: Ready | None, opens: int) -> None:
         assert expected is None
         later = (self.keys.opens_at(*keys_of(one.lane), self.now) for one in self.waiting())
-        assert opens <= min(later, default=lanes.NEVER)
+        assert opens <= min(later, default=NEVER)
 
     def begin(self, taken: Ready, expected: Ready | None) -> None:
         assert taken == expected, "not the next job of those that may begin"
@@ -220,10 +223,10 @@ class Machine(RuleBasedStateMachine):
         held = [one for lane in every for one in lane.rows]
         assert {one.id for one in held} == ahead._home.keys()
         assert len(held) == len(ahead)
-        assert ahead._bytes == sum(lanes._size(one) for one in held)
-        assert ahead._turns.open_rows == sum(len(lane.rows) for lane in every if lane.where == lanes.OPEN)
+        assert ahead._bytes == sum(size_of(one) for one in held)
+        assert ahead._turns.open_rows == sum(len(lane.rows) for lane in every if lane.where == OPEN)
         assert ahead._turns.open_rows <= 8 + len(ahead._lanes)
-        assert all(len(lane.rows) <= 2 for lane in ahead._lanes.values() if lane.where != lanes.OPEN)
+        assert all(len(lane.rows) <= 2 for lane in ahead._lanes.values() if lane.where != OPEN)
 
 
 class Crowded(Machine):
