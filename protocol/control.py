@@ -344,12 +344,13 @@ class RestartView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreView(msgspec.Struct, frozen=True, kw_only=True):
-    """`state`: ok, or failing with the `reason`."""
+    """`state`: ok; low, while the disk's reserve is touched and submits are refused; failing. `reason` says why."""
 
     url: str
     state: str
     reason: str | None
     epoch: int
+    disk_free: int | None  # bytes; None: not watched, or not known
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):

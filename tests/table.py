@@ -26,6 +26,7 @@ WRONG: dict[str, str | None] = {
     "id dropped": "reply without id, having sent ids before",
     "oversize": "a line longer than the pool's `max_line`",
     "result too large": "a result that, with its job's payload, would not fit",
+    "result over max_result": "a result longer than the queue's `max_result`",
     "extra line": "a second line after the final reply, or any line while idle",
     "exited": "exit, crash or closed stdout during a job",
     "closed stdin": "closed stdin",
@@ -55,7 +56,8 @@ POOL_LIMITS = (
     *("max_jobs", "max_age", "max_idle", "max_rss", "recycle_jitter", "memory_limit"),
 )
 QUEUE_LIMITS = (
-    *("max_attempts", "max_crashes", "max_payload", "backoff", "on_daemon_crash", "on_throttle"),
+    *("max_attempts", "max_crashes", "max_payload", "max_result", "max_pending"),
+    *("backoff", "on_daemon_crash", "on_throttle"),
     *("rate", "burst", "concurrency"),
 )
 # These have no keys.

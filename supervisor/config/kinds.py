@@ -1,5 +1,6 @@
 """The kinds of values a key can have. A kind checks one value, reports what does not fit, and returns it converted."""
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -16,6 +17,7 @@ T = TypeVar("T")
 Kind: TypeAlias = Callable[[Reading, str, object], T | None]
 
 NAME_FORM = 'a name of 1 to 100 letters, digits, "_", "-", "." or ":"'
+FOREVER = "forever"
 SOCKET_PATH_MAX = 107  # bytes: the kernel's sun_path holds 108, one of them the final NUL
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -69,6 +71,20 @@ def durations(low: float, high: float, most: int) -> Kind[tuple[float, ...]]:
         found = [one(reading, f"{at}[{index}]", item) for index, item in enumerate(value)]
         fitting = tuple(seconds for seconds in found if seconds is not None)
         return fitting if len(fitting) == len(found) else None
+
+    return read
+
+
+def age(low: float, high: float) -> Kind[float]:
+    """A duration, or "forever", which is infinite."""
+    form = f'"{FOREVER}", or {quantities.DURATION_FORM}, from {quantities.format_duration(low)}'
+
+    def read(reading: Reading, at: str, value: object) -> float | None:
+        seconds = math.inf if value == FOREVER else quantity(value, quantities.parse_duration)
+        if seconds == math.inf or (seconds is not None and low <= seconds <= high):
+            return float(seconds)
+        reading.unfit(at, value, form)
+        return None
 
     return read
 

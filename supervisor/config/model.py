@@ -21,6 +21,19 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     delays: tuple[float, ...] | None = None  # in the place of base, factor and cap
 
 
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long jobs are kept after their end (inf: for ever), and how many of each kind at most (None: any number)."""
+
+    done: float = 7 * DAY
+    failed: float = 30 * DAY
+    cancelled: float = 7 * DAY
+    expired: float = 7 * DAY
+    max_done: int | None = None
+    max_failed: int | None = None
+    max_cancelled: int | None = None
+    max_expired: int | None = None
+
+
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
     """`count` in `period` (nanoseconds)."""
 
@@ -33,8 +46,11 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 5
     max_crashes: int = 3
     max_payload: int = MIB
+    max_result: int | None = None  # None: as much as the pool's max_line lets through
+    max_pending: int | None = None
     backoff: Backoff = Backoff()
     on_daemon_crash: Literal["retry", "fail"] = "retry"  # what becomes of a job that was running then
+    retention: Retention = Retention()
     rate: Rate | None = None  # at which jobs begin
     burst: int | None = (
         None  # how many may at once after a pause; None: as many as in a tenth of a second, at least one
@@ -102,6 +118,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_outstanding: int = 128  # unanswered requests of one connection; then it is not read
     max_line: int = 16 * MIB  # of one request on the control socket
     max_jobs: int = 10_000  # in one submit_many
+    disk_reserve: int = 64 * MIB  # free space of the store's disk that new jobs do not get
 
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +130,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     daemon: DaemonConfig
     store: StoreConfig
     pools: tuple[PoolConfig, ...]
+    retention: Retention = Retention()  # of queues that say nothing else, and of those that are configured no more
     queues: tuple[QueueConfig, ...]  # every known queue: configured, or served by a pool
 
     def queue(self, name: str) -> QueueConfig | None:

@@ -78,6 +78,11 @@ def _backoff(reading: Reading, at: str, value: object) -> Backoff | None:
     return backoff
 
 
+def _retention(reading: Reading, at: str, value: object) -> dict[str, Any]:
+    """What the queue says itself; the rest is [retention]'s."""
+    return read(reading, at, value, QUEUE_RETENTION)
+
+
 def _rlimits(reading: Reading, at: str, value: object) -> tuple[tuple[str, int | None], ...]:
     limits = read(reading, at, value, RLIMITS)
     return tuple((name, None if limit == resource.RLIM_INFINITY else limit) for name, limit in limits.items())
@@ -97,6 +102,7 @@ DAEMON = Section(
         "max_outstanding": kinds.integer(1, 100_000),
         "max_line": kinds.size(KIB, LINE_MAX),
         "max_jobs": kinds.integer(1, 1_000_000),
+        "disk_reserve": kinds.size(0, MEMORY_MAX),
     },
 )
 STORE = Section("[store]", {"url": kinds.store_url})
@@ -163,18 +169,27 @@ BACKOFF = Section(
         "delays": _DELAYS,
     },
 )
+_KEPT: Mapping[str, Kind[Any]] = {
+    **{state: kinds.age(1, 100 * YEAR) for state in ("done", "failed", "cancelled", "expired")},
+    **{f"max_{state}": kinds.integer(0, 1_000_000_000_000) for state in ("done", "failed", "cancelled", "expired")},
+}
+RETENTION = Section("[retention]", _KEPT)
+QUEUE_RETENTION = Section("[queues.NAME.retention]", _KEPT)
 QUEUE = Section(
     "[queues.NAME]",
     {
         "max_attempts": kinds.integer(1, 10_000),
         "max_crashes": kinds.integer(1, 10_000),
         "max_payload": kinds.size(1, LINE_MAX),
+        "max_result": kinds.size(1, LINE_MAX),
+        "max_pending": kinds.integer(1, 1_000_000_000),
         "backoff": _backoff,
         "on_daemon_crash": kinds.one_of("retry", "fail"),
         "on_throttle": kinds.one_of("job", "queue"),
+        "retention": _retention,
         "rate": kinds.rate(1, 1_000_000, 365 * DAY),
         "burst": kinds.integer(1, 1_000_000),
         "concurrency": kinds.integer(1, 1_000_000),
     },
 )
-SECTIONS = (DAEMON, STORE, POOL, RLIMITS, QUEUE, BACKOFF)
+SECTIONS = (DAEMON, STORE, POOL, RLIMITS, RETENTION, QUEUE, BACKOFF, QUEUE_RETENTION)

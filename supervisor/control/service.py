@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import msgspec
 import trio
 
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, PoolConfig, QueueConfig
 from supervisor.control.complaints import cut
+from supervisor.control.space import Space
 from supervisor.control.sweeping import Sweeper
 from supervisor.control.times import to_rfc3339
+from supervisor.core.admission import Full, retry_after
 from supervisor.core.job import MICROS, Job, NewJob, State
 from supervisor.core.sweep import Act, Swept
-from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
+from supervisor.errors import Conflict, NotFound, QueueFull, TimedOut, UnknownQueue
 from supervisor.pool.feeder import Feeder, Line
 from supervisor.pool.pool import Pool
 from supervisor.store.committer import Committer
@@ -43,10 +46,12 @@ class Service:
         epoch: int,
         now: Callable[[], int],
         reread: Callable[[PoolConfig], PoolConfig] | None = None,
+        space: Space | None = None,
     ) -> None:
         self.config = config
         self.version = version
         self.connections = 0
+        self.space = space or Space(config.daemon.state_dir, reserve=0)
         self._committer = committer
         self._reader = reader
         self._reading = trio.Lock()
@@ -75,8 +80,24 @@ class Service:
             ) from None
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
-        """Returns when they are on disk."""
-        return await self._committer.submit(jobs, self._now(), lambda answers: self._feeder.submitted(jobs, answers))
+        """Returns when they are on disk. Raises QueueFull, and then none of them is."""
+        try:
+            return await self._committer.submit(
+                jobs, self._now(), lambda answers: self._feeder.submitted(jobs, answers)
+            )
+        except QueueFull as refusal:
+            raise self._with_advice(refusal) from None
+
+    def _with_advice(self, refusal: QueueFull) -> QueueFull:
+        full = msgspec.convert(refusal.data, Full)
+        line = self._feeder.lines[full.queue]
+        seconds = retry_after(full, line.finished.per_second(time.monotonic()))
+        if seconds is None:
+            return QueueFull(
+                f"{refusal.message}, so that {full.wanted} at once never fit: submit fewer, or raise it", **refusal.data
+            )
+        advice = f"{refusal.message}: try again in {seconds:g} s"
+        return QueueFull(advice, **{**refusal.data, "retry_after_secs": seconds})
 
     async def get(self, job_id: str) -> Job:
         job = (await self._committer.read(lambda store: store.get([job_id])))[0]
@@ -262,7 +283,6 @@ class Service:
 
     async def status(self) -> StatusView:
         queues = await self.queues(None)
-        failing = self._committer.failing
         return StatusView(
             version=self.version,
             pid=os.getpid(),
@@ -271,15 +291,20 @@ class Service:
             uptime_secs=round(time.monotonic() - self._started, 3),
             config=str(self.config.source),
             connections=self.connections,
-            store=StoreView(
-                url=self.config.store.url,
-                state="ok" if failing is None else "failing",
-                reason=failing,
-                epoch=self._epoch,
-            ),
+            store=self._store_view(),
             pools=self.pools(None),
             queues=queues,
             unserved=[one.queue for one in queues if not one.pools],
+        )
+
+    def _store_view(self) -> StoreView:
+        failing = self._committer.failing
+        return StoreView(
+            url=self.config.store.url,
+            state="failing" if failing is not None else "low" if self.space.low else "ok",
+            reason=failing or self.space.reason,
+            epoch=self._epoch,
+            disk_free=self.space.free,
         )
 
     @property

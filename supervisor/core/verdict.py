@@ -54,6 +54,8 @@ def judge(spent: Spent, verdict: Verdict, policy: QueueConfig, *, cancel: bool, 
     anyway; what would have gone back to the queue ends cancelled instead. `now` is in microseconds; `jitter` in
     [0, 1) spreads the retries.
     """
+    if verdict.result is not None and policy.max_result is not None and len(verdict.result) > policy.max_result:
+        verdict = too_large(len(verdict.result), policy)
     charged, crashes, interruptions, error = spent.charged, spent.crashes, spent.interruptions, verdict.error
     event, run_at = Event.RELEASE, None
     match verdict.end:
@@ -105,6 +107,15 @@ def cut_short(what: str) -> JobError:
         "since it is not started again unless you retry it"
     )
     return JobError(cause=Cause.INTERRUPTED, message=message, retry=False)
+
+
+def too_large(size: int, policy: QueueConfig) -> Verdict:
+    """In place of a result over the queue's limit. Not repeated: the work is done, and would come to the same again."""
+    message = (
+        f"the job ran, but its result has {size} bytes, and queue {policy.name} takes {policy.max_result} "
+        f"(queues.{policy.name}.max_result): keep large results in a file and return its name, or raise the limit"
+    )
+    return Verdict(End.FAILED, error=JobError(cause=Cause.OVERSIZE, message=message, retry=False))
 
 
 def poisoned(last: JobError, crashes: int) -> JobError:

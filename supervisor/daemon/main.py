@@ -19,6 +19,7 @@ from supervisor.config.model import Config, PoolConfig
 from supervisor.config.places import database_path
 from supervisor.control.server import serve_control
 from supervisor.control.service import Service
+from supervisor.control.space import Space
 from supervisor.core.shares import least_workers
 from supervisor.daemon import logs, memory
 from supervisor.daemon.listen import Listening, open_listener
@@ -27,6 +28,7 @@ from supervisor.errors import ConfigError, Invalid, StartError
 from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
+from supervisor.pool.janitor import Janitor
 from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
@@ -138,7 +140,9 @@ class Daemon:
     ) -> None:
         self.config = config
         self.notifier = notifier
-        self.committer = Committer(store)
+        self.committer = Committer(
+            store, {queue.name: queue.max_pending for queue in config.queues if queue.max_pending is not None}
+        )
         self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
         launcher = Launcher(remains, dict(os.environ), cgroups)
         self.pools = [Pool(pool, self.feeder, launcher) for pool in config.pools]
@@ -148,6 +152,8 @@ class Daemon:
             if name in self.feeder.lines:
                 self.feeder.lines[name].pause(True)
         self.clock = Clock(self.committer, self.feeder, now=now)
+        self.janitor = Janitor(self.committer, self.feeder, config, now=now)
+        self.space = Space(database_path(config).parent, config.daemon.disk_reserve)
         self.reader = store.reader()
         self.service = Service(
             config,
@@ -159,6 +165,7 @@ class Daemon:
             epoch=epoch,
             now=now,
             reread=self._reread,
+            space=self.space,
         )
 
     def _reread(self, pool: PoolConfig) -> PoolConfig:
@@ -191,6 +198,8 @@ class Daemon:
             await storing.start(self.committer.run)
             async with trio.open_nursery() as serving:
                 serving.start_soon(self.clock.run)
+                serving.start_soon(self.janitor.run)
+                serving.start_soon(self.space.run)
                 serving.start_soon(self.feeder.alarm.run)
                 serving.start_soon(self._keep_informed)
                 await serving.start(serve_control, self.service, listening.listener)
@@ -278,4 +287,6 @@ class Daemon:
             words += f"; degraded: {', '.join(degraded)}"
         if self.committer.failing is not None:
             words += f"; store failing: {self.committer.failing}"
+        elif self.space.low:
+            words += f"; no jobs are taken: {self.space.reason}"
         return words

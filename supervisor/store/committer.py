@@ -6,14 +6,14 @@ is the next batch. So an idle daemon pays one sync for one submit, and a busy on
 Two kinds of work wait differently. What somebody waits for goes to the thread at once. Claims of jobs that may begin
 before them, and outcomes nobody waits for, ride: with the next thing that goes, and after LINGER at the latest.
 
-Order within a batch: submits, claims and outcomes, claims that come first, other writes in their order of arrival, and
-reads after the commit. Answers are delivered on the loop in that order too, so that whoever keeps a cache hears of a
-write before it is handed rows that were read after it.
+Order within a batch: claims and outcomes, claims that come first, submits, other writes in their order of arrival, and
+reads after the commit. Answers are delivered on the loop, submits first and then in that order, so that whoever keeps a
+cache hears of a write before it is handed rows that were read after it.
 """
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -36,11 +36,13 @@ Found = Callable[[Sequence[Job | None], Sequence[str]], None]
 class Committer:
     """`recorded(tokens, oks)` hears of outcomes that are on disk, `found(jobs, ids)` of the jobs asked for with them.
 
+    `limits`: the queues that may hold only so many pending jobs; a submit that would bring more fails with QueueFull.
     `failing` is the reason why the store cannot commit, or None; `on_failing` is called when it changes.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, limits: Mapping[str, int] | None = None) -> None:
         self._store = store
+        self._limits = limits or {}
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._next = Batch()
         self._riding = trio.Event()
@@ -179,7 +181,7 @@ class Committer:
         def report(reason: str | None) -> None:
             token.run_sync_soon(self._set_failing, reason)
 
-        writer = Writer(self._store, self._queue, deliver, report)
+        writer = Writer(self._store, self._queue, deliver, report, self._limits)
         try:
             writer.run()
         except BaseException as crash:

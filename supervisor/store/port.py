@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.retention import Keep
 from supervisor.core.verdict import cut_short
 
 KEPT_ATTEMPTS = 20  # of one job, the newest
@@ -189,6 +190,14 @@ class Store(Protocol):
         one earlier in the same call. `run_at <= now` is due at once."""
         ...
 
+    def pending(self, queues: Collection[str]) -> dict[str, int]:
+        """How many jobs are pending in each of these queues, due or not, as the open transaction sees it."""
+        ...
+
+    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
+        """The ids of those that a submit would answer with an earlier job, not counting jobs of the same call."""
+        ...
+
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         """Claims, then outcomes; an outcome's own claim may be in the same call (one write then serves both).
 
@@ -214,6 +223,15 @@ class Store(Protocol):
 
     def delete(self, job_ids: Sequence[str], want: Filter | None = None) -> list[Changed]:
         """Pending and final ones are removed with all that is theirs; running ones are left."""
+        ...
+
+    def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
+        """The ids of jobs that are not to be kept any more, up to `limit`: fewer, and there are no more. Without those
+        in `spare`. Nothing is changed; `delete` is the next step. Cost does not depend on what is kept."""
+        ...
+
+    def queues(self) -> list[str]:
+        """The names of all queues that ever had a job or a pause, and perhaps only that."""
         ...
 
     def pause(self, queue: str, paused: bool) -> None: ...

@@ -1,7 +1,7 @@
 """The committer's other half: the thread that owns the store, and plays batches into it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -9,6 +9,7 @@ import structlog
 
 from supervisor.errors import StokerError, StoreUnavailable
 from supervisor.store.batch import Answers, Batch, Call, ClaimFirst, Submit
+from supervisor.store.limits import admitted
 from supervisor.store.port import Store
 
 log = structlog.get_logger("stoker.store")
@@ -26,11 +27,13 @@ class Writer:
         queue: "SimpleQueue[Batch | None]",
         deliver: Callable[[Answers], None],
         report: Callable[[str | None], None],
+        limits: Mapping[str, int],
     ) -> None:
         self._store = store
         self._queue = queue
         self._deliver = deliver
         self._tell = report
+        self._limits = limits
         self._held = Batch()  # claims and outcomes that would not go to the disk yet, and reads owed to waiters
         self._reported: str | None = None
         self.playing = Batch()  # what would be left unanswered if this thread died now
@@ -93,8 +96,8 @@ class Writer:
         try:
             if self._reported is not None:
                 store.touch(time.time_ns() // 1000)
-            _submit_all(store, batch.submits)
             oks: list[bool] = []
+            # First, so that what has left a queue counts no more when a submit asks for room in it.
             if batch.claims or batch.outcomes:
                 claimed, oks = store.record(batch.claims, batch.outcomes)
                 if not all(claimed):
@@ -102,6 +105,7 @@ class Writer:
                     log.error("claim_refused", seqs=refused)
             if batch.firsts:
                 _claim_all(store, batch.firsts)
+            _submit_all(store, admitted(store, batch.submits, self._limits) if self._limits else batch.submits)
             for call in batch.writes:
                 call.result = call.fn(store)
             store.commit()

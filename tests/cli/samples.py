@@ -142,7 +142,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "uptime_secs": 12000.0,
         "config": "/etc/stoker/stoker.toml",
         "connections": 1,
-        "store": {"url": "sqlite:stoker.db", "state": "ok", "reason": None, "epoch": 3},
+        "store": {"url": "sqlite:stoker.db", "state": "ok", "reason": None, "epoch": 3, "disk_free": None},
         "pools": [pool()],
         "queues": [queue()],
         "unserved": [],

@@ -9,6 +9,7 @@ import trio
 
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
+from supervisor.control.space import Space
 from supervisor.core.job import Job, NewJob, State
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
@@ -68,6 +69,7 @@ class FakeService:
         self.config = config or a_config()
         self.version = "1.2.3"
         self.connections = 0
+        self.space = Space(self.config.daemon.state_dir, reserve=0)
         self.jobs: dict[str, Job] = {}
         self.handed: list[NewJob] = []
         self.hold: trio.Event | None = None
@@ -233,7 +235,7 @@ class FakeService:
             uptime_secs=12.5,
             config=str(self.config.source),
             connections=self.connections,
-            store=StoreView(url="sqlite:stoker.db", state="ok", reason=None, epoch=3),
+            store=StoreView(url="sqlite:stoker.db", state="ok", reason=None, epoch=3, disk_free=None),
             pools=self.pools(None),
             queues=await self.queues(None),
             unserved=["small"],

@@ -340,7 +340,7 @@ async def test_resize_knows_its_pools(talk: Talk) -> None:
 async def test_status_and_drain(talk: Talk) -> None:
     status = await talk.ask("status")
     assert (status["version"], status["connections"], status["unserved"]) == ("1.2.3", 1, ["small"])
-    assert status["store"] == {"url": "sqlite:stoker.db", "state": "ok", "reason": None, "epoch": 3}
+    assert status["store"] == {"url": "sqlite:stoker.db", "state": "ok", "reason": None, "epoch": 3, "disk_free": None}
     assert await talk.ask("drain") == {"drained": True}
 
 

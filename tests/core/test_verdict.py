@@ -28,6 +28,21 @@ def test_a_result_makes_the_job_done_and_costs_nothing():
     assert (done.state, done.result, done.charged, done.interruptions) == (State.DONE, b"1", 0, 1)
 
 
+def test_a_result_over_the_queues_limit_fails_the_job_and_is_not_repeated():
+    policy = msgspec.structs.replace(QUEUE, max_result=10)
+
+    def judged(result: bytes, cancel: bool = False) -> Outcome:
+        return judge(SPENT, Verdict(End.OK, result=result), policy, cancel=cancel, now=NOW, jitter=0.5)
+
+    assert judged(b"1" * 10).state is State.DONE
+    for cancel in (False, True):
+        failed = judged(b"1" * 11, cancel)
+        assert (failed.state, failed.result, failed.charged, failed.crashes) == (State.FAILED, None, 1, 0)
+        assert failed.error is not None
+        assert (failed.error.cause, failed.error.retry) == (Cause.OVERSIZE, False)
+        assert "the job ran, but its result has 11 bytes, and queue q takes 10" in failed.error.message
+
+
 def test_a_failure_is_charged_and_comes_back_after_its_backoff():
     again = outcome(failure(), charged=1)
     assert (again.state, again.charged, again.crashes) == (State.PENDING, 2, 0)

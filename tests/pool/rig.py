@@ -61,7 +61,8 @@ class Rig:
         )
         self.skew = 0  # microseconds that the wall clock is off
         self.store = store
-        self.committer = Committer(store)
+        limits = {one.name: one.max_pending for one in self.config.queues if one.max_pending is not None}
+        self.committer = Committer(store, limits)
         self.feeder = Feeder(self.committer, self.config.queues, now=self.now, jitter=random.random)
         self.remains = Remains(folder / "children", f"test.{os.getpid()}.{id(self):x}")
         self.remains.end_previous()

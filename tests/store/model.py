@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from supervisor.core.job import Cause, NewJob, Outcome, State
+from supervisor.core.retention import Keep
 
 LIVE = (State.PENDING, State.RUNNING)
 
@@ -16,6 +17,7 @@ class ModelJob:
     due: bool
     run_at: int
     expires_at: int | None
+    finished_at: int | None = None
     attempt: int = 0
     charged: int = 0
     interruptions: int = 0
@@ -65,6 +67,8 @@ class Model:
         if outcome.state is State.PENDING:
             job.run_at = outcome.finished_at if outcome.run_at is None else outcome.run_at
             job.due = job.run_at <= outcome.finished_at
+        else:
+            job.finished_at = outcome.finished_at
 
     def recover(self, now: int, most: int, not_again: Collection[str] = ()) -> None:
         self.epoch += 1
@@ -75,16 +79,18 @@ class Model:
             else:
                 job.state, job.cause = State.FAILED, Cause.INTERRUPTED
                 job.failed = [*job.failed, job.attempt][-20:]
+                job.finished_at = now
 
     def change(self, verb: str, job: ModelJob, now: int) -> bool:
         """Cancel, retry or delete; whether it may be."""
         match verb:
             case "cancel" if job.state is State.PENDING:
-                job.state = State.CANCELLED
+                job.state, job.finished_at = State.CANCELLED, now
             case "delete" if job.state is not State.RUNNING:
                 del self.jobs[job.new.id]
             case "retry" if self.retriable(job):
                 job.state, job.due, job.run_at, job.expires_at = State.PENDING, True, now, None
+                job.finished_at = None
                 job.charged = job.interruptions = 0
                 job.result = job.cause = None
             case _:
@@ -100,6 +106,13 @@ class Model:
     def ready(self, queue: str) -> list[str]:
         due = [job for job in self.in_state(State.PENDING) if job.due and job.new.queue == queue]
         return [job.new.id for job in sorted(due, key=lambda job: (-job.new.priority, job.seq))]
+
+    def outlived(self, keep: Keep) -> list[ModelJob]:
+        """Which jobs of a queue and state it does not keep."""
+        found = [job for job in self.in_state(keep.state) if job.new.queue == keep.queue]
+        newest_first = sorted(found, key=lambda job: (job.finished_at, job.seq), reverse=True)
+        beyond = [] if keep.most is None else newest_first[keep.most :]
+        return [job for job in found if job in beyond or (keep.since is not None and job.finished_at <= keep.since)]
 
     def next_at(self) -> int | None:
         return min(self.waking(), default=None)

@@ -52,7 +52,7 @@ async def test_whatever_comes_while_a_commit_is_under_way_is_the_next_one() -> N
             assert store.tries == 2
             store.let_go()
         assert store.commits == 3
-        assert store.verbs[-3:] == ["submit 99", "record 1 1", "commit"]
+        assert store.verbs[-3:] == ["record 1 1", "submit 99", "commit"]
         assert len({answer.id for [answer] in answers}) == 100
         assert heard.oks == [True]
 
@@ -150,7 +150,7 @@ async def test_claims_and_outcomes_ride_with_the_next_thing_that_goes(mock_clock
         before = store.commits
         await submit(committer)
         assert store.commits == before + 1
-        assert store.verbs[-3:] == ["submit 1", "record 2 2", "commit"]
+        assert store.verbs[-3:] == ["record 2 2", "submit 1", "commit"]
         assert heard.tokens == [job.id for job in jobs]
 
 

@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 from supervisor.core.job import Cause, Claim, Rank, State
+from supervisor.core.retention import Keep
 from supervisor.store.port import Filter, Store
 from supervisor.store.sqlite import SqliteStore, finding, open_sqlite
 from tests.store.support import NOW, add, ending, error, finish, new_job, ready, running, submit, transaction
@@ -55,6 +56,10 @@ def every_verb(store: Store) -> None:
         store.touch(NOW)
         store.get([second.id])
         store.find("c", "k")
+        store.pending(["q", "r"])
+        store.queues()
+        store.outlived([Keep(queue="q", state=State.DONE, since=NOW, most=0)], spare=(), limit=9)
+        store.answered([new_job(client="c", key="k", unique="u")])
         store.paused()
         store.ready("q", after=Rank(0, 1), limit=3, max_bytes=4)
 
@@ -113,6 +118,11 @@ def promote(store: Store) -> None:
         assert store.promote(NOW + 1, 20).queues == ("q",)
 
 
+def sweep(store: Store) -> None:
+    kept = [Keep(queue="q", state=state, since=NOW - 1, most=10**9) for state in State if state.final]
+    assert store.outlived(kept, spare=(), limit=20) == []
+
+
 def fill(store: Store, pending: int, future: int, history: int) -> None:
     with transaction(store):
         done = store.submit([new_job(client="c", key=new_job().id) for _ in range(history)], NOW)
@@ -133,7 +143,7 @@ def cost(folder: Path, verb: Callable[[Store], None], pending: int, future: int,
     return sum(steps)
 
 
-@pytest.mark.parametrize("verb", [read_ahead, run, add_keyed, cancel, promote], ids=lambda verb: verb.__name__)
+@pytest.mark.parametrize("verb", [read_ahead, run, add_keyed, cancel, promote, sweep], ids=lambda verb: verb.__name__)
 def test_a_verb_costs_the_same_in_a_full_store(tmp_path: Path, verb: Callable[[Store], None]) -> None:
     little = cost(tmp_path / "little", verb, 100, 0, 0)
     much = cost(tmp_path / "much", verb, 6000, 6000, 6000)

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from supervisor.config.model import Backoff
 from supervisor.core.job import Cause, Claim, NewJob, Outcome, State
+from supervisor.core.retention import Keep
 from supervisor.store.port import Changed, Filter
 from tests.store.model import LIVE, Model, ModelJob
 from tests.store.support import MAX_INTERRUPTIONS, NOW, Backend, MemoryBackend, SqliteBackend, error, new_id
@@ -128,6 +129,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(batch=st.lists(options, min_size=1, max_size=4))
     def submit(self, batch: list[dict[str, Any]]) -> None:
         jobs = [self.job(**one) for one in batch]
+        assert set(self.store.answered(jobs)) == {job.id for job in jobs if self.model.earlier(job) is not None}
         for job, answer in zip(jobs, self.write("submit", jobs, self.now), strict=True):
             earlier = self.model.earlier(job)
             if earlier is not None:
@@ -255,6 +257,31 @@ class StoreMachine(RuleBasedStateMachine):
                 matches(job, want) and able(verb, job) for job in self.model.jobs.values()
             )
 
+    @rule(
+        age=st.none() | st.integers(0, 4),
+        most=st.none() | st.integers(0, 3),
+        limit=st.integers(1, 4),
+        spared=picks,
+        states=st.sets(st.sampled_from([state for state in State if state.final])),
+    )
+    def sweep(self, age: int | None, most: int | None, limit: int, spared: list[int], states: set[State]) -> None:
+        """As the daemon does: what has been kept long enough is deleted, in steps."""
+        spare = {self.ids[n % len(self.ids)] for n in spared if self.ids}
+        since = None if age is None else self.now - age * SECOND
+        kept = [Keep(queue=queue, state=state, since=since, most=most) for queue in QUEUES for state in states]
+        expected = {job.new.id for one in kept for job in self.model.outlived(one)} - spare
+        gone: set[str] = set()
+        while True:
+            ids = self.store.outlived(kept, spare=spare, limit=limit)
+            assert len(ids) == len(set(ids)) <= limit
+            assert all(answer.changed for answer in self.write("delete", ids))
+            gone |= set(ids)
+            if len(ids) < limit:
+                break
+        assert gone == expected
+        for job_id in gone:
+            del self.model.jobs[job_id]
+
     @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:
         self.write("pause", queue, paused)
@@ -272,7 +299,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert job.state is State.PENDING
                 assert job.expires_at is not None
                 assert job.expires_at <= self.now
-                job.state = State.EXPIRED
+                job.state, job.finished_at = State.EXPIRED, self.now
             if promoted.next_at is None or promoted.next_at > self.now:
                 break
         for job in self.model.in_state(State.PENDING):
@@ -294,7 +321,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (job.charged, job.interruptions, job.run_at) == (wanted.charged, wanted.interruptions, wanted.run_at)
             assert (job.result, job.payload, job.queue) == (wanted.result, wanted.new.payload, wanted.new.queue)
             assert (job.expires_at, job.backoff) == (wanted.expires_at, wanted.new.backoff)
-            assert (job.finished_at is None) == (job.state in LIVE)
+            assert job.finished_at == wanted.finished_at
             assert [attempt.attempt for attempt in job.attempts] == wanted.failed
 
     @invariant()
@@ -304,8 +331,11 @@ class StoreMachine(RuleBasedStateMachine):
             assert [row.id for row in rows] == self.model.ready(queue)
             assert [row.backoff for row in rows] == [self.model.jobs[row.id].new.backoff for row in rows]
             assert [row.rank for row in rows] == sorted(row.rank for row in rows)
+            pending = sum(job.new.queue == queue for job in self.model.in_state(State.PENDING))
+            assert self.store.pending([queue]) == {queue: pending}
         assert self.store.next_at() == self.model.next_at()
         assert set(self.store.paused()) == self.model.paused
+        assert set(self.store.queues()) >= {job.new.queue for job in self.model.jobs.values()}
 
     @invariant()
     def a_reader_sees_what_is_committed(self) -> None:

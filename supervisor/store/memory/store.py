@@ -6,6 +6,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.retention import Keep
 from supervisor.store.memory.disk import Disk, Tables, rank
 from supervisor.store.memory.reader import MemoryReader, matches
 from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Filter, Promoted, Recovered, Submitted, interrupted
@@ -68,8 +69,7 @@ class MemoryStore:
 
     def _submit(self, new: NewJob, now: int) -> Submitted:
         work = self._work
-        key = (new.client or "", new.key) if new.key is not None else None
-        earlier = work.jobs[work.keys[key]] if key in work.keys else work.holder(new.queue, new.unique)
+        earlier = work.earlier(new)
         if earlier is not None:
             same = (earlier.queue, earlier.payload) == (new.queue, new.payload)
             return Submitted(seq=earlier.seq, id=earlier.id, created=False, state=earlier.state, due=False, same=same)
@@ -77,12 +77,18 @@ class MemoryStore:
         seq = self.disk.last_seq
         work.jobs[seq] = _born(new, seq)
         work.seqs[new.id] = seq
-        if key is not None:
-            work.keys[key] = seq
+        if new.key is not None:
+            work.keys[new.client or "", new.key] = seq
         due = new.run_at <= now
         if not due:
             work.later.add(seq)
         return Submitted(seq=seq, id=new.id, created=True, state=State.PENDING, due=due)
+
+    def pending(self, queues: Collection[str]) -> dict[str, int]:
+        return {queue: sum(1 for _ in self._seen.of(queue, State.PENDING)) for queue in queues}
+
+    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
+        return {job.id for job in jobs if self._seen.earlier(job) is not None}
 
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         return [self._claim(claim) for claim in claims], [self._finish(outcome) for outcome in outcomes]
@@ -183,6 +189,20 @@ class MemoryStore:
         if want is not None and not matches(job, want):
             return Changed(before=job.state, changed=False, queue=job.queue)
         return change(job)
+
+    def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
+        found: dict[str, None] = {}
+        for keep in keeps:
+            ended = sorted(self._seen.of(keep.queue, keep.state), key=lambda job: (job.finished_at or 0, job.seq))
+            excess = 0 if keep.most is None else len(ended) - keep.most
+            for place, job in enumerate(ended):
+                old = keep.since is not None and (job.finished_at or 0) <= keep.since
+                if (old or place < excess) and job.id not in spare:
+                    found[job.id] = None
+        return list(found)[:limit]
+
+    def queues(self) -> list[str]:
+        return sorted({job.queue for job in self._seen.jobs.values()} | self._seen.paused)
 
     def pause(self, queue: str, paused: bool) -> None:
         (self._work.paused.add if paused else self._work.paused.discard)(queue)

@@ -8,7 +8,7 @@ import msgspec
 from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Filter, Promoted, Recovered, interrupted
 from supervisor.store.sqlite import filters
 from supervisor.store.sqlite.queues import Queues
-from supervisor.store.sqlite.schema import CANCELLED, DONE, DUE, EXPIRED, FAILED, RUNNING, STATE_OF
+from supervisor.store.sqlite.schema import CANCELLED, DONE, DUE, EXPIRED, FAILED, LATER, RUNNING, STATE_OF
 
 _FIND = """SELECT json_group_array(json_array(s.seq, j.id, s.state, q.name, s.uniq, (
       SELECT h.id FROM states AS t JOIN jobs AS h ON h.seq = t.seq
@@ -33,6 +33,7 @@ _DELETE = (
 )
 
 _decode_seqs = msgspec.json.Decoder(list[int]).decode
+_decode_numbers = msgspec.json.Decoder(dict[str, int]).decode
 _decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -140,6 +141,16 @@ def delete(
 def pause(connection: apsw.Connection, queues: Queues, queue: str, paused: bool) -> None:
     if queues.known(queue) is not None or paused:
         connection.execute("UPDATE queues SET paused = ? WHERE id = ?", (paused, queues.intern(queue)))
+
+
+_PENDING = f"""SELECT json_group_object(v.value, ifnull((
+      SELECT sum(n) FROM counts WHERE queue = (SELECT id FROM queues WHERE name = v.value)
+      AND state IN ({DUE}, {LATER})), 0))
+    FROM json_each(?) AS v"""
+
+
+def pending(connection: apsw.Connection, queues: Collection[str]) -> dict[str, int]:
+    return _decode_numbers(connection.execute(_PENDING, (_text(list(queues)),)).get)
 
 
 _NEXT_AT = """SELECT min(at) FROM (

@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import apsw
 
 from supervisor.core.job import Claim, Job, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.retention import Keep
 from supervisor.errors import StokerError
 from supervisor.store.port import Changed, Filter, Promoted, Recovered, Submitted
 from supervisor.store.sqlite import changes, documents
@@ -18,8 +19,9 @@ from supervisor.store.sqlite.opening import create, open_reader, open_writer
 from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.reader import SqliteReader
 from supervisor.store.sqlite.record import Recorder
+from supervisor.store.sqlite.retention import outlived
 from supervisor.store.sqlite.schema import migrate
-from supervisor.store.sqlite.submit import submit
+from supervisor.store.sqlite.submit import answered, submit
 
 _STAMPS_OF_AN_EPOCH = 2**32
 
@@ -110,6 +112,14 @@ class SqliteStore:
         return submit(self._connection, self._queues, self._seqs, jobs, now)
 
     @_guarded
+    def pending(self, queues: Collection[str]) -> dict[str, int]:
+        return changes.pending(self._connection, queues)
+
+    @_guarded
+    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
+        return answered(self._connection, self._queues, jobs)
+
+    @_guarded
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         return self._recorder.record(claims, outcomes)
 
@@ -124,6 +134,14 @@ class SqliteStore:
     @_guarded
     def delete(self, job_ids: Sequence[str], want: Filter | None = None) -> list[Changed]:
         return changes.delete(self._connection, job_ids, self._seqs.last, want)
+
+    @_guarded
+    def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
+        return outlived(self._connection, self._queues, keeps, spare, limit)
+
+    @_guarded
+    def queues(self) -> list[str]:
+        return [name for (name,) in self._connection.execute("SELECT name FROM queues ORDER BY name")]
 
     @_guarded
     def pause(self, queue: str, paused: bool) -> None:

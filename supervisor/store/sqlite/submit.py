@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
+from supervisor.core.admission import Scope, scopes
 from supervisor.core.job import NewJob, State
 from supervisor.store.port import Submitted
 from supervisor.store.sqlite.bulk import Bulk, Value
@@ -87,31 +88,27 @@ def _sort_out(
     """The answer to each job, and those that are new, which take the numbers from `next_seq` on."""
     keys = _held_keys(connection, queues, jobs)
     uniques = _held_uniques(connection, queues, jobs)
-    earlier: dict[tuple[str, ...], tuple[Submitted, NewJob]] = {}  # in this call
+    earlier: dict[Scope, tuple[Submitted, NewJob]] = {}  # in this call
     answers: list[Submitted] = []
     fresh: list[NewJob] = []
     for index, job in enumerate(jobs):
-        scopes = _scopes(job)
+        own = scopes(job)
         # A `unique` held in the file cannot have been taken earlier in this call too, so these two may change places.
-        answer = _held(keys.get(index)) or _earlier(earlier, scopes, job) or _held(uniques.get(index))
+        answer = _held(keys.get(index)) or _earlier(earlier, own, job) or _held(uniques.get(index))
         if answer is None:
             answer = Submitted(
                 seq=next_seq + len(fresh), id=job.id, created=True, state=State.PENDING, due=job.run_at <= now
             )
             fresh.append(job)
-            earlier.update(dict.fromkeys(scopes, (answer, job)))
+            earlier.update(dict.fromkeys(own, (answer, job)))
         answers.append(answer)
     return answers, fresh
 
 
-def _scopes(job: NewJob) -> list[tuple[str, ...]]:
-    """What no later job of this call may have in common with this one; the idempotency key first."""
-    scopes: list[tuple[str, ...]] = []
-    if job.key is not None:
-        scopes.append(("key", job.client or "", job.key))
-    if job.unique is not None:
-        scopes.append(("unique", job.queue, job.unique))
-    return scopes
+def answered(connection: apsw.Connection, queues: Queues, jobs: Sequence[NewJob]) -> set[str]:
+    """As port.Store.answered."""
+    held = {**_held_keys(connection, queues, jobs), **_held_uniques(connection, queues, jobs)}
+    return {jobs[index].id for index in held}
 
 
 def _held(row: _Held | None) -> Submitted | None:
@@ -120,10 +117,8 @@ def _held(row: _Held | None) -> Submitted | None:
     return Submitted(seq=row.seq, id=row.id, created=False, state=STATE_OF[row.state], due=False, same=bool(row.same))
 
 
-def _earlier(
-    seen: dict[tuple[str, ...], tuple[Submitted, NewJob]], scopes: list[tuple[str, ...]], job: NewJob
-) -> Submitted | None:
-    found = next((seen[scope] for scope in scopes if scope in seen), None)
+def _earlier(seen: dict[Scope, tuple[Submitted, NewJob]], own: list[Scope], job: NewJob) -> Submitted | None:
+    found = next((seen[scope] for scope in own if scope in seen), None)
     if found is None:
         return None
     answer, first = found
