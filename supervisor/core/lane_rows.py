@@ -42,6 +42,7 @@ class LaneRows:
         self._turns = Turns(self._keys, self._parked)
         self._front = Lane(NO_KEYS)
         self._checked: Ready | None = None  # the first of the front, found to be open
+        self._sure: Ready | None = None  # a row that none can come before but those that come in
         self._complete = False  # every lane with due rows is known, and one without `more` wholly
         self._horizon = BEFORE_ALL  # up to here the same is so, if not complete
         self._farthest = BEFORE_ALL  # of all rows that were ever here
@@ -121,6 +122,7 @@ class LaneRows:
     def _stop_at(self, place: Place) -> None:
         self._horizon = before(place) if self._complete else min(self._horizon, before(place))
         self._complete = self._naming = False
+        self._sure = None
 
     def _drop(self, row: Ready) -> None:
         del self._home[row.id]
@@ -130,12 +132,13 @@ class LaneRows:
         """A job of this lane, that was the next one, begins."""
         self._keys.enter(lane, now)
         self._checked = None
-        self._turns.look_again()
+        if self._lanes:
+            self._turns.look_again()
 
     def leave(self, lane: str) -> bool:
         """Its attempt is over. Whether another one may begin for it."""
         key = self._keys.leave(lane)
-        return key is not None and self._turns.freed(key)
+        return key is not None and bool(self._lanes) and self._turns.freed(key)
 
     def blocked_by(self, now: int) -> str | None:
         """The limit for which all jobs wait, by its name in the configuration, if there are any and all do."""
@@ -149,10 +152,6 @@ class LaneRows:
         return self._turns.open_rows
 
     @property
-    def blocked_lanes(self) -> int:
-        return self._turns.timed + self._turns.waiting
-
-    @property
     def has_begun(self) -> bool:
         """Something was read."""
         return self._complete or self._horizon > BEFORE_ALL
@@ -164,7 +163,12 @@ class LaneRows:
 
     def _is_next(self, lane: Lane) -> bool:
         """Whether it is known that no other job comes before that of the first lane in line."""
-        return bool(lane.rows) and (self._complete or lane.first_place() <= self._horizon or self._is_full)
+        if not lane.rows:
+            return False
+        row = lane.rows[0]
+        if row is not self._sure and (self._complete or place_of(row) <= self._horizon or self._is_full):
+            self._sure = row
+        return row is self._sure
 
     @property
     def _is_full(self) -> bool:

@@ -58,8 +58,7 @@ class Turns:
         self._keys = keys
         self._on_parked = on_parked
         self.open_rows = 0
-        self.timed = 0  # so many lanes wait for their rate,
-        self.waiting = 0  # and so many for a job of their key to end
+        self.timed = 0  # so many lanes wait for their rate
         self._line: list[tuple[int, int, Lane]] = []
         self._clock: list[tuple[int, Lane]] = []
         self._queues: dict[str, list[tuple[int, int, Lane]]] = {}  # by concurrency key
@@ -82,8 +81,8 @@ class Turns:
         where, lane.where = lane.where, GONE
         if where == OPEN:
             self._pass_on(lane)
-        else:
-            self._unpark(where)
+        elif where == TIMED:
+            self.timed -= 1
 
     def first(self, now: int) -> Lane | None:
         """The lane whose next job comes before that of all others that may begin now."""
@@ -148,7 +147,6 @@ class Turns:
         self.open_rows -= len(lane.rows)
         if opens == NEVER:
             lane.where = WAITING
-            self.waiting += 1
             heapq.heappush(self._queues.setdefault(lane.concurrency_key or "", []), (*lane.head, lane))
         else:
             lane.where, lane.until = TIMED, opens
@@ -159,16 +157,10 @@ class Turns:
 
     def _open(self, lane: Lane) -> None:
         self._first = None
-        self._unpark(lane.where)
+        self.timed -= lane.where == TIMED
         lane.where = OPEN
         self.open_rows += len(lane.rows)
         heapq.heappush(self._line, (*lane.head, lane))
-
-    def _unpark(self, where: int) -> None:
-        if where == TIMED:
-            self.timed -= 1
-        else:
-            self.waiting -= 1
 
     def _pass_on(self, lane: Lane) -> None:
         """One that leaves the line may have been let in for a place that is free still: the next one of its key gets
