@@ -105,7 +105,7 @@ class Writer:
                     log.error("claim_refused", seqs=refused)
             if batch.firsts:
                 _claim_all(store, batch.firsts)
-            _submit_all(store, admitted(store, batch.submits, self._limits) if self._limits else batch.submits)
+            _submit_all(store, admitted(store, batch.submits, self._limits))
             for call in batch.writes:
                 call.result = call.fn(store)
             store.commit()
