@@ -78,12 +78,13 @@ def backoff_view(backoff: Backoff) -> BackoffView:
 
 
 def submitted_view(submitted: Submitted) -> SubmittedView:
-    """`same` is said only where an earlier job answers."""
+    """`same` is said only where an earlier job answers, `replaced` where one was cancelled for this."""
     return SubmittedView(
         id=submitted.id,
         created=submitted.created,
         state=submitted.state,
         same=UNSET if submitted.created else submitted.same,
+        replaced=UNSET if submitted.replaced is None else submitted.replaced,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -24,6 +24,7 @@ from supervisor.core.verdict import Verdict, judge
 from supervisor.pool.alarm import Alarm
 from supervisor.pool.claiming import Claiming
 from supervisor.pool.rates import Rate
+from supervisor.pool.replacing import Replacing, Value
 from supervisor.pool.run import Run
 from supervisor.pool.sharing import Sharing
 from supervisor.pool.waiters import Waiters
@@ -90,6 +91,7 @@ class Feeder:
         self.running: dict[str, Run] = {}
         self.held: Counter[str] = Counter()
         self.waiters = Waiters()
+        self.replacing = Replacing(self.lines, self.reread)
         self.stopped = False  # draining: nothing new is checked out
         self.at: Callable[[int], None] = lambda instant: None
         self.emptied: Callable[[], None] = lambda: None  # nothing runs any more
@@ -112,8 +114,11 @@ class Feeder:
 
     # -- jobs come in ----------------------------------------------------------------------------------------------
 
-    def submitted(self, jobs: Sequence[NewJob], answers: Sequence[Submitted]) -> None:
-        """They are on disk."""
+    def submitted(self, jobs: Sequence[NewJob], answers: Sequence[Submitted], values: Sequence[Value] = ()) -> None:
+        """They are on disk. `values` are those that were given to `replacing`."""
+        if values:
+            self._replaced(self.replacing.done(values, jobs, answers))
+        contested = self.replacing  # what comes of those that are on their way says whether a job is wanted here
         lines: dict[str, Line] = {}
         for job, answer in zip(jobs, answers, strict=True):
             if not answer.created:
@@ -124,7 +129,7 @@ class Feeder:
             line.submitted.total += 1
             if not answer.due:
                 self.at(job.run_at)
-            elif line.ahead.takes(-job.priority, answer.seq):
+            elif not (contested and job in contested) and line.ahead.takes(-job.priority, answer.seq):
                 line.ahead.offer(_ready(job, answer))
                 lines[line.name] = line
             if job.expires_at is not None:
@@ -132,10 +137,19 @@ class Feeder:
         for line in lines.values():
             self.wake(line)
 
+    def _replaced(self, ids: Sequence[str]) -> None:
+        for job_id in ids:
+            run = self.running.get(job_id)
+            if run is not None:  # its attempt has just come to its end, on disk, and nobody was told yet
+                run.replaced = True
+        self.ended(ids)
+
     def offer(self, row: Ready) -> None:
         """A row is due again."""
         line = self.lines.get(row.queue)
-        if line is not None and row.id not in self.held and row.id not in self.running and line.ahead.offer(row):
+        if line is None or row.id in self or row in self.replacing:
+            return
+        if line.ahead.offer(row):
             self.wake(line)
 
     def reread(self, queues: Iterable[str]) -> None:
@@ -162,9 +176,9 @@ class Feeder:
             size = sum(len(memoryview(row.payload)) for row in rows)
             complete = len(rows) < limit and size < ahead.max_bytes
             if anew:
-                ahead.replace(rows, complete=complete, skip=self)
+                ahead.replace(rows, complete=complete, skip=self._kept_out(rows))
             else:
-                ahead.fill(rows, after=after, complete=complete, skip=self)
+                ahead.fill(rows, after=after, complete=complete, skip=self._kept_out(rows))
             self.wake(line)
 
         def failed() -> None:
@@ -174,6 +188,11 @@ class Feeder:
         self._committer.read_soon(
             lambda store: store.ready(line.name, after=after, limit=limit, max_bytes=ahead.max_bytes), arrived, failed
         )
+
+    def _kept_out(self, rows: Sequence[Ready]) -> Container[str]:
+        if not self.replacing:
+            return self
+        return {row.id for row in rows if row.id in self or row in self.replacing}
 
     def __contains__(self, job_id: object) -> bool:
         """Whether a job must not enter a look-ahead."""
@@ -338,6 +357,8 @@ class Feeder:
             self.emptied()
 
     def _sent_back(self, run: Run, outcome: Outcome) -> None:
+        if run.replaced:
+            return
         if outcome.due:
             self.offer(run.row_again(outcome))
         elif outcome.run_at is not None:
@@ -429,4 +450,5 @@ def _ready(job: NewJob, answer: Submitted) -> Ready:
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
         backoff=job.backoff,
+        unique=job.unique,
     )

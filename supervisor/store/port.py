@@ -70,8 +70,9 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs are meant: those that meet all of it; None or empty: all.
 
-    `cause` is that of the error that a job ended with, so it means failed jobs alone, and REPLACED cancelled ones. The times are `after` or at, and
-    `before`; a job that has not finished has finished neither before nor after anything.
+    `cause` is that of the error that a job ended with, so it means failed jobs alone, or, if it is REPLACED, cancelled
+    ones. The times are `after` or at, and `before`; a job that has not finished has finished neither before nor after
+    anything.
     """
 
     queue: str | None = None

@@ -59,7 +59,7 @@ def every_verb(store: Store) -> None:
         store.pending(["q", "r"])
         store.queues()
         store.outlived([Keep(queue="q", state=State.DONE, since=NOW, most=0)], spare=(), limit=9)
-        store.answered([new_job(client="c", key="k", unique="u")])
+        store.holders([new_job(client="c", key="k", unique="u")])
         store.paused()
         store.ready("q", after=Rank(0, 1), limit=3, max_bytes=4)
 

@@ -39,7 +39,7 @@ def test_a_job_comes_back_as_it_was_submitted(store: Store) -> None:
     )
     submit(store, new)
     job = get(store, new.id)
-    for field in new.__struct_fields__:
+    for field in {*new.__struct_fields__} - {"on_conflict"}:
         assert getattr(job, field) == getattr(new, field), field
     assert (job.state, job.attempt, job.charged, job.crashes, job.interruptions) == (State.PENDING, 0, 0, 0, 0)
     assert (job.result, job.error, job.started_at, job.finished_at, job.progress) == (None, None, None, None, None)
