@@ -43,6 +43,6 @@ def unique_scope(job: NewJob) -> Scope | None:
 
 def replaced(by: str) -> JobError:
     """The error of a job that was cancelled for another one's sake."""
-    message = f"job {by} has the same unique value and took its place before it began"
+    message = f"job {by} has the same unique value and took its place while it waited"
     details = msgspec.Raw(msgspec.json.encode({"replaced_by": by}))
     return JobError(cause=Cause.REPLACED, message=message, retry=False, details=details)
