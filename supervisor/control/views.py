@@ -53,7 +53,7 @@ def attempt_view(attempt: Attempt) -> AttemptView:
         attempt=attempt.attempt,
         started_at=to_rfc3339(attempt.started_at),
         finished_at=to_rfc3339(attempt.finished_at),
-        duration_secs=(attempt.finished_at - attempt.started_at) / MICROS,
+        duration_secs=max(0, attempt.finished_at - attempt.started_at) / MICROS,  # the clock may have been set back
         pid=attempt.pid,
         error=error_view(attempt.error),
     )

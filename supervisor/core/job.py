@@ -136,6 +136,10 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     tags: tuple[str, ...] = ()
 
+    def due(self, now: int) -> bool:
+        """Whether it may begin at once. One without a delay may, though the clock has been set back since."""
+        return self.run_at <= now or self.run_at <= self.created_at
+
 
 class Rank(msgspec.Struct, frozen=True, order=True, array_like=True):
     """The place of a due job in its queue's claim order: higher priority first, then the order of submission."""

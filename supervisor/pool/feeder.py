@@ -54,6 +54,7 @@ class Line:
         self.pools: list[Pool] = []
         self.reading = False
         self.stale = True  # the look-ahead does not know the front of the queue
+        self.overdue = False  # it lacks rows that were past their expiry, and the store may not have ended them
         self.submitted = Rate()
         self.finished = Rate()
 
@@ -92,6 +93,7 @@ class Feeder:
         self.held: Counter[str] = Counter()
         self.waiters = Waiters()
         self.replacing = Replacing(self.lines, self.reread)
+        self.expiring = 0  # the store is about to end what expires by this instant, whatever the clock says by now
         self.stopped = False  # draining: nothing new is checked out
         self.at: Callable[[int], None] = lambda instant: None
         self.emptied: Callable[[], None] = lambda: None  # nothing runs any more
@@ -288,8 +290,9 @@ class Feeder:
 
     def _next_row(self, line: Line) -> Ready | None:
         row = line.ahead.pop()
-        while row is not None and row.expires_at is not None and row.expires_at <= self._now():
-            self.at(row.expires_at)  # the store's clock ends it
+        while row is not None and row.expires_at is not None and row.expires_at <= max(self._now(), self.expiring):
+            self.at(row.expires_at)  # the store's clock ends it, unless it is set back by then
+            line.overdue = True
             row = line.ahead.pop()
         if line.ahead.wants_rows:
             self._read_ahead(line)
@@ -413,12 +416,15 @@ class Feeder:
             line.ahead.discard(ids)
 
     def tick(self, now: float) -> None:
-        """About once a second (`now`: monotonic): rates, and a second chance for reads that failed."""
+        """About once a second (`now`: monotonic): rates, and a second chance for reads that failed and for jobs that
+        seemed to have expired."""
         for sharing in self._shared:
             sharing.sample(now)
         for line in self.lines.values():
             line.submitted.sample(now)
             line.finished.sample(now)
+            if line.overdue:
+                line.overdue, line.stale = False, True
             self.wake(line)
 
     def pause(self, name: str, paused: bool) -> None:

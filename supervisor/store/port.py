@@ -192,7 +192,8 @@ class Store(Protocol):
 
     def submit(self, jobs: Sequence[NewJob], now: int) -> list[Submitted]:
         """Insert, in order. A job with client and key, or with `unique`, may be answered by an earlier one, also by
-        one earlier in the same call, or take its place, as core.identity.meet says. `run_at <= now` is due at once.
+        one earlier in the same call, or take its place, as core.identity.meet says. What is NewJob.due
+        at `now` is due at once.
 
         A job that was replaced by a later one of the same call is there too: created, and cancelled. All answers tell
         how things stand after the call."""

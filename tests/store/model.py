@@ -64,7 +64,9 @@ class Model:
         if old is not None:
             old.state, old.finished_at, old.cause = State.CANCELLED, now, Cause.REPLACED
         self.seqs.add(seq)
-        self.jobs[new.id] = ModelJob(new, seq, State.PENDING, new.run_at <= now, new.run_at, new.expires_at)
+        self.jobs[new.id] = ModelJob(
+            new, seq, State.PENDING, new.run_at <= max(now, new.created_at), new.run_at, new.expires_at
+        )
 
     def finish(self, job: ModelJob, outcome: Outcome) -> None:
         job.state = outcome.state
@@ -120,6 +122,8 @@ class Model:
         """Which jobs of a queue and state it does not keep."""
         found = [job for job in self.in_state(keep.state) if job.new.queue == keep.queue]
         newest_first = sorted(found, key=lambda job: (job.finished_at, job.seq), reverse=True)
+        before_a_step_back = [job for job in newest_first if job.finished_at > keep.now]
+        newest_first = [job for job in newest_first if job.finished_at <= keep.now] + before_a_step_back
         beyond = [] if keep.most is None else newest_first[keep.most :]
         return [job for job in found if job in beyond or (keep.since is not None and job.finished_at <= keep.since)]
 

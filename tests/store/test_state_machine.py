@@ -34,6 +34,7 @@ picks = st.lists(st.integers(0, 40), max_size=4)
 options = st.fixed_dictionaries(
     {"queue": st.sampled_from(QUEUES), "payload": st.sampled_from([b"1", b"[2]"])},
     optional={
+        "stepped": st.sampled_from([-86400, 0]),
         "priority": st.integers(-1, 1),
         "delay": st.integers(-2, 5),
         "life": st.integers(0, 8),
@@ -138,7 +139,8 @@ class StoreMachine(RuleBasedStateMachine):
         for job, answer in zip(jobs, answers, strict=True):  # they tell how things stand after all of them
             stands = self.model.jobs[answer.id].state
             assert answer.state is stands
-            assert answer.due == (answer.created and stands is State.PENDING and job.run_at <= self.now)
+            due = job.run_at <= max(self.now, job.created_at)
+            assert answer.due == (answer.created and stands is State.PENDING and due)
 
     def holder(self, new: NewJob) -> Holder | None:
         job = self.model.keyed(new) or self.model.holder(new.queue, new.unique)
@@ -160,12 +162,16 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.submit(job, answer.seq, self.now)
         self.ids.append(job.id)
 
-    def job(self, *, delay: int = 0, life: int | None = None, key: str | None = None, **values: Any) -> NewJob:
+    def job(
+        self, *, delay: int = 0, life: int | None = None, key: str | None = None, stepped: int = 0, **values: Any
+    ) -> NewJob:
+        """`stepped`: so many seconds the clock was set between its making and its submit."""
+        made = self.now - stepped * SECOND
         return NewJob(
             id=new_id(),
-            created_at=self.now,
-            run_at=self.now + delay * SECOND,
-            expires_at=None if life is None else self.now + life * SECOND,
+            created_at=made,
+            run_at=made + delay * SECOND,
+            expires_at=None if life is None else made + life * SECOND,
             client=None if key is None else "c",
             key=key,
             **values,
@@ -285,7 +291,9 @@ class StoreMachine(RuleBasedStateMachine):
         """As the daemon does: what has been kept long enough is deleted, in steps."""
         spare = {self.ids[n % len(self.ids)] for n in spared if self.ids}
         since = None if age is None else self.now - age * SECOND
-        kept = [Keep(queue=queue, state=state, since=since, most=most) for queue in QUEUES for state in states]
+        kept = [
+            Keep(queue=queue, state=state, since=since, most=most, now=self.now) for queue in QUEUES for state in states
+        ]
         expected = {job.new.id for one in kept for job in self.model.outlived(one)} - spare
         gone: set[str] = set()
         while True:
@@ -304,7 +312,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.write("pause", queue, paused)
         (self.model.paused.add if paused else self.model.paused.discard)(queue)
 
-    @rule(step=st.integers(-3, 6), limit=st.integers(1, 5))
+    @rule(step=st.integers(-3, 6) | st.sampled_from([-86400, 86400]), limit=st.integers(1, 5))
     def let_time_pass(self, step: int, limit: int) -> None:
         """Or go back."""
         self.now += step * SECOND

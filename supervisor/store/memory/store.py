@@ -91,7 +91,7 @@ class MemoryStore:
         work.seqs[new.id] = seq
         if new.key is not None:
             work.keys[new.client or "", new.key] = seq
-        due = new.run_at <= now
+        due = new.due(now)
         if not due:
             work.later.add(seq)
         return Submitted(seq=seq, id=new.id, created=True, state=State.PENDING, due=due, replaced=old)
@@ -205,7 +205,9 @@ class MemoryStore:
     def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
         found: dict[str, None] = {}
         for keep in keeps:
-            ended = sorted(self._seen.of(keep.queue, keep.state), key=lambda job: (job.finished_at or 0, job.seq))
+            ended = sorted(
+                self._seen.of(keep.queue, keep.state), key=lambda job: keep.order(job.finished_at or 0, job.seq)
+            )
             excess = 0 if keep.most is None else len(ended) - keep.most
             for place, job in enumerate(ended):
                 old = keep.since is not None and (job.finished_at or 0) <= keep.since

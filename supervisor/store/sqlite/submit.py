@@ -81,7 +81,7 @@ def submit(
         first = seqs.take(len(jobs))
         _insert(connection, queues, first, jobs, now)
         return [
-            Submitted(seq=seq, id=job.id, created=True, state=State.PENDING, due=job.run_at <= now)
+            Submitted(seq=seq, id=job.id, created=True, state=State.PENDING, due=job.run_at <= now or job.due(now))
             for seq, job in enumerate(jobs, first)
         ]
     plan = _Plan(_held_keys(connection, queues, jobs), _held_uniques(connection, queues, jobs), seqs.last + 1, now)
@@ -149,7 +149,7 @@ class _Plan:
             id=job.id,
             created=True,
             state=State.PENDING,
-            due=job.run_at <= self._now,
+            due=job.due(self._now),
             replaced=replaced,
         )
         self.fresh.append(job)
@@ -230,7 +230,7 @@ def _insert(
 
 def _is_plain(job: NewJob, now: int) -> bool:
     return (
-        job.run_at <= now
+        (job.run_at <= now or job.due(now))  # the call is dearer than all the rest
         and job.expires_at is None
         and job.client is None
         and job.unique is None
@@ -255,6 +255,6 @@ def _insert_plain(connection: apsw.Connection, queues: Queues, first: int, jobs:
 
 def _timing(job: NewJob, now: int) -> tuple[int, int, int | None]:
     """Code, run_at, wake_at."""
-    if job.run_at <= now:
+    if job.due(now):
         return DUE, job.run_at, job.expires_at
     return LATER, job.run_at, job.run_at if job.expires_at is None else min(job.run_at, job.expires_at)
