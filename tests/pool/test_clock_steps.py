@@ -4,17 +4,22 @@ measured in time that passes does not notice."""
 import random
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trio
 
 from supervisor.config.model import NANOS, Backoff, QueueConfig, Rate, Retention
+from supervisor.control.views import attempt_view
 from supervisor.core.gate import Gate as QueueGate
 from supervisor.core.job import MICROS, State
 from supervisor.pool.rates import Rate as Measured
+from supervisor.store.port import Store
+from supervisor.store.sqlite import open_sqlite
 from tests.pool.marked import begun, hold_workers, marked, marked_pool, side_file
 from tests.pool.rig import Rig, rig
 from tests.pool.test_janitor import is_there, sweeping
+from tests.store.tripping import Tripping
 from tests.workers import Gate, command, marks
 
 HOUR = 3600 * MICROS
@@ -39,6 +44,42 @@ async def test_a_job_that_was_overdue_for_a_moment_only_is_given_out(tmp_path: P
         daemon.feeder._now = daemon.now
         [job] = await daemon.ends(job_id)
         assert (job.state, job.attempt) == (State.DONE, 1)
+
+
+async def test_a_job_that_the_store_is_just_ending_is_not_given_out_after_a_step_back(
+    tmp_path: Path,
+) -> None:
+    store = Tripping(open_sqlite(tmp_path / "stoker.db"))
+    async with rig(folder=tmp_path, pools=[marked_pool(tmp_path)], store=cast("Store", store)) as daemon:
+        async with hold_workers(daemon, tmp_path) as held:
+            [job_id] = await daemon.submit(None, expires_at=daemon.now() + HOUR)
+            store.hold()
+            daemon.skew = DAY
+            await daemon.until(lambda: daemon.feeder.expiring)
+            daemon.skew = 0
+            held.open()
+            await daemon.until(lambda: daemon.pools[0].idle)
+            assert job_id not in daemon.feeder.running
+            store.let_go()
+            [job] = await daemon.ends(job_id)
+        assert (job.state, job.attempt) == (State.EXPIRED, 0)
+        assert job_id not in begun(tmp_path)
+        assert not daemon.feeder.expiring
+
+
+async def test_a_clock_that_could_not_be_acted_on_ends_nothing_when_it_is_right_again(tmp_path: Path) -> None:
+    store = Tripping(open_sqlite(tmp_path / "stoker.db"))
+    async with rig(folder=tmp_path, pools=[marked_pool(tmp_path)], store=cast("Store", store)) as daemon:
+        await daemon.service.pause("q")
+        [job_id] = await daemon.submit(None, expires_at=daemon.now() + HOUR)
+        store.full = "disk full"
+        daemon.skew = DAY
+        await daemon.until(lambda: daemon.committer.failing)
+        daemon.skew, store.full = 0, None
+        await daemon.until(lambda: not daemon.committer.failing)
+        await daemon.service.resume("q")
+        assert (await daemon.ends(job_id))[0].state is State.DONE
+        assert not daemon.feeder.expiring
 
 
 async def test_a_job_without_a_delay_is_due_though_the_clock_was_set_back_while_it_was_submitted(
@@ -163,8 +204,6 @@ async def test_no_attempt_lasts_less_than_nothing(tmp_path: Path, step: int) -> 
             gate.open()
             [job] = await daemon.ends(job_id)
             assert (job.state, job.attempt) == (State.FAILED, 1)
-    from supervisor.control.views import attempt_view
-
     assert attempt_view(job.attempts[0]).duration_secs >= 0
 
 
