@@ -30,7 +30,7 @@ def _ready_statements(place: str) -> tuple[str, str]:
       || '"backoff":%s,"unique":%s}}',
       s.seq, j.id, :name, j.payload, -s.urgency, s.attempt, s.charged, s.crashes,
       s.interruptions, {_OPTIONAL_TIMEOUT}, ifnull(j.max_attempts, 'null'), ifnull(s.expires_at, 'null'),
-      ifnull(j.backoff, 'null'), json_quote(s.uniq)) AS document
+      ifnull(j.backoff, 'null'), iif(s.uniq IS NULL, 'null', json_quote(s.uniq))) AS document
       {front})"""
     return sizes, rows
 
