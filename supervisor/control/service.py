@@ -29,6 +29,7 @@ from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, 
 T = TypeVar("T")
 
 WAIT_SLICE = 50  # ids
+_EXISTING = OnConflict.EXISTING
 
 
 class Service:
@@ -84,7 +85,7 @@ class Service:
         """Returns when they are on disk. Raises QueueFull, and Conflict with the `index` of the job that it is about;
         then none of them is."""
         try:
-            if any(job.on_conflict is not OnConflict.EXISTING for job in jobs):
+            if [job for job in jobs if job.on_conflict is not _EXISTING]:
                 return await self._submit_contested(jobs)
             return await self._committer.submit(
                 jobs, self._now(), lambda answers: self._feeder.submitted(jobs, answers)

@@ -18,6 +18,7 @@ MAX_ATTEMPTS = 2**31 - 1
 MAX_WORD = 255  # characters of client, key, unique and name
 MAX_TAGS = 20
 MAX_TAG = 100
+_EXISTING = OnConflict.EXISTING
 
 
 def new_job(params: SubmitParams, queue: QueueConfig, now: int) -> NewJob:
@@ -48,7 +49,7 @@ def new_job(params: SubmitParams, queue: QueueConfig, now: int) -> NewJob:
         client=params.client,
         key=params.key,
         unique=params.unique,
-        on_conflict=_on_conflict(params),
+        on_conflict=_EXISTING if params.on_conflict is None else _on_conflict(params.on_conflict, params.unique),
         name=params.name,
         tags=params.tags,
     )
@@ -100,15 +101,12 @@ def _check_words(params: SubmitParams) -> None:
         _check_tags(params.tags)
 
 
-def _on_conflict(params: SubmitParams) -> OnConflict:
-    if params.on_conflict is None:
-        return OnConflict.EXISTING
-    if params.unique is None:
+def _on_conflict(name: str, unique: str | None) -> OnConflict:
+    if unique is None:
         raise Invalid("on_conflict: needs unique beside it, the value that a job of this queue may have already")
     try:
-        return OnConflict(params.on_conflict)
+        return OnConflict(name)
     except ValueError:
-        name = params.on_conflict
         raise Invalid(f'on_conflict: there is none called "{cut(name)}"{hint(name, OnConflict)}') from None
 
 

@@ -120,7 +120,8 @@ class Feeder:
         """They are on disk. `values` are those that were given to `replacing`."""
         if values:
             self._replaced(self.replacing.done(values, jobs, answers))
-        contested = self.replacing  # what comes of those that are on their way says whether a job is wanted here
+        # What comes of those that are on their way says whether a job is wanted here.
+        contested = self.replacing if self.replacing else None
         lines: dict[str, Line] = {}
         for job, answer in zip(jobs, answers, strict=True):
             if not answer.created:
@@ -131,7 +132,7 @@ class Feeder:
             line.submitted.total += 1
             if not answer.due:
                 self.at(job.run_at)
-            elif not (contested and job in contested) and line.ahead.takes(-job.priority, answer.seq):
+            elif (contested is None or job not in contested) and line.ahead.takes(-job.priority, answer.seq):
                 line.ahead.offer(_ready(job, answer))
                 lines[line.name] = line
             if job.expires_at is not None:

@@ -15,11 +15,11 @@ from supervisor.store.port import Store
 
 def admitted(store: Store, submits: list[Submit], limits: Mapping[str, int]) -> list[Submit]:
     """Those that may enter; each of the others has its error."""
-    for submit in submits:
-        submit.error = None  # of a try that was rolled back
-    contested = any(submit.contested for submit in submits)
+    contested = [submit for submit in submits if submit.contested]
     if not limits and not contested:
         return submits
+    for submit in submits:
+        submit.error = None  # of a try that was rolled back
     queues = {job.queue for submit in submits for job in submit.jobs} & limits.keys()
     if not queues and not contested:
         return submits
