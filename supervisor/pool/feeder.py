@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -179,9 +179,11 @@ class Feeder:
             size = sum(len(memoryview(row.payload)) for row in rows)
             complete = len(rows) < limit and size < ahead.max_bytes
             if anew:
-                ahead.replace(rows, complete=complete, skip=self._kept_out(rows))
+                ahead.replace(rows, complete=complete, skip=self)
             else:
-                ahead.fill(rows, after=after, complete=complete, skip=self._kept_out(rows))
+                ahead.fill(rows, after=after, complete=complete, skip=self)
+            if self.replacing:
+                self.replacing.keep_out(line)
             self.wake(line)
 
         def failed() -> None:
@@ -191,11 +193,6 @@ class Feeder:
         self._committer.read_soon(
             lambda store: store.ready(line.name, after=after, limit=limit, max_bytes=ahead.max_bytes), arrived, failed
         )
-
-    def _kept_out(self, rows: Sequence[Ready]) -> Container[str]:
-        if not self.replacing:
-            return self
-        return {row.id for row in rows if row.id in self or row in self.replacing}
 
     def __contains__(self, job_id: object) -> bool:
         """Whether a job must not enter a look-ahead."""

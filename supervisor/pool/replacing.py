@@ -46,10 +46,14 @@ class Replacing:
         for name in {queue for queue, _ in values}:
             line = self._lines.get(name)
             if line is not None:
-                uniques = {unique for queue, unique in values if queue == name}
-                found = {row.id for row in line.ahead if row.unique in uniques}
-                if found:
-                    line.ahead.discard(found)
+                self.keep_out(line)
+
+    def keep_out(self, line: Line) -> None:
+        """Whatever the line's look-ahead has of them; also after each read, since what was read is older."""
+        uniques = {unique for queue, unique in self._values if queue == line.name}
+        found = {row.id for row in line.ahead if row.unique in uniques}
+        if found:
+            line.ahead.discard(found)
 
     def done(self, values: Sequence[Value], jobs: Sequence[NewJob], answers: Sequence[Submitted]) -> list[str]:
         """It is on disk; call it before its jobs are offered. Returns the ids of those that it replaced."""
