@@ -217,8 +217,7 @@ async def test_a_job_that_was_not_replaced_after_all_is_given_out_again(
         else:
             await replace(daemon, client="c", key="k")
         assert not daemon.feeder.replacing
-        await daemon.committer.settle()
-        assert [row.id for row in daemon.feeder.lines["q"].ahead] == [keyed, old]
+        await daemon.until(lambda: [row.id for row in daemon.feeder.lines["q"].ahead] == [keyed, old])
         await held.release()
         assert [job.state for job in await daemon.ends(old, keyed)] == [State.DONE, State.DONE]
 
