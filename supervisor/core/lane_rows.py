@@ -4,7 +4,7 @@ Rows of lanes of which none is blocked stand in one row, the front, as they woul
 A lane comes into being with the first job that has to wait for its keys, and ends with its last one.
 """
 
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 
 from supervisor.core.gate import NEVER
 from supervisor.core.job import Ready
@@ -54,6 +54,12 @@ class LaneRows:
     def __len__(self) -> int:
         """Rows in memory, be they blocked or not."""
         return len(self._home)
+
+    def __iter__(self) -> Iterator[Ready]:
+        """In no order."""
+        yield from self._front.rows
+        for lane in self._lanes.values():
+            yield from lane.rows
 
     # -- jobs go out -----------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ class Line:
         self.pools: list[Pool] = []
         self.reading = False
         self.stale = True  # the look-ahead does not know the front of the queue
+        self.overdue = False  # it lacks rows that were past their expiry, and the store may not have ended them
         self.submitted = Rate()
         self.finished = Rate()
 

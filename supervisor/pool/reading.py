@@ -98,6 +98,8 @@ class Reading:
         def arrived(answer: T) -> None:
             line.reading = False
             done(answer)
+            if self._feeder.replacing:
+                self._feeder.replacing.keep_out(line)
             self._feeder.wake(line)
 
         def failed() -> None:

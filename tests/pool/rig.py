@@ -112,8 +112,12 @@ class Rig:
                 id=str(uuid_utils.uuid7()),
                 queue=queue,
                 payload=msgspec.json.encode(payload),
-                created_at=moment,
-                **{"run_at": moment, "lane": self._lane(rate_key, concurrency_key), **options},
+                **{
+                    "created_at": moment,
+                    "run_at": moment,
+                    "lane": self._lane(rate_key, concurrency_key),
+                    **options,
+                },
             )
             for payload in payloads
         ]

@@ -24,10 +24,10 @@ def _document(lane: str = "") -> str:
     return f"""format(
       '{{"seq":%d,"id":"%s","queue":%s,"payload":%s,"priority":%d,"attempt":%d,"charged":%d,"crashes":%d,'
       || '"interruptions":%d,"timeout":%s,"max_attempts":%s,"expires_at":%s,'
-      || '"backoff":%s{lane and ',"lane":%s'}}}',
+      || '"backoff":%s,"unique":%s{lane and ',"lane":%s'}}}',
       s.seq, j.id, :name, j.payload, -s.urgency, s.attempt, s.charged, s.crashes,
       s.interruptions, {_OPTIONAL_TIMEOUT}, ifnull(j.max_attempts, 'null'), ifnull(s.expires_at, 'null'),
-      ifnull(j.backoff, 'null'){lane and f", {lane}"}) AS document"""
+      ifnull(j.backoff, 'null'), iif(s.uniq IS NULL, 'null', json_quote(s.uniq)){lane and f", {lane}"}) AS document"""
 
 
 _PLAIN, _LANED = _document(), _document("json_quote(s.lane)")

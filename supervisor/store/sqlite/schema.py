@@ -161,6 +161,11 @@ _RETENTION = """
 CREATE INDEX states_ended ON states (queue, state, finished_at) WHERE state > 3;
 """
 
+# Its own index: the one by cause holds failed jobs alone.
+_REPLACED = """
+CREATE INDEX states_replaced ON states (seq, queue) WHERE state = 6 AND json_extract(error, '$.cause') = 'replaced';
+"""
+
 # A job's keys as core.keys.lane_of them, or NULL: so a queue that limits no keys pays for no index. `keyed` is a queue
 # in which every job that waits has a lane, and be it that of jobs without keys.
 _LANES = """
@@ -169,7 +174,8 @@ ALTER TABLE queues ADD COLUMN keyed INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX states_lanes ON states (queue, lane, urgency, seq) WHERE state = 1 AND lane IS NOT NULL;
 """
 
-_VERSION_2 = _BACKOFF_OF_A_JOB + _FILTERS + _RETENTION + _LANES
+_VERSION_2 = _BACKOFF_OF_A_JOB + _FILTERS + _RETENTION + _REPLACED + _LANES
+
 
 # MIGRATIONS[n] makes version n + 1 of version n; append, never edit.
 MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
