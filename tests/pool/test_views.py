@@ -73,9 +73,9 @@ async def test_rates_are_jobs_per_second(tmp_path: Path, monkeypatch: pytest.Mon
         line = daemon.feeder.lines["q"]
         daemon.feeder.tick = lambda now: None  # the clock takes samples too, by another time
         line.submitted.sample(0.0)
-        line.finished.sample(0.0)
+        line.ends.sample(0.0)
         await daemon.ends(*await daemon.submit(*range(20)))
-        assert (line.submitted.per_second(10.0), line.finished.per_second(10.0)) == (2.0, 2.0)
+        assert (line.submitted.per_second(10.0), line.ends.per_second(10.0, 60.0).done) == (2.0, 2.0)
 
 
 async def test_pools_counts_what_its_workers_do(tmp_path: Path) -> None:
