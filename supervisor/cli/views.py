@@ -19,6 +19,17 @@ QUEUES = (
     Column("OUT/S", right=True),
     Column("NOTE", word=True, give=True),
 )
+FIGURES = (
+    Column("QUEUE"),
+    Column("WAIT 50%", right=True),
+    Column("95%", right=True),
+    Column("99%", right=True),
+    Column("RUN 50%", right=True),
+    Column("95%", right=True),
+    Column("99%", right=True),
+    Column("FAIL/S", right=True, spare=True),
+    Column("RETRY/S", right=True, spare=True),
+)
 POOLS = (
     Column("POOL"),
     Column("STATE", word=True),
@@ -62,6 +73,10 @@ def show_status(view: View) -> None:
 
 def show_queues(views: Sequence[View]) -> None:
     show(QUEUES, [_queue(queue) for queue in views])
+    rows = [_figures(queue) for queue in views if queue["wait_secs"] is not None or queue["run_secs"] is not None]
+    if rows:
+        output.write("\nIn the last five minutes, how long jobs waited and ran:")
+        show(FIGURES, rows)
 
 
 def show_pools(views: Sequence[View]) -> None:
@@ -87,6 +102,22 @@ def _queue(queue: View) -> tuple[str, ...]:
         _rate(queue["finish_rate"]),
         ", ".join(_notes(queue)),
     )
+
+
+def _figures(queue: View) -> tuple[str, ...]:
+    ends = queue["ends_5m"]
+    figures = [figure for name in ("wait_secs", "run_secs") for figure in _percentiles(queue[name])]
+    return (queue["queue"], *figures, _rate(ends["failed"]), _rate(ends["retried"]))
+
+
+def _percentiles(spread: View | None) -> Iterator[str]:
+    for name in ("p50", "p95", "p99"):
+        yield "" if spread is None else brief(spread[name])
+
+
+def brief(seconds: float) -> str:
+    """A duration that may be far below a millisecond."""
+    return f"{seconds * 1000:.1f}ms" if seconds < 0.01 else about_duration(seconds)
 
 
 def _notes(queue: View) -> Iterator[str]:
