@@ -26,7 +26,7 @@ def interval(text: str) -> float:
 @json_option
 @place_options
 def top(interval: float, once: bool, as_json: bool) -> None:
-    """Watch the daemon live: queues, pools, workers and how far their jobs are.
+    """Watch queues, pools and running jobs live.
 
     q ends it, p freezes what is shown; j, k, the arrows and page keys scroll the workers. Where the daemon goes away,
     it waits until that is back.
@@ -44,7 +44,7 @@ def top(interval: float, once: bool, as_json: bool) -> None:
     from supervisor.cli.top.terminal import Terminal
     from supervisor.cli.top.watching import News, Watch
 
-    clever = output.is_terminal() and os.environ.get("TERM", "dumb") != "dumb"
+    clever = output.is_terminal() and (os.environ.get("TERM") or "dumb") != "dumb"
     if once or not clever:
         from shutil import get_terminal_size
 

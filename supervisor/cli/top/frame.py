@@ -141,7 +141,6 @@ def _daemon(snapshot: Snapshot, frozen: bool) -> Line:
         Piece(
             f" up {about_duration(status['uptime_secs'])}, {pending} pending, {running} running, {rate(done)}/s done"
         ),
-        Piece(f", stoker {plain(status['version'])}, pid {status['pid']}", "dim"),
     )
 
 
