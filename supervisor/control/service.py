@@ -349,7 +349,7 @@ class Service:
         line = self._feeder.lines.get(name)
         oldest = counts.oldest_pending_at if counts else None
         now = time.monotonic()
-        ends = line.ends if line else Ends()
+        ends = line.ends if line else Ends(now)
         minute = ends.per_second(now, MINUTE)
         return QueueView(
             queue=name,

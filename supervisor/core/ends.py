@@ -35,15 +35,15 @@ def over(outcome: Outcome) -> bool:
 
 
 class Ends:
-    """Totals since the start, and samples of them."""
+    """Totals since the start, and samples of them. Times are seconds of a clock that never goes back."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: float) -> None:
         self.done = 0
         self.failed = 0
         self.cancelled = 0
         self.retried = 0
         self.released = 0
-        self._samples: deque[tuple[float, tuple[int, ...]]] = deque()
+        self._samples: deque[tuple[float, tuple[int, ...]]] = deque([(now, self._totals())])
 
     def count(self, outcome: Outcome) -> None:
         if outcome.state is State.DONE:
@@ -58,23 +58,18 @@ class Ends:
             self.released += 1
 
     def sample(self, now: float) -> None:
-        """To be called about once a second. `now`: seconds of a clock that never goes back."""
+        """To be called about once a second."""
         samples = self._samples
-        if samples and now - samples[-1][0] < EVERY:
+        if now - samples[-1][0] < EVERY:
             return
         totals = self._totals()
-        # An idle queue keeps one tuple, not thirty.
-        samples.append((now, samples[-1][1] if samples and samples[-1][1] == totals else totals))
-        while len(samples) > 1 and now - samples[1][0] >= MINUTES:
+        samples.append((now, samples[-1][1] if samples[-1][1] == totals else totals))  # idle: one tuple, not thirty
+        while now - samples[1][0] >= MINUTES:
             samples.popleft()
 
     def per_second(self, now: float, window: float) -> PerSecond:
-        """Over `window` seconds and up to EVERY more, or over all there were since the start. A time without a sample
-        counts as one second."""
-        since, before = next(
-            ((at, totals) for at, totals in reversed(self._samples) if now - at >= window),
-            self._samples[0] if self._samples else (now, self._totals()),
-        )
+        """Over `window` seconds and up to EVERY more, or all since the start, at least one."""
+        since, before = next((one for one in reversed(self._samples) if now - one[0] >= window), self._samples[0])
         secs = max(now - since, 1.0)
         rates = ((last - first) / secs for first, last in zip(before, self._totals(), strict=True))
         return PerSecond(**{name: round(rate, 3) for name, rate in zip(_NAMES, rates, strict=True)})

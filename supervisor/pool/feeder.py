@@ -56,7 +56,7 @@ class Line:
         self.reading = False
         self.stale = True  # the look-ahead does not know the front of the queue
         self.submitted = Rate()
-        self.ends = Ends()
+        self.ends = Ends(time.monotonic())
         self.waits = Spread()  # from due to checkout,
         self.runs = Spread()  # and from there to the end of the attempt
 

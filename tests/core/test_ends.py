@@ -32,10 +32,10 @@ def sampled(ends: Ends, begin: int, end: int, per_second: int) -> None:
     ],
 )
 def test_each_ending_is_counted_as_what_it_was(state: State, error: JobError | None, name: str) -> None:
-    ends = Ends()
-    ends.sample(0.0)
+    ends = Ends(0.0)
     ends.count(outcome(state, error))
     assert ends.per_second(10.0, MINUTE) == PerSecond(**{name: 0.1})
+    assert ends.per_second(0.1, MINUTE) == PerSecond(**{name: 1.0})
     assert over(outcome(state, error)) == (name != "released")
 
 
@@ -44,17 +44,15 @@ def test_only_jobs_that_reached_their_end_are_finished() -> None:
 
 
 def test_a_young_daemon_tells_the_rate_since_its_start() -> None:
-    ends = Ends()
-    assert ends.per_second(5.0, MINUTE) == PerSecond()
-    ends.sample(0.0)
+    ends = Ends(0.0)
+    assert ends.per_second(0.0, MINUTE) == PerSecond()
     sampled(ends, 0, 20, per_second=3)
     assert ends.per_second(20.0, MINUTE).done == 3.0
     assert ends.per_second(20.0, MINUTES).done == 3.0
 
 
 def test_the_minute_forgets_sooner_than_the_five() -> None:
-    ends = Ends()
-    ends.sample(0.0)
+    ends = Ends(0.0)
     sampled(ends, 0, 240, per_second=10)
     sampled(ends, 240, 240 + int(MINUTE + EVERY), per_second=0)
     now = 240 + MINUTE + EVERY
@@ -65,6 +63,6 @@ def test_the_minute_forgets_sooner_than_the_five() -> None:
 
 
 def test_what_is_kept_does_not_grow() -> None:
-    ends = Ends()
+    ends = Ends(0.0)
     sampled(ends, 0, 5000, per_second=1)
     assert len(ends._samples) <= MINUTES / EVERY + 2

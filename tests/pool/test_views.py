@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.core.ends import Ends
 from supervisor.core.job import MICROS, State
 from supervisor.errors import NotFound, UnknownQueue
 from tests.pool.marked import begun, hold_workers, marked, marked_pool
@@ -73,7 +74,7 @@ async def test_rates_are_jobs_per_second(tmp_path: Path, monkeypatch: pytest.Mon
         line = daemon.feeder.lines["q"]
         daemon.feeder.tick = lambda now: None  # the clock takes samples too, by another time
         line.submitted.sample(0.0)
-        line.ends.sample(0.0)
+        line.ends = Ends(0.0)
         await daemon.ends(*await daemon.submit(*range(20)))
         assert (line.submitted.per_second(10.0), line.ends.per_second(10.0, 60.0).done) == (2.0, 2.0)
 
