@@ -148,9 +148,10 @@ def test_without_a_sync_at_each_commit_they_do(tmp_path: Path) -> None:
 
 
 def test_a_file_whose_log_is_lost_is_noticed(tmp_path: Path) -> None:
-    """Nor does it pass because nothing of note is in the log when the power fails: at most it has just been copied."""
-    noticed = [not kept_without_log(tmp_path / str(cut_at), cut_at) for cut_at in (900, 950, 1000)]
-    assert sum(noticed) >= 2
+    """Nor does it pass because nothing of note is in the log when the power fails: about half the time it has just been
+    copied."""
+    noticed = [not kept_without_log(tmp_path / str(cut_at), cut_at) for cut_at in range(500, 1500, 50)]
+    assert sum(noticed) >= 5
 
 
 def kept_without_log(folder: Path, cut_at: int) -> bool:
