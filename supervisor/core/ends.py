@@ -29,11 +29,6 @@ class PerSecond(msgspec.Struct, frozen=True, kw_only=True):
         return round(self.done + self.failed + self.cancelled, 3)
 
 
-def over(outcome: Outcome) -> bool:
-    """Whether the attempt came to an end of its own: it was not given back."""
-    return outcome.state is not State.PENDING or outcome.error is not None
-
-
 class Ends:
     """Totals since the start, and samples of them. Times are seconds of a clock that never goes back."""
 

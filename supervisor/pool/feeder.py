@@ -17,7 +17,7 @@ import structlog
 from msgspec import Raw
 
 from supervisor.config.model import NANOS, QueueConfig
-from supervisor.core.ends import Ends, over
+from supervisor.core.ends import Ends
 from supervisor.core.gate import NEVER, Gate
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.lookahead import Lookahead
@@ -308,7 +308,7 @@ class Feeder:
         outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
         run.outcome = outcome
         run.life = None
-        if over(outcome):
+        if outcome.state is not State.PENDING or outcome.error is not None:  # it was not given back
             line.runs.add((ended - run.since) // 1000)
         run.waited_for = run.id in self.waiters and outcome.state.final
         self._committer.outcome(outcome, run, get=run.id if run.waited_for else None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core.ends import EVERY, MINUTE, MINUTES, Ends, PerSecond, over
+from supervisor.core.ends import EVERY, MINUTE, MINUTES, Ends, PerSecond
 from supervisor.core.job import Cause, JobError, Outcome, State
 
 ERROR = JobError(cause=Cause.ERROR, message="no")
@@ -36,7 +36,6 @@ def test_each_ending_is_counted_as_what_it_was(state: State, error: JobError | N
     ends.count(outcome(state, error))
     assert ends.per_second(10.0, MINUTE) == PerSecond(**{name: 0.1})
     assert ends.per_second(0.1, MINUTE) == PerSecond(**{name: 1.0})
-    assert over(outcome(state, error)) == (name != "released")
 
 
 def test_only_jobs_that_reached_their_end_are_finished() -> None:

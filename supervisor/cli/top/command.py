@@ -1,7 +1,6 @@
 """stoker top."""
 
 import os
-import sys
 
 import click
 
@@ -55,5 +54,4 @@ def top(interval: float, once: bool, as_json: bool) -> None:
     with Terminal() as terminal:
         watch = Watch(first, lambda: connect(paths, PATIENCE), interval, terminal.nudge)
         code = Live(watch, terminal, colours=colours_wanted()).run()
-    sys.stdout.flush()
     raise click.exceptions.Exit(code)
