@@ -23,13 +23,15 @@ Line = tuple[Piece, ...]
 
 class Column(NamedTuple):
     """`floor`: never narrower, so that it does not jump about with what is in it. `give`: cut down to `floor` where the
-    width is too small. `spare`: left out where even that does not help, the highest first; 0: never."""
+    width is too small. `spare`: left out where even that does not help, the highest first; 0: never. `maybe`: left out
+    while nothing stands in it; the others stay, so that the screen stands still."""
 
     header: str
     floor: int = 0
     right: bool = False
     give: bool = False
     spare: int = 0
+    maybe: bool = False
 
 
 def plain(text: str) -> str:
@@ -63,8 +65,8 @@ def clip(line: Line, width: int) -> Line:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[Piece]], width: int) -> list[Line]:
-    """The header and the rows. Columns in which nothing stands are left out."""
-    kept = [place for place, _ in enumerate(columns) if not rows or any(row[place].text for row in rows)]
+    """The header and the rows."""
+    kept = [place for place, one in enumerate(columns) if not one.maybe or any(row[place].text for row in rows)]
     while _least(columns, rows, kept) > width and any(columns[place].spare for place in kept):
         kept.remove(max(kept, key=lambda place: columns[place].spare))
     widths = _widths(columns, rows, kept, width)

@@ -29,7 +29,7 @@ QUEUES = (
     Column("WAIT95", floor=6, right=True, spare=5),
     Column("RUN95", floor=6, right=True, spare=6),
     Column("FAILED", floor=6, right=True, spare=7),
-    Column("NOTE", floor=6, give=True, spare=1),
+    Column("NOTE", floor=6, give=True, spare=1, maybe=True),
 )
 POOLS = (
     Column("POOL", floor=10, give=True),
@@ -47,11 +47,11 @@ WORKERS = (
     Column("PID", floor=7, right=True, spare=5),
     Column("RSS", floor=4, right=True, spare=4),
     Column("FOR", floor=5, right=True),
-    Column("QUEUE", floor=6, give=True, spare=2),
+    Column("QUEUE", floor=6, give=True, spare=2, maybe=True),
     Column("JOB", floor=8, give=True),
-    Column("ID", floor=36, spare=6),
-    Column("", floor=BAR, spare=3),
-    Column("PROGRESS", floor=8, give=True, spare=1),
+    Column("ID", floor=36, spare=6, maybe=True),
+    Column("", floor=BAR, spare=3, maybe=True),
+    Column("PROGRESS", floor=8, give=True, spare=1, maybe=True),
 )
 LEAST_ROWS = 2  # of a table worth its header
 AIRY = 18  # rows, from which on there is an empty one between the tables

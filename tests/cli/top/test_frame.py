@@ -217,3 +217,13 @@ def test_a_frozen_frame_says_so_and_time_stands_still() -> None:
 
 def test_a_clock_that_differs_makes_no_time_negative() -> None:
     assert "  0ms " in "\n".join(shown(news(jobs=[running(started_at="2030-01-31T08:00:09Z")])))
+
+
+def test_columns_of_numbers_stay_where_they_are_while_there_is_nothing_in_them() -> None:
+    empty = queue(oldest_pending_secs=None, due=12)
+    full = queue(wait_secs=SPREAD, run_secs=SPREAD, due=12)
+    before, after = (shown(news(queues=[one], jobs=jobs)) for one, jobs in ((empty, []), (full, [running()])))
+    assert before[2] == after[2]
+    for lines in (before, after):
+        [header] = [line for line in lines if line.startswith("WORKER")]
+        assert header[24:27] == "FOR"
