@@ -42,14 +42,18 @@ def house(daemon: ScriptedDaemon, workers: int = 4, **changes: Any) -> None:
 class Session:
     """The command on a terminal, with somebody who looks and types."""
 
-    def __init__(self, *arguments: str, size: tuple[int, int] = (80, 24), **environment: str) -> None:
+    def __init__(
+        self, *arguments: str, size: tuple[int, int] = (80, 24), ignoring: str | None = None, **environment: str
+    ) -> None:
         self._ours, self._theirs = pty.openpty()
         self.screen = Emulator(*size)
         self.raw = b""
+        self._open = True
         self._set_size(size)
         self._usual = termios.tcgetattr(self._theirs)
         # A terminal sends its signals to those whose controlling terminal it is.
-        argv = ["setsid", "--ctty", "env", "--default-signal", sys.executable, "-m", "supervisor", "top", *arguments]
+        signals = ["--default-signal", *([f"--ignore-signal={ignoring}"] if ignoring else [])]
+        argv = ["setsid", "--ctty", "env", *signals, sys.executable, "-m", "supervisor", "top", *arguments]
         self.process = subprocess.Popen(
             argv,
             stdin=self._theirs,
@@ -98,11 +102,17 @@ class Session:
     def given_back(self) -> bool:
         return self.screen.modes == SHELL and termios.tcgetattr(self._theirs) == self._usual
 
+    def hang_up(self) -> None:
+        """The window is closed, the connection lost."""
+        os.close(self._theirs)
+        os.close(self._ours)
+        self._open = False
+
     def close(self) -> None:
         with self.process:
             self.process.kill()
-        os.close(self._ours)
-        os.close(self._theirs)
+        if self._open:
+            self.hang_up()
 
 
 Begin = Callable[..., Session]
@@ -317,6 +327,22 @@ def test_a_terminal_that_takes_nothing_more_keeps_nobody_from_leaving(daemon: Sc
     daemon.await_call("status", times=20)
     session.process.send_signal(signal.SIGTERM)
     assert session.process.wait(WITHIN) == 143
+
+
+def test_it_does_not_outlive_its_terminal(daemon: ScriptedDaemon, begin: Begin) -> None:
+    house(daemon)
+    session = begin("--interval", "1h")
+    session.sees("q quit")
+    session.hang_up()
+    assert session.process.wait(WITHIN) == 129
+
+
+def test_a_terminal_that_goes_without_a_signal_is_noticed(daemon: ScriptedDaemon, begin: Begin) -> None:
+    house(daemon)
+    session = begin("--interval", "1h", ignoring="HUP")
+    session.sees("q quit")
+    session.hang_up()
+    assert session.process.wait(WITHIN) == 129
 
 
 def test_ctrl_z_gives_the_terminal_back_until_it_is_continued(daemon: ScriptedDaemon, begin: Begin) -> None:
