@@ -161,7 +161,12 @@ _RETENTION = """
 CREATE INDEX states_ended ON states (queue, state, finished_at) WHERE state > 3;
 """
 
-_VERSION_2 = _BACKOFF_OF_A_JOB + _FILTERS + _RETENTION
+# Its own index: the one by cause holds failed jobs alone.
+_REPLACED = """
+CREATE INDEX states_replaced ON states (seq, queue) WHERE state = 6 AND json_extract(error, '$.cause') = 'replaced';
+"""
+
+_VERSION_2 = _BACKOFF_OF_A_JOB + _FILTERS + _RETENTION + _REPLACED
 
 # MIGRATIONS[n] makes version n + 1 of version n; append, never edit.
 MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
