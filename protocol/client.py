@@ -138,6 +138,9 @@ class Client:
         finished_before; and limit, cursor, full."""
         return self.call("list", filters)
 
+    def running(self, queue: str | None = None, limit: int | None = None) -> Object:
+        return self.call("running", _given(queue=queue, limit=limit))
+
     def position(self, id: str) -> Object:
         return self.call("position", {"id": id})
 

@@ -114,6 +114,11 @@ class JobParams(Params, frozen=True):
     id: str
 
 
+class RunningParams(Params, frozen=True):
+    queue: str | None = None
+    limit: int = 50
+
+
 class QueueParams(Params, frozen=True):
     """pause, resume."""
 
@@ -238,6 +243,13 @@ class ListView(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None  # a cursor; null: that was the last page
 
 
+class RunningView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `running`: the jobs that have run for the longest, and how many run in all."""
+
+    jobs: list[JobView]
+    total: int
+
+
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     ahead: int
     active: int
@@ -256,10 +268,31 @@ class ManyView(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
 
 
+class EndsView(msgspec.Struct, frozen=True, kw_only=True):
+    """Attempts per second, by how they ended. `retried`: failed, and to be tried again; `released`: given back at
+    nobody's cost, throttled ones included."""
+
+    done: float
+    failed: float
+    cancelled: float
+    retried: float
+    released: float
+
+
+class SpreadView(msgspec.Struct, frozen=True, kw_only=True):
+    """Percentiles of a duration in seconds, each off by 1/32 at most; `count`: of how many."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+
+
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     """`due` is the part of `pending` whose run_at has come; rates are per second over the last minute. `limited_by` is
     what keeps every job from beginning: "rate", "concurrency", "rate_per_key", "concurrency_per_key", or nothing of the
-    kind."""
+    kind. `wait_secs` (from due to checkout) and `run_secs` (of attempts that were not given back) are of the last five
+    minutes; None without any."""
 
     queue: str
     paused: bool
@@ -275,6 +308,10 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     oldest_pending_secs: float | None
     submit_rate: float
     finish_rate: float
+    ends_1m: EndsView
+    ends_5m: EndsView
+    wait_secs: SpreadView | None
+    run_secs: SpreadView | None
     pools: list[str]  # that serve it; empty: nothing does
 
 

@@ -6,11 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 from supervisor.config.model import QueueConfig
+from supervisor.core.ends import Ends
 from supervisor.core.gate import Gate
 from supervisor.core.job import Ready
 from supervisor.core.keys import Keys
 from supervisor.core.lanes import Lanes
 from supervisor.core.lookahead import Lookahead
+from supervisor.core.spread import Spread
 from supervisor.pool.rates import Rate
 
 if TYPE_CHECKING:
@@ -41,7 +43,9 @@ class Line:
         self.stale = True  # the look-ahead does not know the front of the queue
         self.overdue = False  # it lacks rows that were past their expiry, and the store may not have ended them
         self.submitted = Rate()
-        self.finished = Rate()
+        self.ends = Ends(time.monotonic())
+        self.waits = Spread()  # from due to checkout,
+        self.runs = Spread()  # and from there to the end of the attempt
 
     def pause(self, paused: bool) -> None:
         self.paused = paused
@@ -92,9 +96,8 @@ class Line:
         """Jobs that could begin, as far as they were read ahead and nothing else is known of them."""
         return len(self.ahead) if self.lanes is None else self.lanes.ready_rows
 
-    def enter(self, row: Ready) -> None:
+    def enter(self, row: Ready, now: int) -> None:
         """Its job begins."""
-        now = time.monotonic_ns()
         if self.gate.limited:
             self.gate.enter(now)
         if self.lanes is not None and row.lane:

@@ -35,6 +35,7 @@ def row(seq: int, lane: str, priority: int = 0, size: int = 1) -> Ready:
         timeout=None,
         max_attempts=None,
         expires_at=None,
+        due_at=0,
         lane=lane,
     )
 

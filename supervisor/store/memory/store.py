@@ -357,6 +357,7 @@ def _ready(job: Job, payload: bytes) -> Ready:
         timeout=job.timeout,
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
+        due_at=max(job.run_at, job.created_at),
         backoff=job.backoff,
         lane=_lane(job),
         unique=job.unique,

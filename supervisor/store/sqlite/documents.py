@@ -17,17 +17,18 @@ from supervisor.core.keys import keys_of
 from supervisor.store.sqlite.schema import STATE_OF
 
 # `timeout` is printed to 17 digits: what comes out is the float that went in.
+_OPTIONAL_UNIQUE = "iif(s.uniq IS NULL, 'null', json_quote(s.uniq))"
 _OPTIONAL_TIMEOUT = "iif(j.timeout IS NULL, 'null', format('%!.17g', j.timeout))"
 
 
 def _document(lane: str = "") -> str:
     return f"""format(
       '{{"seq":%d,"id":"%s","queue":%s,"payload":%s,"priority":%d,"attempt":%d,"charged":%d,"crashes":%d,'
-      || '"interruptions":%d,"timeout":%s,"max_attempts":%s,"expires_at":%s,'
+      || '"interruptions":%d,"timeout":%s,"max_attempts":%s,"expires_at":%s,"due_at":%d,'
       || '"backoff":%s,"unique":%s{lane and ',"lane":%s'}}}',
       s.seq, j.id, :name, j.payload, -s.urgency, s.attempt, s.charged, s.crashes,
       s.interruptions, {_OPTIONAL_TIMEOUT}, ifnull(j.max_attempts, 'null'), ifnull(s.expires_at, 'null'),
-      ifnull(j.backoff, 'null'), iif(s.uniq IS NULL, 'null', json_quote(s.uniq)){lane and f", {lane}"}) AS document"""
+      max(s.run_at, j.created_at), ifnull(j.backoff, 'null'), {_OPTIONAL_UNIQUE}{lane and f", {lane}"}) AS document"""
 
 
 _PLAIN, _LANED = _document(), _document("json_quote(s.lane)")
