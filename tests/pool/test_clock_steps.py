@@ -236,6 +236,7 @@ async def test_a_rate_counts_the_time_that_passes(tmp_path: Path, step: int) -> 
 async def test_a_queue_that_waits_for_its_rate_says_nothing_else_after_a_step(tmp_path: Path, step: int) -> None:
     async with marked(tmp_path) as daemon:
         daemon.feeder.lines["q"].gate = QueueGate(limited(rate=ONCE_AN_HOUR), time.monotonic_ns())
+        daemon.feeder.lines["q"].limited = True
         [waits] = await daemon.submit(None)
         daemon.skew = step
         daemon.feeder.tick(time.monotonic())

@@ -12,8 +12,8 @@ import trio.testing
 
 from supervisor.config.model import Backoff, QueueConfig
 from supervisor.core.job import Cause, Job, OnConflict, State
+from supervisor.core.lookahead import Lookahead
 from supervisor.errors import Conflict, StoreUnavailable
-from supervisor.pool import feeder
 from supervisor.store.port import Store
 from supervisor.store.sqlite import open_sqlite
 from tests.pool.marked import begun, hold_workers, marked, marked_pool
@@ -252,7 +252,7 @@ async def test_in_a_storm_of_replacements_no_replaced_job_begins_and_the_last_of
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(seed)
-    monkeypatch.setattr(feeder.Lookahead.__init__, "__defaults__", (6, 1 << 20))  # reads from the store are frequent
+    monkeypatch.setattr(Lookahead.__init__, "__defaults__", (6, 1 << 20))  # reads from the store are frequent
     ids: list[str] = []
     last: dict[str, str] = {}
 

@@ -17,8 +17,8 @@ from supervisor.core.keys import keys_of
 from supervisor.store.sqlite.schema import STATE_OF
 
 # `timeout` is printed to 17 digits: what comes out is the float that went in.
-_OPTIONAL_UNIQUE = "iif(s.uniq IS NULL, 'null', json_quote(s.uniq))"
 _OPTIONAL_TIMEOUT = "iif(j.timeout IS NULL, 'null', format('%!.17g', j.timeout))"
+_OPTIONAL_UNIQUE = "iif(s.uniq IS NULL, 'null', json_quote(s.uniq))"
 
 
 def _document(lane: str = "") -> str:
