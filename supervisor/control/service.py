@@ -159,7 +159,7 @@ class Service:
         """Raises Conflict for a running job."""
         if job_id in self._feeder.running:
             raise _running(job_id)
-        changed = await self._change(job_id, lambda store: store.delete([job_id]))
+        changed = await self._change(job_id, lambda store: store.delete([job_id], self._now()))
         if not changed.changed:
             raise _running(job_id)
         self._feeder.waiters.gone(job_id)

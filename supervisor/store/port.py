@@ -15,8 +15,10 @@ from typing import Protocol
 import msgspec
 
 from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.journal import JobEvent
 
 KEPT_ATTEMPTS = 20  # of one job, the newest
+EVENTS_LOOKED_AT = 20_000  # for one page of the journal
 PAGE_BYTES = 8 * 1024 * 1024  # of payloads and results in one page of a full list
 
 
@@ -98,6 +100,15 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
 
 
+class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Oldest first. `last` goes into the following call's `after`; it may be the number of an event that was looked at
+    and not wanted. `more`: there are events behind it already."""
+
+    events: tuple[JobEvent, ...]
+    last: int
+    more: bool
+
+
 def interrupted(times: int) -> JobError:
     """The error of a job that `recover` gives up."""
     message = f"the daemon ended {times} times while this job ran; it is not started again unless you retry it"
@@ -126,11 +137,20 @@ class Reader(Protocol):
         """Every queue the store has a row of (jobs or a pause)."""
         ...
 
+    def events(self, after: int | None, *, limit: int, job: str | None = None, queue: str | None = None) -> EventPage:
+        """What the journal says next, of all jobs or of one or of a queue; `after` None: from its oldest event on.
+
+        Looks at no more than EVENTS_LOOKED_AT events, so that a page may be empty though there are more. Raises Gone
+        as core.journal.begin.
+        """
+        ...
+
     def close(self) -> None: ...
 
 
 class Store(Protocol):
-    """The one writer."""
+    """The one writer. Each verb that changes jobs writes into the journal what happened to them, in the order in which
+    it did."""
 
     def recover(self, now: int, *, max_interruptions: int) -> Recovered:
         """Call once, before anything else: raises the boot epoch durably; every running row goes back to pending and
@@ -181,11 +201,21 @@ class Store(Protocol):
         result and finish cleared, expires_at cleared; the attempt number and the attempts stay."""
         ...
 
-    def delete(self, job_ids: Sequence[str]) -> list[Changed]:
-        """Pending and final ones are removed with all that is theirs; running ones are left."""
+    def delete(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+        """Pending and final ones are removed with all that is theirs except their events; running ones are left."""
         ...
 
     def pause(self, queue: str, paused: bool) -> None: ...
+
+    def silence(self, queues: Collection[str]) -> None:
+        """From now on the journal is not told of jobs of these queues, and of those of all others it is. Holds beyond
+        a reopening."""
+        ...
+
+    def trim_events(self, *, before: int, most: int, limit: int) -> int:
+        """Remove events from the journal's old end: those of before `before`, up to the first that is not, and those
+        that are more than `most`; `limit` at most, and never the newest. Returns how many."""
+        ...
 
     def promote(self, now: int, limit: int) -> Promoted:
         """Up to `limit` pending rows whose run_at has come become due, and up to `limit` pending rows past their

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from supervisor.core.job import NewJob, Outcome, State
+from supervisor.core.job import Cause, NewJob, Outcome, State
+from supervisor.core.journal import Kind
 
 LIVE = (State.PENDING, State.RUNNING)
+Told = tuple[Kind, int, int, int | None, Cause | None]  # kind, at, attempt, run_at, cause
 
 
 @dataclass
@@ -36,6 +38,15 @@ class Model:
     seqs: set[int] = field(default_factory=set)  # of every job there ever was
     paused: set[str] = field(default_factory=set)
     epoch: int = 1
+    silent: set[str] = field(default_factory=set)
+    told: dict[str, list[Told]] = field(default_factory=dict)  # what the journal was told of each job, in order
+    events: int = 0  # how many that is
+    trimmed: int = 0  # and of how many of them nothing is left
+
+    def tell(self, job: ModelJob, kind: Kind, at: int, run_at: int | None = None, cause: Cause | None = None) -> None:
+        if job.new.queue not in self.silent:
+            self.events += 1
+            self.told.setdefault(job.new.id, []).append((kind, at, job.attempt, run_at, cause))
 
     def earlier(self, new: NewJob) -> ModelJob | None:
         """The job that answers for `new`."""
@@ -52,7 +63,9 @@ class Model:
 
     def submit(self, new: NewJob, seq: int, now: int) -> None:
         self.seqs.add(seq)
-        self.jobs[new.id] = ModelJob(new, seq, State.PENDING, new.run_at <= now, new.run_at, new.expires_at)
+        job = ModelJob(new, seq, State.PENDING, new.run_at <= now, new.run_at, new.expires_at)
+        self.jobs[new.id] = job
+        self.tell(job, Kind.SUBMITTED, now, None if job.due else job.run_at)
 
     def finish(self, job: ModelJob, outcome: Outcome) -> None:
         job.state = outcome.state
@@ -63,6 +76,18 @@ class Model:
         if outcome.state is State.PENDING:
             job.run_at = outcome.finished_at if outcome.run_at is None else outcome.run_at
             job.due = job.run_at <= outcome.finished_at
+        self.tell_of_outcome(job, outcome)
+
+    def tell_of_outcome(self, job: ModelJob, outcome: Outcome) -> None:
+        cause = None if outcome.error is None else outcome.error.cause
+        match outcome.state:
+            case State.PENDING:
+                kind = Kind.RELEASED if cause is None else Kind.RETRYING
+                self.tell(job, kind, outcome.finished_at, job.run_at, cause)
+            case State.DONE:
+                self.tell(job, Kind.DONE, outcome.finished_at)
+            case state:
+                self.tell(job, Kind(state), outcome.finished_at, None, cause)
 
     def recover(self, now: int, most: int) -> None:
         self.epoch += 1
@@ -72,6 +97,9 @@ class Model:
             job.state = State.PENDING if job.interruptions < most else State.FAILED
             if job.state is State.FAILED:
                 job.failed = [*job.failed, job.attempt][-20:]
+                self.tell(job, Kind.FAILED, now, None, Cause.INTERRUPTED)
+            else:
+                self.tell(job, Kind.INTERRUPTED, now)
 
     def in_state(self, *states: State) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.state in states]

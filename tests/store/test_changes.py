@@ -37,7 +37,7 @@ def retry(store: Store, *job_ids: str, now: int = NOW) -> list[Changed]:
 
 def delete(store: Store, *job_ids: str) -> list[Changed]:
     with transaction(store):
-        return store.delete(job_ids)
+        return store.delete(job_ids, NOW)
 
 
 def answer(before: State, changed: bool, conflict: str | None = None) -> Changed:

@@ -128,7 +128,7 @@ def test_an_outcome_held_back_lands_when_the_disk_works_again(store: SqliteStore
 VERBS: list[Callable[[Store, str], object]] = [
     lambda store, job_id: store.submit([new_job()], NOW),
     lambda store, job_id: store.cancel([job_id], NOW),
-    lambda store, job_id: store.delete([job_id]),
+    lambda store, job_id: store.delete([job_id], NOW),
     lambda store, job_id: store.pause("other", True),
     lambda store, job_id: store.promote(NOW + 10, 10),
     lambda store, job_id: store.touch(NOW),

@@ -67,7 +67,7 @@ class Workload:
         attempts = [(job, job.attempt) for job in running] + [(job, job.attempt + 1) for job in pending[::2]]
         store.record(claims, [self._outcome(job, attempt) for job, attempt in attempts])
         if rng.random() < 0.2:
-            store.delete([job.id for job in some(rng, known, 3)])
+            store.delete([job.id for job in some(rng, known, 3)], NOW)
             store.cancel([job.id for job in some(rng, known, 3)], NOW)
             store.retry([job.id for job in some(rng, known, 3)], NOW)
 

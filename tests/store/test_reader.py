@@ -243,7 +243,7 @@ def test_counts_follow_every_change(store: Store) -> None:
     assert (counts().pending, counts().running, counts().failed) == (1, 0, 1)
     with transaction(store):
         store.retry([later.id], NOW)
-        store.delete([due.id])
+        store.delete([due.id], NOW)
     assert (counts().pending, counts().failed) == (1, 0)
 
 

@@ -44,7 +44,7 @@ def every_verb(store: Store) -> None:
         store.record(claims, [ending(first, State.FAILED, attempt=30, error=error()), ending(second)])
         store.retry([first.id], NOW)
         store.cancel([first.id], NOW)
-        store.delete([first.id])
+        store.delete([first.id], NOW)
         store.promote(NOW + 5, 10)
         store.pause("q", True)
         store.touch(NOW)

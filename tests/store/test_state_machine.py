@@ -18,9 +18,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from supervisor.core.job import Claim, NewJob, Outcome, State
-from supervisor.store.port import Changed, Filter
-from tests.store.model import LIVE, Model, ModelJob
+from supervisor.core.job import Cause, Claim, NewJob, Outcome, State
+from supervisor.core.journal import JobEvent, Kind
+from supervisor.store.port import Changed, EventPage, Filter
+from tests.store.model import LIVE, Model, ModelJob, Told
 from tests.store.support import MAX_INTERRUPTIONS, NOW, Backend, MemoryBackend, SqliteBackend, error, new_id
 
 QUEUES = ("q", "r")
@@ -161,6 +162,7 @@ class StoreMachine(RuleBasedStateMachine):
         passes = job.state is State.PENDING and job.attempt < attempt
         if passes:
             job.state, job.attempt = State.RUNNING, attempt
+            self.model.tell(job, Kind.STARTED, self.now)
         return passes
 
     def outcome(self, job: ModelJob, one: dict[str, Any]) -> Outcome:
@@ -203,6 +205,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert answer == Changed(before=job.state, changed=pending, queue=job.new.queue)
             if pending:
                 job.state = State.CANCELLED
+                self.model.tell(job, Kind.CANCELLED, self.now)
 
     @rule(numbers=picks)
     def retry(self, numbers: list[int]) -> None:
@@ -216,10 +219,11 @@ class StoreMachine(RuleBasedStateMachine):
                 job.state, job.due, job.run_at, job.expires_at = State.PENDING, True, self.now, None
                 job.charged = job.interruptions = 0
                 job.result = None
+                self.model.tell(job, Kind.RETRIED, self.now)
 
     @rule(numbers=picks)
     def delete(self, numbers: list[int]) -> None:
-        for job, answer in self.change("delete", numbers):
+        for job, answer in self.change("delete", numbers, self.now):
             if job.new.id not in self.model.jobs:  # named twice in this call
                 assert answer == Changed(before=None, changed=False)
                 continue
@@ -227,11 +231,42 @@ class StoreMachine(RuleBasedStateMachine):
             assert answer == Changed(before=job.state, changed=gone, queue=job.new.queue)
             if gone:
                 del self.model.jobs[job.new.id]
+                self.model.tell(job, Kind.DELETED, self.now)
 
     @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:
         self.write("pause", queue, paused)
         (self.model.paused.add if paused else self.model.paused.discard)(queue)
+
+    @rule(queues=st.sets(st.sampled_from(QUEUES)))
+    def silence(self, queues: set[str]) -> None:
+        self.write("silence", queues)
+        self.model.silent = queues
+
+    @rule(age=st.integers(0, 20), most=st.integers(0, 60), limit=st.integers(1, 20))
+    def trim_events(self, age: int, most: int, limit: int) -> None:
+        self.store.rollback()
+        self.model, self.open = self.committed, False
+        kept = self.journal()
+        before = self.now - age * SECOND
+        self.store.begin()
+        trimmed = self.store.trim_events(before=before, most=most, limit=limit)
+        self.store.commit()
+        gone, left = kept[:trimmed], kept[trimmed:]
+        assert trimmed <= min(limit, max(0, len(kept) - 1))
+        newest = self.model.events
+        assert all(event.at < before or event.n <= newest - most for event in gone)
+        assert trimmed == limit or len(left) < 2 or (left[0].at >= before and left[0].n > newest - most)
+        self.model.trimmed += trimmed
+
+    def journal(self) -> list[JobEvent]:
+        """All that is in it, read in small pages."""
+        events: list[JobEvent] = []
+        page = EventPage(events=(), last=self.model.trimmed, more=True)
+        while page.more:
+            page = self.reader.events(page.last, limit=7)
+            events += page.events
+        return events
 
     @rule(step=st.integers(-3, 6), limit=st.integers(1, 5))
     def let_time_pass(self, step: int, limit: int) -> None:
@@ -246,6 +281,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert job.expires_at is not None
                 assert job.expires_at <= self.now
                 job.state = State.EXPIRED
+                self.model.tell(job, Kind.EXPIRED, self.now)
             if promoted.next_at is None or promoted.next_at > self.now:
                 break
         for job in self.model.in_state(State.PENDING):
@@ -295,6 +331,36 @@ class StoreMachine(RuleBasedStateMachine):
                 held = sum(job.new.queue == queue for job in model.in_state(state))
                 assert getattr(one, state.value) == held
             assert one.due == len(model.ready(queue))
+
+    @invariant()
+    def the_journal_tells_what_happened_to_every_job_without_a_gap(self) -> None:
+        model = self.committed
+        events = self.journal()
+        assert [event.n for event in events] == list(range(model.trimmed + 1, model.events + 1))
+        told: dict[str | None, list[Told]] = {}
+        for event in events:
+            told.setdefault(event.job, []).append((event.kind, event.at, event.attempt, event.run_at, as_cause(event)))
+        unknown = told.pop(None, [])  # deleted while their queue was silent
+        assert all(kind is not Kind.DELETED for kind, *_ in unknown)
+        for job_id, one in told.items():
+            assert job_id is not None
+            assert model.told[job_id][-len(one) :] == one
+        if not unknown and not model.trimmed:
+            assert told == model.told
+
+    @invariant()
+    def the_journal_of_one_job_or_queue_is_that_part_of_it(self) -> None:
+        every = self.reader.events(None, limit=10_000).events
+        for queue in QUEUES:
+            of_queue = self.reader.events(None, limit=10_000, queue=queue).events
+            assert list(of_queue) == [event for event in every if event.queue == queue]
+        for job_id in self.ids[-3:]:
+            of_job = self.reader.events(None, limit=10_000, job=job_id).events
+            assert list(of_job) == [event for event in every if event.job == job_id]
+
+
+def as_cause(event: JobEvent) -> Cause | None:
+    return None if event.cause is None else Cause(event.cause)
 
 
 def matches(job: ModelJob, want: Filter) -> bool:

@@ -5,8 +5,9 @@ import itertools
 from msgspec.structs import replace
 
 from supervisor.core.job import Job, State
+from supervisor.core.journal import begin
 from supervisor.store.memory.disk import Disk, Tables
-from supervisor.store.port import PAGE_BYTES, Filter, Page, Position, QueueCounts
+from supervisor.store.port import EVENTS_LOOKED_AT, PAGE_BYTES, EventPage, Filter, Page, Position, QueueCounts
 
 
 class MemoryReader:
@@ -46,6 +47,17 @@ class MemoryReader:
         tables = self._disk.committed
         names = {job.queue for job in tables.jobs.values()} | tables.paused
         return tuple(_count(tables, name) for name in sorted(names))
+
+    def events(self, after: int | None, *, limit: int, job: str | None = None, queue: str | None = None) -> EventPage:
+        tables = self._disk.committed
+        place = begin(tables.extent, after)
+        seen = [event for event in tables.events if place < event.n <= place + EVENTS_LOOKED_AT]
+        wanted = [
+            event for event in seen if job in (None, event.job) and (job is not None or queue in (None, event.queue))
+        ]
+        page = wanted[:limit]
+        last = page[-1].n if len(page) == limit else max(place, seen[-1].n if seen else 0)
+        return EventPage(events=tuple(page), last=last, more=last < tables.extent.last)
 
     def close(self) -> None:
         pass

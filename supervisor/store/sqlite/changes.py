@@ -6,6 +6,7 @@ import apsw
 import msgspec
 
 from supervisor.store.port import Changed, Promoted, Recovered, interrupted
+from supervisor.store.sqlite import journal
 from supervisor.store.sqlite.queues import Queues
 from supervisor.store.sqlite.schema import CANCELLED, DONE, DUE, EXPIRED, FAILED, RUNNING, STATE_OF
 
@@ -73,7 +74,9 @@ def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> lis
             chosen.append(row.seq)
             row.state = CANCELLED
     if chosen:
-        connection.execute(_CANCEL, {"seqs": _text(chosen), "now": now})
+        seqs = _text(chosen)
+        connection.execute(_CANCEL, {"seqs": seqs, "now": now})
+        journal.happened(connection, CANCELLED, seqs, now)
     return answers
 
 
@@ -98,11 +101,13 @@ def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list
             if row.unique is not None:
                 taken[row.queue, row.unique] = row.id
     if chosen:
-        connection.execute(_RETRY, {"seqs": _text(chosen), "now": now})
+        seqs = _text(chosen)
+        connection.execute(_RETRY, {"seqs": seqs, "now": now})
+        journal.happened(connection, journal.RETRIED, seqs, now)
     return answers
 
 
-def delete(connection: apsw.Connection, job_ids: Sequence[str], last_seq: int) -> list[Changed]:
+def delete(connection: apsw.Connection, job_ids: Sequence[str], now: int, last_seq: int) -> list[Changed]:
     """`last_seq`: the highest ever given, kept in the file because the row that proves it may be among these."""
     rows = _find(connection, job_ids)
     answers: list[Changed] = []
@@ -118,8 +123,10 @@ def delete(connection: apsw.Connection, job_ids: Sequence[str], last_seq: int) -
             del rows[job_id]
     if chosen:
         connection.execute("UPDATE meta SET last_seq = max(last_seq, ?)", (last_seq,))
+        seqs = _text(chosen)
+        journal.deleted(connection, seqs, now)
         for statement in _DELETE:
-            connection.execute(statement, {"seqs": _text(chosen)})
+            connection.execute(statement, {"seqs": seqs})
     return answers
 
 
@@ -162,6 +169,8 @@ def promote(connection: apsw.Connection, now: int, limit: int) -> Promoted:
     due, queues, gone, expired = connection.execute(_RIPE, {"now": now, "limit": limit}).get
     connection.execute(_PROMOTE, {"seqs": due})
     connection.execute(_EXPIRE, {"seqs": gone, "now": now})
+    if expired != "[]":
+        journal.happened(connection, EXPIRED, gone, now)
     return Promoted(queues=_decode_texts(queues), expired=_decode_texts(expired), next_at=next_at(connection))
 
 
@@ -178,6 +187,7 @@ _REQUEUE = f"""UPDATE states SET state = {DUE}, run_at = :now, wake_at = expires
 def recover(connection: apsw.Connection, now: int, max_interruptions: int) -> Recovered:
     bindings = {"now": now, "max": max_interruptions, "error": _text(interrupted(max_interruptions))}
     epoch = connection.execute("UPDATE meta SET epoch = epoch + 1 RETURNING epoch").get
+    connection.execute(journal.RECOVERED, {"now": now, "max": max_interruptions})
     connection.execute(_KEEP, bindings)
     connection.execute(_GIVE_UP, bindings)
     failed = connection.changes()

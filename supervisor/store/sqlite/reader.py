@@ -10,8 +10,8 @@ import apsw
 
 from supervisor.core.job import Job
 from supervisor.errors import StokerError
-from supervisor.store.port import Filter, Page, Position, QueueCounts
-from supervisor.store.sqlite import documents, listing
+from supervisor.store.port import EventPage, Filter, Page, Position, QueueCounts
+from supervisor.store.sqlite import documents, journal, listing
 from supervisor.store.sqlite.checkpoint import Gate, deadline
 from supervisor.store.sqlite.errors import translate
 
@@ -39,6 +39,9 @@ class SqliteReader:
 
     def counts(self) -> tuple[QueueCounts, ...]:
         return self._read(lambda: listing.counts(self._connection))
+
+    def events(self, after: int | None, *, limit: int, job: str | None = None, queue: str | None = None) -> EventPage:
+        return self._read(lambda: journal.page(self._connection, after, limit=limit, job=job, queue=queue))
 
     def close(self) -> None:
         self._connection.close()

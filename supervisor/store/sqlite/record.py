@@ -8,7 +8,8 @@ import msgspec
 from supervisor.core.job import Attempt, Claim, Outcome, State
 from supervisor.store.port import KEPT_ATTEMPTS
 from supervisor.store.sqlite.bulk import Bulk, Value
-from supervisor.store.sqlite.queues import Counter
+from supervisor.store.sqlite.journal import RECORDED
+from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.schema import CODES_OF, DUE, LATER, RUNNING
 
 _CLAIM = Bulk(
@@ -53,9 +54,10 @@ class Recorder:
     """As port.Store.record. `stamps` numbers the statements, so that a batch of which the fence stopped a part can
     tell which: each row says which statement wrote it last."""
 
-    def __init__(self, connection: apsw.Connection, stamps: Counter) -> None:
+    def __init__(self, connection: apsw.Connection, stamps: Counter, queues: Queues) -> None:
         self._connection = connection
         self._stamps = stamps
+        self._queues = queues
 
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         claim_of = {claim.seq: claim.attempt for claim in claims}
@@ -67,6 +69,7 @@ class Recorder:
         served = self._finish(_CLAIM_AND_FINISH, both)
         ended = self._finish(_FINISH, finished)
         self._keep_attempts(outcomes, served | ended)
+        self._tell(passed | served, served | ended, outcomes)
         if len(passed) + len(served) == len(claims) and len(served) + len(ended) == len(outcomes):
             return [True] * len(claims), [True] * len(outcomes)
         passed |= served
@@ -86,13 +89,25 @@ class Recorder:
 
     def _one_by_one(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         """A batch that speaks twice of one row: UPDATE ... FROM would pick either."""
-        claimed = [bool(self._claim([claim])) for claim in claims]
+        claimed: list[bool] = []
         ended: list[bool] = []
+        for claim in claims:
+            passed = self._claim([claim])
+            self._tell(passed, set(), ())
+            claimed.append(bool(passed))
         for outcome in outcomes:
             passed = self._finish(_FINISH, [outcome])
             self._keep_attempts([outcome], passed)
+            self._tell(set(), passed, [outcome])
             ended.append(bool(passed))
         return claimed, ended
+
+    def _tell(self, started: set[int], ended: set[int], outcomes: Sequence[Outcome]) -> None:
+        """Let the journal know. All of a batch in one statement: a job that is in both began before it ended."""
+        if (started or ended) and self._queues.any_loud:
+            now = max((outcome.finished_at for outcome in outcomes), default=0)
+            bindings = (_encode(sorted(started)).decode(), now, _encode(sorted(ended)).decode())
+            self._connection.execute(RECORDED, bindings)
 
     def _claim(self, claims: Sequence[Claim]) -> set[int]:
         flat: list[Value] = []

@@ -125,7 +125,30 @@ CREATE TRIGGER states_counted_out AFTER DELETE ON states BEGIN
 END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)  # MIGRATIONS[n] makes version n + 1 of version n; append, never edit
+# No gap between two numbers, and no number twice: each is the highest and one, and the newest row is never removed. A
+# deleted job's public id is kept by its last event alone, which is why that is indexed, and nothing else of the journal
+# is: see journal.py.
+_JOURNAL_2 = """
+CREATE TABLE events (
+  n INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  job INTEGER NOT NULL,  -- the seq
+  queue INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  data TEXT  -- a JSON object, where there is something to say
+) STRICT;
+CREATE INDEX events_deleted ON events (job) WHERE kind = 12;
+CREATE INDEX events_deleted_id ON events (data ->> '$.id') WHERE kind = 12;
+ALTER TABLE queues ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;
+"""
+
+_VERSION_2 = _JOURNAL_2
+
+MIGRATIONS: tuple[str, ...] = (
+    _VERSION_1,
+    _VERSION_2,
+)  # MIGRATIONS[n] makes version n + 1 of version n; append, never edit
 
 
 def migrate(connection: apsw.Connection, path: str, migrations: tuple[str, ...] = MIGRATIONS) -> None:

@@ -10,7 +10,7 @@ import apsw
 from supervisor.core.job import Claim, Job, NewJob, Outcome, Rank, Ready, State
 from supervisor.errors import StokerError
 from supervisor.store.port import Changed, Promoted, Recovered, Submitted
-from supervisor.store.sqlite import changes, documents
+from supervisor.store.sqlite import changes, documents, journal
 from supervisor.store.sqlite.checkpoint import LOG_BYTES, Checkpointer, Gate
 from supervisor.store.sqlite.errors import cannot_start, translate
 from supervisor.store.sqlite.lock import FileLock
@@ -60,7 +60,7 @@ class SqliteStore:
         ).get
         self._seqs = Counter(last_seq)
         self._stamps = Counter(epoch * _STAMPS_OF_AN_EPOCH)
-        self._recorder = Recorder(connection, self._stamps)
+        self._recorder = Recorder(connection, self._stamps, self._queues)
         log = path.with_name(f"{path.name}-wal")
         self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._checkpointer.grow(log.stat().st_size if log.exists() else 0)
@@ -122,12 +122,20 @@ class SqliteStore:
         return changes.retry(self._connection, job_ids, now)
 
     @_guarded
-    def delete(self, job_ids: Sequence[str]) -> list[Changed]:
-        return changes.delete(self._connection, job_ids, self._seqs.last)
+    def delete(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+        return changes.delete(self._connection, job_ids, now, self._seqs.last)
 
     @_guarded
     def pause(self, queue: str, paused: bool) -> None:
         changes.pause(self._connection, self._queues, queue, paused)
+
+    @_guarded
+    def silence(self, queues: Collection[str]) -> None:
+        journal.silence(self._connection, self._queues, queues)
+
+    @_guarded
+    def trim_events(self, *, before: int, most: int, limit: int) -> int:
+        return journal.trim(self._connection, before=before, most=most, limit=limit)
 
     @_guarded
     def promote(self, now: int, limit: int) -> Promoted:

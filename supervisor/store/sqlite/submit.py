@@ -8,6 +8,7 @@ import msgspec
 from supervisor.core.job import NewJob, State
 from supervisor.store.port import Submitted
 from supervisor.store.sqlite.bulk import Bulk, Value
+from supervisor.store.sqlite.journal import SUBMITTED_FROM
 from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.schema import DUE, LATER, STATE_OF
 
@@ -152,9 +153,17 @@ def _look_up(connection: apsw.Connection, query: Bulk, flat: list[Value]) -> dic
 
 
 def _insert(connection: apsw.Connection, queues: Queues, first: int, jobs: Sequence[NewJob], now: int) -> None:
+    if not jobs:
+        return
     if all(_is_plain(job, now) for job in jobs):
         _insert_plain(connection, queues, first, jobs)
-        return
+    else:
+        _insert_optioned(connection, queues, first, jobs, now)
+    if queues.any_loud:
+        connection.execute(SUBMITTED_FROM, {"first": first, "now": now})
+
+
+def _insert_optioned(connection: apsw.Connection, queues: Queues, first: int, jobs: Sequence[NewJob], now: int) -> None:
     rows: list[Value] = []
     states: list[Value] = []
     tags: list[Value] = []
