@@ -23,6 +23,7 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 5
     max_crashes: int = 3
     max_payload: int = MIB
+    events: bool = True  # what happens to its jobs is written into the journal
     backoff: Backoff = Backoff()
 
 
@@ -85,6 +86,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     url: str = "sqlite:stoker.db"
+    events_max_age: float = 7 * DAY
+    events_max_count: int = 1_000_000
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

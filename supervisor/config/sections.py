@@ -84,7 +84,14 @@ DAEMON = Section(
         "max_jobs": kinds.integer(1, 1_000_000),
     },
 )
-STORE = Section("[store]", {"url": kinds.store_url})
+STORE = Section(
+    "[store]",
+    {
+        "url": kinds.store_url,
+        "events_max_age": kinds.duration(1, 100 * YEAR),
+        "events_max_count": kinds.integer(1, 1_000_000_000),
+    },
+)
 POOL = Section(
     "[pools.NAME]",
     {
@@ -149,6 +156,7 @@ QUEUE = Section(
         "max_attempts": kinds.integer(1, 10_000),
         "max_crashes": kinds.integer(1, 10_000),
         "max_payload": kinds.size(1, LINE_MAX),
+        "events": kinds.flag,
         "backoff": _backoff,
     },
 )

@@ -29,6 +29,7 @@ from supervisor.pool.feeder import Feeder
 from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
+from supervisor.pool.trimmer import Trimmer
 from supervisor.store.committer import Committer
 from supervisor.store.port import Store
 from supervisor.store.sqlite import open_sqlite
@@ -100,6 +101,9 @@ async def _serve(config: Config, notifier: Notifier) -> None:
     FileLock(remains.folder)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
         ended = remains.end_previous()
+        store.begin()
+        store.silence([queue.name for queue in config.queues if not queue.events])
+        store.commit()
         recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS)
         listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
         try:
@@ -146,6 +150,7 @@ class Daemon:
             if name in self.feeder.lines:
                 self.feeder.lines[name].paused = True
         self.clock = Clock(self.committer, self.feeder, now=now)
+        self.trimmer = Trimmer(self.committer, config.store, now=now)
         self.reader = store.reader()
         self.service = Service(
             config,
@@ -179,6 +184,7 @@ class Daemon:
             await storing.start(self.committer.run)
             async with trio.open_nursery() as serving:
                 serving.start_soon(self.clock.run)
+                serving.start_soon(self.trimmer.run)
                 serving.start_soon(self._keep_informed)
                 await serving.start(serve_control, self.service, listening.listener)
                 self.feeder.reread(self.feeder.lines)

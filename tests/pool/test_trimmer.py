@@ -1,0 +1,41 @@
+"""The journal does not grow without end."""
+
+import pytest
+import trio
+
+from supervisor.config.model import StoreConfig
+from supervisor.core.job import MICROS
+from supervisor.pool import trimmer
+from supervisor.pool.trimmer import Trimmer
+from supervisor.store.committer import Committer
+from supervisor.store.memory import MemoryStore
+from tests.store.support import NOW, new_job, submit
+
+DAY = 86400 * MICROS
+
+
+async def numbers_left(config: StoreConfig, *ages: int) -> list[int]:
+    """Of events that are so many days old, in this order."""
+    store = MemoryStore()
+    for age in ages:
+        submit(store, new_job(), now=NOW - age * DAY)
+    committer = Committer(store)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(committer.run)
+        trimmed = await Trimmer(committer, config, now=lambda: NOW).trim()
+        left = [event.n for event in store.reader().events(None, limit=1000).events]
+        assert trimmed == len(ages) - len(left)
+        committer.close()
+    return left
+
+
+async def test_events_over_a_week_old_are_removed_unless_said_otherwise() -> None:
+    assert await numbers_left(StoreConfig(), 9, 8, 6, 0) == [3, 4]
+    assert await numbers_left(StoreConfig(events_max_age=10 * 86400), 9, 8, 6, 0) == [1, 2, 3, 4]
+
+
+async def test_more_events_than_wanted_are_removed_however_many_steps_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trimmer, "STEP", 2)
+    assert await numbers_left(StoreConfig(events_max_count=3), *([0] * 10)) == [8, 9, 10]
