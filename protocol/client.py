@@ -137,6 +137,13 @@ class Client:
         """Filters: queue, state (one or many), tag, client, limit, cursor, full."""
         return self.call("list", filters)
 
+    def events(self, **options: Any) -> Object:
+        """Options: since or last, job, queue, limit, wait_secs."""
+        wait_secs = options.get("wait_secs")
+        if wait_secs is None or self.timeout is None:
+            return self.call("events", options)
+        return self.call("events", options, wait_secs + self.timeout)
+
     def position(self, id: str) -> Object:
         return self.call("position", {"id": id})
 

@@ -69,6 +69,17 @@ class ListParams(Params, frozen=True):
     full: bool = False
 
 
+class EventsParams(Params, frozen=True):
+    """Neither `since` nor `last`: from the oldest event kept."""
+
+    since: str | None = None
+    last: int | None = None
+    job: str | None = None
+    queue: str | None = None
+    limit: int = 100
+    wait_secs: float | None = None
+
+
 class JobParams(Params, frozen=True):
     """position, cancel, retry, delete."""
 
@@ -183,6 +194,31 @@ class ListView(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[JobView]
     total: int
     next: str | None  # a cursor; null: that was the last page
+
+
+class EventDataView(msgspec.Struct, frozen=True, kw_only=True):
+    """`run_at` where the job waits for it, `cause` where an attempt failed."""
+
+    attempt: int
+    run_at: str | UnsetType = UNSET
+    cause: str | UnsetType = UNSET
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a job. `cursor` is the place behind it."""
+
+    cursor: str
+    at: str
+    job: str | None
+    queue: str
+    kind: str
+    data: EventDataView
+
+
+class EventsView(msgspec.Struct, frozen=True, kw_only=True):
+    events: list[EventView]
+    next: str  # a cursor
+    more: bool  # already there, behind it
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from msgspec import Raw
 from protocol.control import (
     INVALID_PARAMS,
     PARSE_ERROR,
+    EventsParams,
     GetParams,
     JobParams,
     ListParams,
@@ -25,7 +26,7 @@ from protocol.control import (
     WaitParams,
 )
 from protocol.text import BadText, compact
-from supervisor.control import handlers, reading, submitting
+from supervisor.control import following, handlers, reading, submitting
 from supervisor.control.complaints import explain
 from supervisor.control.context import Context
 from supervisor.control.rpc import BadCall
@@ -86,6 +87,7 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "get": Method(GetParams, reading.get, in_turn=True),
         "wait": Method(WaitParams, reading.wait, advice=reading.WAIT_ADVICE),
         "list": Method(ListParams, reading.list_jobs, in_turn=True, advice=reading.LIST_ADVICE),
+        "events": Method(EventsParams, following.events, advice="use a smaller limit"),
         "position": Method(JobParams, handlers.position),
         "cancel": Method(JobParams, handlers.cancel),
         "retry": Method(JobParams, handlers.retry),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import trio
@@ -18,11 +19,12 @@ from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.pool import Pool
 from supervisor.store.committer import Committer
-from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
+from supervisor.store.port import Changed, EventPage, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
 
 T = TypeVar("T")
 
 WAIT_SLICE = 50  # ids
+GATHER = 0.05  # seconds in which a journal's follower lets events come together
 
 
 class Service:
@@ -120,6 +122,27 @@ class Service:
             self._with_progress(job)
         return page
 
+    async def events(
+        self, after: int | None, *, last: int | None, limit: int, job: str | None, queue: str | None, wait: float
+    ) -> EventPage:
+        """What the journal says next; `last`: that many events before its end. Where there is nothing yet that is
+        wanted: whatever comes within `wait` seconds. Raises Gone."""
+        if last is not None:
+            extent = await self._look(lambda reader: reader.extent())
+            after = max(extent.first - 1, extent.last - last)
+        deadline = trio.current_time() + wait
+        while True:
+            committed = self._committer.next_commit()
+            page = await self._look(partial(_next_events, after=after, limit=limit, job=job, queue=queue))
+            if page.events or (not page.more and trio.current_time() >= deadline):
+                return page
+            after = page.last
+            if not page.more:
+                with trio.move_on_at(deadline):
+                    await committed.wait()
+                    # Looking anew after each of a thousand commits a second would keep everybody from working.
+                    await trio.sleep(GATHER)
+
     async def position(self, job_id: str) -> Position:
         position = await self._read(lambda reader: reader.position(job_id))
         if position is None:
@@ -188,6 +211,10 @@ class Service:
     async def _read(self, fn: Callable[[Reader], T]) -> T:
         """A longer read, beside the writer; it sees everything that was answered before, and what runs as running."""
         await self._committer.settle()
+        return await self._look(fn)
+
+    async def _look(self, fn: Callable[[Reader], T]) -> T:
+        """The same of what is committed already, without hurrying what is on its way."""
         async with self._reading:
             return await trio.to_thread.run_sync(fn, self._reader)
 
@@ -316,6 +343,10 @@ class Service:
             finish_rate=line.finished.per_second(now) if line else 0.0,
             pools=[pool.name for pool in line.pools] if line else [],
         )
+
+
+def _next_events(reader: Reader, *, after: int | None, limit: int, job: str | None, queue: str | None) -> EventPage:
+    return reader.events(after, limit=limit, job=job, queue=queue)
 
 
 class _Ended:

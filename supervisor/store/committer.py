@@ -45,6 +45,7 @@ class Committer:
         self._next = Batch()
         self._riding = trio.Event()
         self._ended = trio.Event()
+        self._committed: trio.Event | None = None  # made for who wants to know
         self._crash: BaseException | None = None
         self.failing: str | None = None
         self.recorded: Recorded = lambda tokens, oks: None
@@ -148,6 +149,12 @@ class Committer:
         """Return when everything handed over so far is on disk (or held, while the store is failing)."""
         await self.read(lambda store: None)
 
+    def next_commit(self) -> trio.Event:
+        """Set when more has been committed, or may have been. Take it before you look at what is there."""
+        if self._committed is None:
+            self._committed = trio.Event()
+        return self._committed
+
     def _deliver(self, done: Answers) -> None:
         for submit in done.submits:
             submit.deliver()
@@ -159,6 +166,9 @@ class Committer:
             self.found(done.found, done.gets)
         for read in done.reads:
             read.deliver()
+        if self._committed is not None:
+            committed, self._committed = self._committed, None
+            committed.set()
 
     def _set_failing(self, reason: str | None) -> None:
         self.failing = reason

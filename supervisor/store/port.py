@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
-from supervisor.core.journal import JobEvent
+from supervisor.core.journal import Extent, JobEvent
 
 KEPT_ATTEMPTS = 20  # of one job, the newest
 EVENTS_LOOKED_AT = 20_000  # for one page of the journal
@@ -143,6 +143,10 @@ class Reader(Protocol):
         Looks at no more than EVENTS_LOOKED_AT events, so that a page may be empty though there are more. Raises Gone
         as core.journal.begin.
         """
+        ...
+
+    def extent(self) -> Extent:
+        """Of the journal."""
         ...
 
     def close(self) -> None: ...

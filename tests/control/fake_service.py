@@ -10,8 +10,9 @@ import trio
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
 from supervisor.core.job import Job, NewJob, State
+from supervisor.core.journal import JobEvent
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
-from supervisor.store.port import Filter, Page, Position, Submitted
+from supervisor.store.port import EventPage, Filter, Page, Position, Submitted
 
 NOW = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
 
@@ -73,6 +74,7 @@ class FakeService:
         self.breakage: Exception | None = None
         self.waiting = 0
         self.asked: list[Any] = []
+        self.journal: list[JobEvent] = []
         self._changed = trio.lowlevel.ParkingLot()
 
     def add(self, **changes: Any) -> Job:
@@ -153,6 +155,16 @@ class FakeService:
         left_out: dict[str, Any] = {} if full else {"payload": None, "result": None, "attempts": ()}
         shown = tuple(msgspec.structs.replace(job, **left_out) for job in jobs[:limit])
         return Page(jobs=shown, total=len(self.jobs), next_seq=shown[-1].seq if len(jobs) > limit else None)
+
+    async def events(
+        self, after: int | None, *, last: int | None, limit: int, job: str | None, queue: str | None, wait: float
+    ) -> EventPage:
+        self._break()
+        self.asked.append((after, last, limit, job, queue, wait))
+        await trio.lowlevel.checkpoint()
+        shown = [event for event in self.journal if event.n > (after or 0)][:limit]
+        reached = shown[-1].n if shown else after or 0
+        return EventPage(events=tuple(shown), last=reached, more=reached < len(self.journal))
 
     async def position(self, job_id: str) -> Position:
         await self.get(job_id)

@@ -5,7 +5,7 @@ import itertools
 from msgspec.structs import replace
 
 from supervisor.core.job import Job, State
-from supervisor.core.journal import begin
+from supervisor.core.journal import Extent, begin
 from supervisor.store.memory.disk import Disk, Tables
 from supervisor.store.port import EVENTS_LOOKED_AT, PAGE_BYTES, EventPage, Filter, Page, Position, QueueCounts
 
@@ -58,6 +58,9 @@ class MemoryReader:
         page = wanted[:limit]
         last = page[-1].n if len(page) == limit else max(place, seen[-1].n if seen else 0)
         return EventPage(events=tuple(page), last=last, more=last < tables.extent.last)
+
+    def extent(self) -> Extent:
+        return self._disk.committed.extent
 
     def close(self) -> None:
         pass

@@ -121,13 +121,19 @@ _SEQ = """SELECT ifnull((SELECT seq FROM jobs WHERE id = :id), (
     SELECT job FROM events INDEXED BY events_deleted_id WHERE kind = 12 AND data ->> '$.id' = :id))"""
 
 
+def extent(connection: apsw.Connection) -> Extent:
+    """As port.Reader.extent."""
+    first, last = connection.execute(_EXTENT).get
+    return Extent(first, last)
+
+
 def page(
     connection: apsw.Connection, after: int | None, *, limit: int, job: str | None, queue: str | None
 ) -> EventPage:
     """As port.Reader.events."""
-    first, last = connection.execute(_EXTENT).get
-    place = begin(Extent(first, last), after)
-    until = min(last, place + EVENTS_LOOKED_AT)
+    kept = extent(connection)
+    place = begin(kept, after)
+    until = min(kept.last, place + EVENTS_LOOKED_AT)
     bindings = {"after": place, "until": until, "limit": limit}
     wanted = ""
     if job is not None:
@@ -140,7 +146,7 @@ def page(
     events = tuple(_event(row) for row in rows)
     if len(events) == limit:
         until = events[-1].n
-    return EventPage(events=events, last=until, more=until < last)
+    return EventPage(events=events, last=until, more=until < kept.last)
 
 
 _Row = tuple[int, int, int, int, str | None, str, str | None]

@@ -9,6 +9,7 @@ from typing import TypeVar
 import apsw
 
 from supervisor.core.job import Job
+from supervisor.core.journal import Extent
 from supervisor.errors import StokerError
 from supervisor.store.port import EventPage, Filter, Page, Position, QueueCounts
 from supervisor.store.sqlite import documents, journal, listing
@@ -42,6 +43,9 @@ class SqliteReader:
 
     def events(self, after: int | None, *, limit: int, job: str | None = None, queue: str | None = None) -> EventPage:
         return self._read(lambda: journal.page(self._connection, after, limit=limit, job=job, queue=queue))
+
+    def extent(self) -> Extent:
+        return self._read(lambda: journal.extent(self._connection))
 
     def close(self) -> None:
         self._connection.close()

@@ -1,0 +1,133 @@
+"""The journal of a real daemon: nothing is missing, whoever reads it and however."""
+
+import threading
+import time
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+from protocol.client import CallFailed, Client
+from tests.e2e.conftest import Start
+from tests.e2e.daemon import Daemon
+from tests.workers import command
+
+ECHO = {"q": {"command": command("echo"), "size": 2}}
+GOOD = ["submitted", "started", "done"]
+
+
+def rest(client: Client, since: str | None = None, **wanted: Any) -> list[dict[str, Any]]:
+    """All events from there to the end."""
+    place = {} if since is None else {"since": since}
+    events: list[dict[str, Any]] = []
+    while True:
+        page = client.events(**place, **wanted)
+        events += page["events"]
+        place = {"since": page["next"]}
+        if not page["more"]:
+            return events
+
+
+def by_job(events: list[dict[str, Any]]) -> dict[str, list[str]]:
+    told = defaultdict(list)
+    for event in events:
+        told[event["job"]].append(event["kind"])
+    return told
+
+
+def submit(client: Client, count: int) -> list[str]:
+    return [job["id"] for job in client.submit_many([{"queue": "q", "payload": n} for n in range(count)])]
+
+
+def follow(daemon: Daemon, count: int, found: list[dict[str, Any]], pause: float) -> None:
+    """Until so many jobs are done."""
+    done = 0
+    with daemon.client() as client:
+        since = client.events(last=0)["next"]
+        while done < count:
+            page = client.events(since=since, limit=50, wait_secs=10)
+            since = page["next"]
+            found += page["events"]
+            done += sum(event["kind"] == "done" for event in page["events"])
+            time.sleep(pause)
+
+
+def test_followers_quick_and_slow_hear_everything_once_and_in_order(start: Start) -> None:
+    daemon = start(ECHO)
+    heard: list[list[dict[str, Any]]] = [[], []]
+    with daemon.client() as client:
+        client.pause("q")
+        followers = [
+            threading.Thread(target=follow, args=(daemon, 500, found, pause))
+            for found, pause in zip(heard, (0, 0.02), strict=True)
+        ]
+        before = rest(client)
+        for follower in followers:
+            follower.start()
+        while client.status()["connections"] < 3:
+            pass
+        jobs = submit(client, 500)
+        client.resume("q")
+        client.wait_all(jobs)
+        for follower in followers:
+            follower.join(60)
+            assert not follower.is_alive()
+        whole = rest(client)[len(before) :]
+    assert by_job(whole) == dict.fromkeys(jobs, GOOD)
+    assert len({event["cursor"] for event in whole}) == 1500
+    for found in heard:
+        assert found == whole[-len(found) :]
+        assert by_job(found).keys() == set(jobs)
+
+
+def test_a_reader_goes_on_where_it_was_after_the_daemon_was_killed(start: Start) -> None:
+    daemon = start(ECHO)
+    with daemon.client() as client:
+        jobs = submit(client, 20)
+        client.wait_all(jobs)
+        since = client.events(limit=30)["next"]
+    daemon.kill()
+    daemon.start()
+    with daemon.client() as client:
+        more = submit(client, 5)
+        client.wait_all(more)
+        told = by_job(rest(client))
+        assert told == dict.fromkeys([*jobs, *more], GOOD)
+        assert len(rest(client, since)) == 75 - 30
+        assert rest(client, job=more[2]) == [event for event in rest(client) if event["job"] == more[2]]
+
+
+def test_waiting_for_events_ends_with_the_first_one_or_in_time(start: Start) -> None:
+    daemon = start(ECHO)
+    with daemon.client() as client, daemon.client() as other:
+        end = client.events(last=0)
+        assert (end["events"], end["more"]) == ([], False)
+        assert client.events(since=end["next"], wait_secs=0.05) == end
+        asked = client.send("events", {"since": end["next"], "wait_secs": 30, "job": "nobody"})
+        client.send("events", {"since": end["next"], "wait_secs": 30})
+        job = submit(other, 1)
+        number, page = client.receive()
+        assert number != asked
+        assert page["events"][0]["job"] == job[0]
+
+
+def test_a_silent_queue_is_left_out(start: Start) -> None:
+    pools = {"p": {"command": command("echo"), "queues": ["q", "quiet"]}}
+    daemon = start(pools, {"quiet": {"events": False}})
+    with daemon.client() as client:
+        silent = client.submit("quiet", 1)["id"]
+        client.wait(silent)
+        jobs = submit(client, 3)
+        client.wait_all(jobs)
+        assert by_job(rest(client)) == dict.fromkeys(jobs, GOOD)
+
+
+def test_a_place_of_another_store_is_gone(start: Start) -> None:
+    first, second = start(ECHO), start(ECHO)
+    with first.client() as client:
+        client.wait_all(submit(client, 5))
+        since = client.events()["next"]
+    with second.client() as client:
+        with pytest.raises(CallFailed, match="another store") as caught:
+            client.events(since=since)
+        assert caught.value.code == "gone"
