@@ -231,10 +231,12 @@ class DeletedView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
-    """`due` is the part of `pending` whose run_at has come; rates are per second over the last minute."""
+    """`due` is the part of `pending` whose run_at has come; rates are per second over the last minute. `limited_by` is
+    what keeps the next job from beginning: "rate", "concurrency", or nothing of the kind."""
 
     queue: str
     paused: bool
+    limited_by: str | None
     pending: int
     due: int
     running: int

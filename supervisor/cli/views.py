@@ -91,6 +91,8 @@ def _queue(queue: View) -> tuple[str, ...]:
 def _notes(queue: View) -> Iterator[str]:
     if queue["paused"]:
         yield "paused"
+    if queue["limited_by"] is not None and queue["due"]:
+        yield f"waits for {queue['limited_by']}"
     if not queue["pools"]:
         yield "no pool"
     if later := queue["pending"] - queue["due"]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 from supervisor.config import quantities
+from supervisor.config.model import NANOS, Rate
 from supervisor.config.places import SQLITE
 from supervisor.config.reading import Reading, shown
 
@@ -66,6 +67,23 @@ def size(low: int, high: int) -> Kind[int]:
         if isinstance(count, int) and low <= count <= high:
             return count
         reading.unfit(at, value, form)
+        return None
+
+    return read
+
+
+def rate(low: int, high: int, longest: float) -> Kind[Rate]:
+    """`low` to `high` in up to `longest` seconds."""
+    ends = f"of {low} to {high} in up to {quantities.format_duration(longest)}"
+
+    def read(reading: Reading, at: str, value: object) -> Rate | None:
+        try:
+            count, seconds = quantities.parse_rate(value) if isinstance(value, str) else (0, 0.0)
+        except ValueError:
+            count, seconds = 0, 0.0
+        if low <= count <= high and 0 < seconds <= longest:
+            return Rate(count=count, period=round(seconds * NANOS))
+        reading.unfit(at, value, f"{quantities.RATE_FORM}, {ends}")
         return None
 
     return read

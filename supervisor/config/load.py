@@ -114,6 +114,10 @@ def _queues(reading: Reading, table: object, daemon: DaemonConfig) -> dict[str, 
     for name, at, value in _named(reading, "queues", table, sections.QUEUE):
         values = sections.read(reading, at, value, sections.QUEUE)
         queues[name] = queue = QueueConfig(name=name, **values)
+        if queue.burst is not None and isinstance(value, dict) and "rate" not in value:
+            reading.problem(
+                join(at, "burst"), f'found {queue.burst} and no rate, expected rate beside it, such as rate = "100/s"'
+            )
         if "max_payload" in values and queue.max_payload >= daemon.max_line:
             found, limit = format_size(queue.max_payload), format_size(daemon.max_line)
             reading.problem(

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86400.0
+NANOS = 1_000_000_000  # in a second
 KIB, MIB = 1024, 1024 * 1024
 
 
@@ -18,6 +19,13 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float = 0.2
 
 
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """`count` in `period` (nanoseconds)."""
+
+    count: int
+    period: int
+
+
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     max_attempts: int = 5
@@ -25,6 +33,11 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_payload: int = MIB
     events: bool = True  # what happens to its jobs is written into the journal
     backoff: Backoff = Backoff()
+    rate: Rate | None = None  # at which jobs begin
+    burst: int | None = (
+        None  # how many may at once after a pause; None: as many as in a tenth of a second, at least one
+    )
+    concurrency: int | None = None  # jobs that run at a time, in all pools together
 
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: "1h30m", "250ms", "16MiB", "10MB".
+"""Durations, sizes and rates as people write them: "1h30m", "250ms", "16MiB", "10MB", "100/s".
 
 A duration is float seconds, a size is bytes. Both take a plain number as well (seconds, bytes), also as text, because
 the command line only has text.
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 DURATION_FORM = 'a duration such as "250ms", "30s" or "1h30m"'
+RATE_FORM = 'a rate such as "100/s", "20/m", "5000/h" or "10/30s"'
 SIZE_FORM = 'a size such as "512KiB", "1MiB" or "16MB"'
 
 MILLISECONDS: Mapping[str, int] = MappingProxyType({"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1})
@@ -64,6 +65,20 @@ def parse_size(text: str) -> int:
     if isinstance(count, float):
         raise ValueError(f"{text!r} is not a whole number of bytes")
     return count
+
+
+def parse_rate(text: str) -> tuple[int, float]:
+    """How many in how many seconds; raises ValueError for anything else, and for none at all."""
+    count, slash, period = (part.strip() for part in text.partition("/"))
+    try:
+        if not slash or not count.isdecimal() or _PLAIN.fullmatch(period):  # "100/60": of what?
+            raise ValueError
+        seconds = parse_duration(period if period[:1].isdecimal() else f"1{period}")
+        if int(count) == 0 or seconds == 0:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"{text!r} is not {RATE_FORM}") from None
+    return int(count), seconds
 
 
 def format_duration(seconds: float) -> str:

@@ -158,6 +158,9 @@ QUEUE = Section(
         "max_payload": kinds.size(1, LINE_MAX),
         "events": kinds.flag,
         "backoff": _backoff,
+        "rate": kinds.rate(1, 1_000_000, 365 * DAY),
+        "burst": kinds.integer(1, 1_000_000),
+        "concurrency": kinds.integer(1, 1_000_000),
     },
 )
 SECTIONS = (DAEMON, STORE, POOL, RLIMITS, QUEUE, BACKOFF)

@@ -331,6 +331,7 @@ class Service:
         return QueueView(
             queue=name,
             paused=line.paused if line else bool(counts and counts.paused),
+            limited_by=line.gate.closed_by(time.monotonic_ns()) if line else None,
             pending=counts.pending if counts else 0,
             due=counts.due if counts else 0,
             running=counts.running if counts else 0,

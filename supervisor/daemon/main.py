@@ -185,6 +185,7 @@ class Daemon:
             async with trio.open_nursery() as serving:
                 serving.start_soon(self.clock.run)
                 serving.start_soon(self.trimmer.run)
+                serving.start_soon(self.feeder.alarm.run)
                 serving.start_soon(self._keep_informed)
                 await serving.start(serve_control, self.service, listening.listener)
                 self.feeder.reread(self.feeder.lines)

@@ -7,6 +7,7 @@ somebody is about to cancel or delete is `held`: it is in no look-ahead and ente
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -15,9 +16,11 @@ import structlog
 from msgspec import Raw
 
 from supervisor.config.model import QueueConfig
+from supervisor.core.gate import NEVER, Gate
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.lookahead import Lookahead
 from supervisor.core.verdict import Verdict, judge
+from supervisor.pool.alarm import Alarm
 from supervisor.pool.rates import Rate
 from supervisor.pool.run import Run
 from supervisor.pool.waiters import Waiters
@@ -38,6 +41,7 @@ class Line:
         self.policy = policy
         self.ahead = Lookahead()
         self.paused = False
+        self.gate = Gate(policy, time.monotonic_ns())
         self.pools: list[Pool] = []
         self.reading = False
         self.stale = True  # the look-ahead does not know the front of the queue
@@ -64,6 +68,7 @@ class Feeder:
         self.stopped = False  # draining: nothing new is checked out
         self.at: Callable[[int], None] = lambda instant: None
         self.emptied: Callable[[], None] = lambda: None  # nothing runs any more
+        self.alarm = Alarm(self._gates_open)
         self._committer = committer
         self._now = now
         self._jitter = jitter
@@ -150,7 +155,7 @@ class Feeder:
             if not line.ahead:
                 break
             self.feed(pool)
-            if line.ahead:
+            if line.ahead and self._may_begin(line):
                 pool.sizing.pressed()
         self._read_ahead(line)
 
@@ -167,20 +172,20 @@ class Feeder:
 
     def _has_work(self, pool: Pool) -> bool:
         lines = self.lines
-        return any(lines[name].ahead and not lines[name].paused for name in pool.config.queues)
+        return any(lines[name].ahead and self._may_begin(lines[name]) for name in pool.config.queues)
 
     def waiting(self, pool: Pool) -> int:
         """Jobs that this pool could begin now, as far as they were read ahead."""
         if self.stopped or self._committer.failing is not None:
             return 0
         lines = (self.lines[name] for name in pool.config.queues)
-        return sum(len(line.ahead) for line in lines if not line.paused)
+        return sum(len(line.ahead) for line in lines if line.ahead and self._may_begin(line))
 
     def checkout(self, pool: Pool) -> Run | None:
         """The next job for an idle child of this pool. The queues take turns.
 
-        Here, and nowhere later, pause, expiry and the store's health are checked: a row that was read ahead has no
-        claim to run.
+        Here, and nowhere later, pause, rate, concurrency, expiry and the store's health are checked: a row that was
+        read ahead has no claim to run.
         """
         if self.stopped or self._committer.failing is not None:
             return None
@@ -188,13 +193,29 @@ class Feeder:
         for step in range(len(names)):
             place = (pool.turn + step) % len(names)
             line = self.lines[names[place]]
-            if line.paused:
+            if not self._may_begin(line):
                 continue
             row = self._next_row(line)
             if row is not None:
                 pool.turn = place + 1
-                return self._check_out(row, pool)
+                return self._check_out(row, line, pool)
         return None
+
+    def _may_begin(self, line: Line) -> bool:
+        """Whether the line's next job may begin now. Where it is a matter of time, the line is woken then; where a job
+        must end first, it wakes the line."""
+        if line.paused or not line.gate.limited:
+            return not line.paused
+        now = time.monotonic_ns()
+        opens = line.gate.opens_at(now)
+        if now < opens < NEVER:
+            self.alarm.ask(opens)
+        return opens == now
+
+    def _gates_open(self) -> None:
+        for line in self.lines.values():
+            if line.gate.limited:
+                self.wake(line)
 
     def _next_row(self, line: Line) -> Ready | None:
         row = line.ahead.pop()
@@ -205,10 +226,12 @@ class Feeder:
             self._read_ahead(line)
         return row
 
-    def _check_out(self, row: Ready, pool: Pool) -> Run:
+    def _check_out(self, row: Ready, line: Line, pool: Pool) -> Run:
         timeout = row.timeout if row.timeout is not None else pool.config.timeout
         run = Run(row, self._now(), timeout)
         self.running[row.id] = run
+        if line.gate.limited:
+            line.gate.enter(time.monotonic_ns())
         self._committer.claim(Claim(seq=row.seq, attempt=run.attempt, started_at=run.started_at))
         return run
 
@@ -222,6 +245,9 @@ class Feeder:
         run.life = None
         run.waited_for = run.id in self.waiters and outcome.state.final
         self._committer.outcome(outcome, run, get=run.id if run.waited_for else None)
+        if line.gate.limited:
+            line.gate.leave()
+            self.wake(line)
 
     def _recorded(self, runs: Sequence[Run], oks: Sequence[bool]) -> None:
         late: list[str] = []

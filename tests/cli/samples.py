@@ -77,6 +77,7 @@ def queue(name: str = "thumbs", **changes: Any) -> dict[str, Any]:
     return {
         "queue": name,
         "paused": False,
+        "limited_by": None,
         "pending": 12,
         "due": 10,
         "running": 2,

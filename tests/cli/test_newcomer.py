@@ -70,7 +70,7 @@ def test_what_the_readme_says_about_running_it_works_as_it_is_written(
     section = README.read_text().split("## Run it\n")[1].split("\n## ")[0]
     commands = [line.strip() for line in section.splitlines() if line.startswith("    ")]
     assert [command.split()[:2] for command in commands] == [
-        ["stoker", name] for name in ("pools", "workers", "resize", "restart")
+        ["stoker", name] for name in ("pools", "workers", "events", "resize", "restart")
     ]
     shell("stoker init").communicate(timeout=WITHIN)
     with serving("stoker serve", folder):

@@ -49,12 +49,16 @@ def test_queues_shows_what_is_unusual_of_each(daemon: ScriptedDaemon, stoker: Ru
         queue("busy", submit_rate=1234.5, cancelled=2, due=12),
         queue("still", paused=True, due=12, oldest_pending_secs=None),
         queue("lost", due=12, pools=[]),
+        queue("slow", due=12, limited_by="rate"),
+        queue("rested", pending=0, due=0, limited_by="rate"),
     ]
     daemon.on("queues", {"queues": views})
-    _, busy, still, lost = stoker("queues").stdout.splitlines()
+    _, busy, still, lost, slow, rested = stoker("queues").stdout.splitlines()
     assert busy.endswith("  1234      0  2 cancelled")
     assert still.endswith("  paused")
     assert lost.endswith("  no pool")
+    assert slow.endswith("  waits for rate")
+    assert "waits" not in rested
     assert daemon.params("queues") == [{}]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.config import machine
 from supervisor.config.load import load, load_socket
-from supervisor.config.model import Backoff, Config, DaemonConfig, PoolConfig, QueueConfig, StoreConfig
+from supervisor.config.model import NANOS, Backoff, Config, DaemonConfig, PoolConfig, QueueConfig, Rate, StoreConfig
 from supervisor.errors import ConfigError
 
 Loaded = Callable[[str], Config]
@@ -84,6 +84,9 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.M
         [queues.one]
         max_attempts = 1
         max_crashes = 2
+        rate = "90/m"
+        burst = 7
+        concurrency = 5
         max_payload = "2MiB"
         events = false
         backoff = {base = "1s", factor = 3, cap = "1h", jitter = 0}
@@ -143,6 +146,9 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.M
                 name="one",
                 max_attempts=1,
                 max_crashes=2,
+                rate=Rate(count=90, period=60 * NANOS),
+                burst=7,
+                concurrency=5,
                 max_payload=2 * 1024 * 1024,
                 events=False,
                 backoff=Backoff(base=1.0, factor=3.0, cap=3600.0, jitter=0.0),

@@ -149,6 +149,13 @@ DAEMON, POOL, QUEUE, BACKOFF = "[daemon]\n", MINIMAL, "[queues.x]\n", "[queues.x
         (QUEUE, "events", ["0", '"off"', "[]"]),
         ("[store]\n", "events_max_age", ['"0s"', "-1", '"always"', "true"]),
         ("[store]\n", "events_max_count", ["0", "1.5", '"1MiB"']),
+        (
+            QUEUE,
+            "rate",
+            ["100", '"100"', '"0/s"', '"1/0s"', '"100/60"', '"a/s"', '"1.5/s"', '"1/366d"', "[]"],
+        ),
+        (QUEUE, "burst", ["0", '"10"', "1.5", "7"]),  # the last for want of a rate
+        (QUEUE, "concurrency", ["0", '"5"', "true"]),
         (QUEUE, "backoff", ["3", '"2s"', "[]"]),
         (BACKOFF, "base", ["-1", '"11m"', '"soon"']),
         (BACKOFF, "factor", ["0.5", '"2"', "101", "nan", "true"]),

@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.config.quantities import format_duration, format_size, parse_duration, parse_size
+from supervisor.config.quantities import (
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_rate,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -137,3 +143,24 @@ def test_any_text_is_a_quantity_or_a_value_error(text: str) -> None:
         except ValueError:
             continue
         assert value >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "seconds"),
+    [
+        ("100/s", 100, 1),
+        ("20/m", 20, 60),
+        ("5000 / h", 5000, 3600),
+        ("10/30s", 10, 30),
+        ("3/1m30s", 3, 90),
+        ("1/d", 1, 86400),
+    ],
+)
+def test_a_rate_is_so_many_in_so_many_seconds(text: str, count: int, seconds: float) -> None:
+    assert parse_rate(text) == (count, seconds)
+
+
+@pytest.mark.parametrize("text", ["", "100", "/s", "0/s", "1/0s", "1.5/s", "-1/s", "1/60", "1/week", "1/s/s", "²/s"])
+def test_what_is_no_rate_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a rate such as"):
+        parse_rate(text)

@@ -252,6 +252,7 @@ def a_queue_view(name: str, *, paused: bool = False) -> QueueView:
     return QueueView(
         queue=name,
         paused=paused,
+        limited_by=None,
         pending=2,
         due=1,
         running=1,

@@ -275,7 +275,7 @@ async def test_queues_pause_and_resume(talk: Talk) -> None:
     assert [queue["queue"] for queue in (await talk.ask("queues"))["queues"]] == ["thumbs", "small"]
     [queue] = (await talk.ask("queues", queue="small"))["queues"]
     assert set(queue) == {
-        *("queue", "paused", "pending", "due", "running", "done", "failed", "cancelled", "expired"),
+        *("queue", "paused", "limited_by", "pending", "due", "running", "done", "failed", "cancelled", "expired"),
         *("oldest_pending_secs", "submit_rate", "finish_rate", "pools"),
     }
     assert (await talk.ask("pause", queue="small"))["paused"] is True

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.pool import clock, watch
 from supervisor.pool.delegation import own_place
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the daemon looks at about once a second, it looks at twenty times a second here."""
+    monkeypatch.setattr(watch, "SOFT", 0.05)
+    monkeypatch.setattr(watch, "HARD", 0.05)
+    monkeypatch.setattr(clock, "LONGEST_SLEEP", 0.05)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ AHEAD = 600  # jobs: more than a look-ahead holds, so that some are in it and so
 
 
 def marked_pool(folder: Path, **changes: object) -> PoolConfig:
-    return pool_config(command("marker"), folder, env=(("STOKER_TEST_FILE", str(_side_file(folder))),), **changes)
+    return pool_config(command("marker"), folder, env=(("STOKER_TEST_FILE", str(side_file(folder))),), **changes)
 
 
 @asynccontextmanager
@@ -28,7 +28,7 @@ async def marked(folder: Path, *pools: PoolConfig, **changes: object) -> AsyncIt
 
 def begun(folder: Path) -> list[str]:
     """The ids of the jobs that workers have received, in that order, once for each time."""
-    return [mark.id for mark in marks(_side_file(folder)) if mark.event == "begin"]
+    return [mark.id for mark in marks(side_file(folder)) if mark.event == "begin"]
 
 
 class Held:
@@ -115,5 +115,5 @@ def in_claim_order(ids: Sequence[str], priorities: Sequence[int]) -> list[str]:
     return [ids[place] for place in ranked]
 
 
-def _side_file(folder: Path) -> Path:
+def side_file(folder: Path) -> Path:
     return folder / "marks"

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import trio
 import uuid_utils
 
@@ -56,16 +57,7 @@ class Rig:
             daemon=DaemonConfig(socket=folder / "sock", state_dir=folder),
             store=StoreConfig(),
             pools=tuple(pools),
-            queues=tuple(
-                QueueConfig(
-                    name=name,
-                    max_attempts=queue.max_attempts,
-                    max_crashes=queue.max_crashes,
-                    max_payload=queue.max_payload,
-                    backoff=queue.backoff,
-                )
-                for name in names
-            ),
+            queues=tuple(msgspec.structs.replace(queue, name=name) for name in names),
         )
         self.skew = 0  # microseconds that the wall clock is off
         self.store = store
@@ -98,8 +90,6 @@ class Rig:
         return self.pools[0].slots[0]
 
     async def submit(self, *payloads: object, queue: str = "q", **options: object) -> list[str]:
-        import msgspec
-
         moment = self.now()
         jobs = [
             NewJob(
@@ -150,6 +140,7 @@ async def rig(
         await storing.start(made.committer.run)
         async with trio.open_nursery() as serving:
             serving.start_soon(made.clock.run)
+            serving.start_soon(made.feeder.alarm.run)
             async with trio.open_nursery() as working:
                 for pool in made.pools:
                     working.start_soon(pool.run)

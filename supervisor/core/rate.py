@@ -1,0 +1,30 @@
+"""How many jobs may begin in how much time: a token bucket, in whole numbers so that no rounding adds up.
+
+It is kept as GCRA (ITU-T I.371, annex A): one instant, at which the bucket would be full again if nothing were taken.
+Over any window of t seconds at most `count * t / period + burst` tokens are taken, wherever the window lies.
+"""
+
+from supervisor.config.model import NANOS, Rate
+
+
+class Bucket:
+    """It holds `burst` tokens. Times are nanoseconds of a clock that never goes back. `empty_at`: an instant at which
+    nothing was in it, such as the daemon's start: what was taken before it died is not known, so it counts as all."""
+
+    def __init__(self, rate: Rate, burst: int, empty_at: int) -> None:
+        self._count, self._period = rate.count, rate.period
+        self._spare = (burst - 1) * rate.period
+        self._full_at = empty_at * rate.count + burst * rate.period  # in nanoseconds / count
+
+    def next_at(self, now: int) -> int:
+        """The first instant, `now` or later, at which a token is there."""
+        return max(now, -((self._spare - self._full_at) // self._count))
+
+    def take(self, now: int) -> None:
+        """One token; only when `next_at(now)` is `now`."""
+        self._full_at = max(self._full_at, now * self._count) + self._period
+
+
+def usual_burst(rate: Rate) -> int:
+    """A tenth of a second's worth, at least one: so that being a little late now and then costs no throughput."""
+    return max(1, rate.count * NANOS // (10 * rate.period))
