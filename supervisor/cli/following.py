@@ -51,7 +51,7 @@ def events(
             place = {"since": page["next"], "last": None}
             if not page["more"] and not follow:
                 break
-    if not as_json:
+    if output.is_terminal() and not as_json:
         print(f"what happens from here on: --since {page['next']}", file=sys.stderr)
 
 

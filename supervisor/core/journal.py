@@ -16,6 +16,7 @@ class Kind(StrEnum):
 
     SUBMITTED = "submitted"
     STARTED = "started"
+    PROGRESS = "progress"
     RETRYING = "retrying"  # an attempt failed, another will follow
     RELEASED = "released"  # given back, at no cost
     INTERRUPTED = "interrupted"  # the daemon ended while it ran, and it goes back
@@ -32,6 +33,7 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     `job` is None for a job that was deleted while its queue wrote no events. `attempt` is the checkout that it is
     about, or the last one before it. `run_at` is there where the job waits for it, `cause` where an attempt failed.
+    `progress` is what a worker said of it, without what could be large.
     """
 
     n: int
@@ -42,6 +44,7 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     run_at: int | None = None
     cause: str | None = None
+    progress: bytes | None = None  # a JSON object
 
 
 class Extent(msgspec.Struct, frozen=True):

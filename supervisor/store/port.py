@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Progress, Rank, Ready, State
 from supervisor.core.journal import Extent, JobEvent
 
 KEPT_ATTEMPTS = 20  # of one job, the newest
@@ -194,6 +194,10 @@ class Store(Protocol):
         not after its `finished_at`, is due at once. The job's error, result and progress become the outcome's; its
         finish is set by a final outcome only.
         """
+        ...
+
+    def progress(self, reports: Sequence[Progress]) -> None:
+        """Keep how far jobs are that run at this attempt; of others nothing. At most one report of a job."""
         ...
 
     def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:

@@ -80,8 +80,8 @@ def test_what_the_readme_says_about_running_it_works_as_it_is_written(
             out, err = process.communicate(timeout=WITHIN)
             assert (process.returncode, err) == (0, ""), command
             said.append(out)
-    assert said[2].startswith("hello: 1 to 4 workers")
-    assert said[3] == "hello: generation 2, 2 workers replaced\n"
+    assert said[3].startswith("hello: 1 to 4 workers")
+    assert said[4] == "hello: generation 2, 2 workers replaced\n"
 
 
 def test_the_readmes_own_environment_is_not_the_one_that_make_keeps() -> None:

@@ -7,7 +7,8 @@ from supervisor.core.job import Cause, NewJob, Outcome, State
 from supervisor.core.journal import Kind
 
 LIVE = (State.PENDING, State.RUNNING)
-Told = tuple[Kind, int, int, int | None, Cause | None]  # kind, at, attempt, run_at, cause
+# kind, at, attempt, run_at, cause, progress
+Told = tuple[Kind, int, int, int | None, Cause | None, bytes | None]
 
 
 @dataclass
@@ -22,6 +23,7 @@ class ModelJob:
     charged: int = 0
     interruptions: int = 0
     result: bytes | None = None
+    progress: bytes | None = None
     failed: list[int] = field(default_factory=list)  # numbers of failed attempts
 
     @property
@@ -43,10 +45,18 @@ class Model:
     events: int = 0  # how many that is
     trimmed: int = 0  # and of how many of them nothing is left
 
-    def tell(self, job: ModelJob, kind: Kind, at: int, run_at: int | None = None, cause: Cause | None = None) -> None:
+    def tell(
+        self,
+        job: ModelJob,
+        kind: Kind,
+        at: int,
+        run_at: int | None = None,
+        cause: Cause | None = None,
+        progress: bytes | None = None,
+    ) -> None:
         if job.new.queue not in self.silent:
             self.events += 1
-            self.told.setdefault(job.new.id, []).append((kind, at, job.attempt, run_at, cause))
+            self.told.setdefault(job.new.id, []).append((kind, at, job.attempt, run_at, cause, progress))
 
     def earlier(self, new: NewJob) -> ModelJob | None:
         """The job that answers for `new`."""
@@ -71,6 +81,7 @@ class Model:
         job.state = outcome.state
         job.charged = outcome.charged
         job.result = outcome.result
+        job.progress = outcome.progress
         if outcome.error is not None:
             job.failed = [*job.failed, outcome.attempt][-20:]
         if outcome.state is State.PENDING:

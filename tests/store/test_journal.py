@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.core.job import Claim, State
+from supervisor.core.job import Claim, Progress, State
 from supervisor.core.journal import Extent, JobEvent, Kind, begin
 from supervisor.errors import Gone
 from supervisor.store import port
@@ -22,6 +22,7 @@ from tests.store.support import (
     ending,
     error,
     finish,
+    get,
     new_job,
     running,
     submit,
@@ -90,6 +91,22 @@ def test_what_goes_back_says_when_it_runs_again_and_what_failed_says_why(store: 
     finish(store, ending(running(store), State.FAILED, error=error()))
     failed = events(store)[-1]
     assert (failed.kind, failed.run_at, failed.cause) == (Kind.FAILED, None, "error")
+
+
+def test_progress_is_kept_and_told_of_the_attempt_that_runs_only(backend: Backend) -> None:
+    store = backend.open()
+    job, waiting = running(store), add(store)
+    for seq, attempt, share in ((job.seq, 1, b"0.1"), (job.seq, 2, b"0.2"), (waiting.seq, 0, b"0.3"), (99, 1, b"0.4")):
+        brief = b'{"progress":%b}' % share
+        report = Progress(seq=seq, attempt=attempt, at=NOW + 5, whole=brief[:-1] + b',"data":"large"}', brief=brief)
+        with transaction(store):
+            store.progress([report])
+    assert get(store, job).progress == b'{"progress":0.1,"data":"large"}'
+    assert get(store, waiting).progress is None
+    (told,) = [event for event in events(store) if event.kind is Kind.PROGRESS]
+    assert (told.job, told.at, told.attempt, told.progress) == (job.id, NOW + 5, 1, b'{"progress":0.1}')
+    store = backend.crash()
+    assert get(store, job).progress == b'{"progress":0.1,"data":"large"}'
 
 
 def test_a_job_for_later_says_when(store: Store) -> None:

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from supervisor.core.job import Cause, Claim, NewJob, Outcome, State
+from supervisor.core.job import Cause, Claim, NewJob, Outcome, Progress, State
 from supervisor.core.journal import JobEvent, Kind
 from supervisor.store.port import Changed, EventPage, Filter
 from tests.store.model import LIVE, Model, ModelJob, Told
@@ -158,6 +158,21 @@ class StoreMachine(RuleBasedStateMachine):
                 finished.append(self.expect_outcome(job, outcomes[-1]))
         assert self.write("record", claims, outcomes) == (claimed, finished)
 
+    @rule(numbers=picks, stale=st.booleans())
+    def progress(self, numbers: list[int], stale: bool) -> None:
+        targets = self.chosen(numbers, *(State if stale else [State.RUNNING]))
+        reports = []
+        for job in targets:
+            brief = b'{"progress":%d}' % job.attempt
+            attempt = max(0, job.attempt - stale)
+            reports.append(
+                Progress(seq=job.seq, attempt=attempt, at=self.now, whole=brief[:-1] + b',"data":[]}', brief=brief)
+            )
+            if job.state is State.RUNNING and job.attempt == attempt:
+                job.progress = reports[-1].whole
+                self.model.tell(job, Kind.PROGRESS, self.now, None, None, brief)
+        self.write("progress", reports)
+
     def expect_claim(self, job: ModelJob, attempt: int) -> bool:
         passes = job.state is State.PENDING and job.attempt < attempt
         if passes:
@@ -218,7 +233,7 @@ class StoreMachine(RuleBasedStateMachine):
             if changed:
                 job.state, job.due, job.run_at, job.expires_at = State.PENDING, True, self.now, None
                 job.charged = job.interruptions = 0
-                job.result = None
+                job.result = job.progress = None
                 self.model.tell(job, Kind.RETRIED, self.now)
 
     @rule(numbers=picks)
@@ -303,6 +318,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (job.charged, job.interruptions, job.run_at) == (wanted.charged, wanted.interruptions, wanted.run_at)
             assert (job.result, job.payload, job.queue) == (wanted.result, wanted.new.payload, wanted.new.queue)
             assert job.expires_at == wanted.expires_at
+            assert job.progress == wanted.progress
             assert (job.finished_at is None) == (job.state in LIVE)
             assert [attempt.attempt for attempt in job.attempts] == wanted.failed
 
@@ -339,7 +355,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert [event.n for event in events] == list(range(model.trimmed + 1, model.events + 1))
         told: dict[str | None, list[Told]] = {}
         for event in events:
-            told.setdefault(event.job, []).append((event.kind, event.at, event.attempt, event.run_at, as_cause(event)))
+            told.setdefault(event.job, []).append(as_told(event))
         unknown = told.pop(None, [])  # deleted while their queue was silent
         assert all(kind is not Kind.DELETED for kind, *_ in unknown)
         for job_id, one in told.items():
@@ -359,8 +375,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert list(of_job) == [event for event in every if event.job == job_id]
 
 
-def as_cause(event: JobEvent) -> Cause | None:
-    return None if event.cause is None else Cause(event.cause)
+def as_told(event: JobEvent) -> Told:
+    cause = None if event.cause is None else Cause(event.cause)
+    return event.kind, event.at, event.attempt, event.run_at, cause, event.progress
 
 
 def matches(job: ModelJob, want: Filter) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from supervisor.core.job import Job, Rank, State
 from supervisor.core.journal import Extent, JobEvent, Kind
@@ -32,13 +33,11 @@ class Tables:
             epoch=self.epoch,
         )
 
-    def tell(self, kind: Kind, job: Job, at: int, *, run_at: int | None = None, cause: str | None = None) -> None:
+    def tell(self, kind: Kind, job: Job, at: int, **more: Any) -> None:
         """Add to the journal what happened to this job."""
         if job.queue not in self.silent:
             n = self.extent.last + 1
-            event = JobEvent(
-                n=n, at=at, job=job.id, queue=job.queue, kind=kind, attempt=job.attempt, run_at=run_at, cause=cause
-            )
+            event = JobEvent(n=n, at=at, job=job.id, queue=job.queue, kind=kind, attempt=job.attempt, **more)
             self.events.append(event)
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from msgspec import Raw
 from msgspec.structs import replace
 
-from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Progress, Rank, Ready, State
 from supervisor.core.journal import Kind
 from supervisor.store.memory.disk import Disk, Tables, rank
 from supervisor.store.memory.reader import MemoryReader
@@ -139,6 +139,14 @@ class MemoryStore:
             cause = None if outcome.state is State.DONE else cause
             work.tell(Kind(outcome.state.value), job, outcome.finished_at, cause=cause)
         return True
+
+    def progress(self, reports: Sequence[Progress]) -> None:
+        work = self._work
+        for report in reports:
+            job = work.jobs.get(report.seq)
+            if job is not None and job.state is State.RUNNING and job.attempt == report.attempt:
+                work.jobs[job.seq] = replace(job, progress=report.whole)
+                work.tell(Kind.PROGRESS, job, report.at, progress=report.brief)
 
     def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:
         def cancel(job: Job) -> Changed:

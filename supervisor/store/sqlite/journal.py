@@ -12,13 +12,16 @@ from typing import cast
 import apsw
 import msgspec
 
+from supervisor.core.job import NULL
 from supervisor.core.journal import Extent, JobEvent, Kind, begin
 from supervisor.store.port import EVENTS_LOOKED_AT, EventPage
+from supervisor.store.sqlite.bulk import Bulk
 from supervisor.store.sqlite.queues import Queues
 from supervisor.store.sqlite.schema import CANCELLED, DONE, EXPIRED, FAILED, LATER, RUNNING
 
 # A final state's event has its number, so that SQL need not translate.
 SUBMITTED, STARTED, RETRYING, RELEASED, INTERRUPTED, RETRIED, DELETED = 1, RUNNING, 8, 9, 10, 11, 12
+PROGRESS = 13
 
 _KIND_OF = {
     SUBMITTED: Kind.SUBMITTED,
@@ -30,6 +33,7 @@ _KIND_OF = {
     RETRYING: Kind.RETRYING,
     RELEASED: Kind.RELEASED,
     INTERRUPTED: Kind.INTERRUPTED,
+    PROGRESS: Kind.PROGRESS,
     RETRIED: Kind.RETRIED,
     DELETED: Kind.DELETED,
 }
@@ -53,6 +57,14 @@ RECORDED = f"""{_INTO}
         WHEN s.error IS NULL THEN json_object('run_at', s.run_at)
         ELSE json_object('run_at', s.run_at, 'cause', s.error ->> '$.cause') END
     FROM json_each(?3) AS v CROSS JOIN states AS s ON s.seq = v.value WHERE {_LOUD}"""
+
+PROGRESSED = Bulk(
+    f"""{_INTO}
+    SELECT v.column3, s.seq, s.queue, {PROGRESS}, s.attempt, json_object('progress', json(v.column4))
+    FROM (VALUES {{rows}}) AS v CROSS JOIN states AS s ON s.seq = v.column1
+    WHERE s.state = {RUNNING} AND s.attempt = v.column2 AND {_LOUD}""",
+    width=4,
+)
 
 RECOVERED = f"""{_INTO}
     SELECT :now, s.seq, s.queue, iif(s.interruptions + 1 >= :max, {FAILED}, {INTERRUPTED}), s.attempt,
@@ -105,6 +117,7 @@ def trim(connection: apsw.Connection, *, before: int, most: int, limit: int) -> 
 class _Data(msgspec.Struct):
     run_at: int | None = None
     cause: str | None = None
+    progress: msgspec.Raw = NULL
 
 
 _decode_data = msgspec.json.Decoder(_Data).decode
@@ -156,5 +169,13 @@ def _event(row: "_Row") -> JobEvent:
     n, at, kind, attempt, text, queue, job = row
     data = _NOTHING if text is None else _decode_data(text)
     return JobEvent(
-        n=n, at=at, job=job, queue=queue, kind=_KIND_OF[kind], attempt=attempt, run_at=data.run_at, cause=data.cause
+        n=n,
+        at=at,
+        job=job,
+        queue=queue,
+        kind=_KIND_OF[kind],
+        attempt=attempt,
+        run_at=data.run_at,
+        cause=data.cause,
+        progress=None if data.progress is NULL else bytes(data.progress),
     )

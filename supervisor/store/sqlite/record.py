@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 import apsw
 import msgspec
 
-from supervisor.core.job import Attempt, Claim, Outcome, State
+from supervisor.core.job import Attempt, Claim, Outcome, Progress, State
 from supervisor.store.port import KEPT_ATTEMPTS
 from supervisor.store.sqlite.bulk import Bulk, Value
-from supervisor.store.sqlite.journal import RECORDED
+from supervisor.store.sqlite.journal import PROGRESSED, RECORDED
 from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.schema import CODES_OF, DUE, LATER, RUNNING
 
@@ -32,6 +32,11 @@ _SET = f"""UPDATE states SET
 # Recover leaves no row running, so a running row is of this epoch, and the attempt alone is the fence.
 _FINISH = Bulk(_SET + f"state = {RUNNING} AND attempt = v.column2", width=12)
 _CLAIM_AND_FINISH = Bulk(_SET + f"state < {RUNNING} AND attempt < v.column2", width=12)
+_PROGRESS = Bulk(
+    f"""UPDATE states SET progress = v.column3 FROM (VALUES {{rows}}) AS v
+    WHERE seq = v.column1 AND state = {RUNNING} AND attempt = v.column2""",
+    width=3,
+)
 
 _STAMPED = """SELECT json_group_array(seq) FROM states
     WHERE seq IN (SELECT value FROM json_each(?)) AND stamp = ?"""
@@ -75,6 +80,17 @@ class Recorder:
         passed |= served
         ended |= served
         return [claim.seq in passed for claim in claims], [outcome.seq in ended for outcome in outcomes]
+
+    def progress(self, reports: Sequence[Progress]) -> None:
+        """As port.Store.progress."""
+        whole: list[Value] = []
+        brief: list[Value] = []
+        for report in reports:
+            whole += (report.seq, report.attempt, report.whole)
+            brief += (report.seq, report.attempt, report.at, report.brief.decode())
+        _PROGRESS.run(self._connection, whole)
+        if self._queues.any_loud:
+            PROGRESSED.run(self._connection, brief)
 
     def _split(
         self, claims: Sequence[Claim], outcomes: Sequence[Outcome], both: list[Outcome]

@@ -7,7 +7,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
 
-from supervisor.core.job import Claim, Job, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.job import Claim, Job, NewJob, Outcome, Progress, Rank, Ready, State
 from supervisor.errors import StokerError
 from supervisor.store.port import Changed, Promoted, Recovered, Submitted
 from supervisor.store.sqlite import changes, documents, journal
@@ -112,6 +112,10 @@ class SqliteStore:
     @_guarded
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         return self._recorder.record(claims, outcomes)
+
+    @_guarded
+    def progress(self, reports: Sequence[Progress]) -> None:
+        self._recorder.progress(reports)
 
     @_guarded
     def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:
