@@ -197,11 +197,13 @@ class ListView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventDataView(msgspec.Struct, frozen=True, kw_only=True):
-    """`run_at` where the job waits for it, `cause` where an attempt failed."""
+    """`run_at` where the job waits for it, `cause` where an attempt failed. `progress`: the worker's, without
+    its data."""
 
     attempt: int
     run_at: str | UnsetType = UNSET
     cause: str | UnsetType = UNSET
+    progress: Raw | UnsetType = UNSET
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,4 +71,13 @@ def _note(data: dict[str, Any]) -> str:
         notes.append(data["cause"])
     if "run_at" in data:
         notes.append(f"runs {relative(data['run_at'])}")
-    return ", ".join(notes)
+    if "progress" in data:
+        notes.append(_progress(data["progress"]))
+    return ", ".join(filter(None, notes))
+
+
+def _progress(told: dict[str, Any]) -> str:
+    """`4 of 10: page 4`, or what there is of it."""
+    share = told.get("progress")
+    place = f"{told['done']} of {told['total']}" if "done" in told and "total" in told else told.get("done", share)
+    return ": ".join(str(part) for part in (place, told.get("message")) if part is not None)

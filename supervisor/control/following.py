@@ -5,7 +5,7 @@ needs no buffer here, keeps nobody else waiting, and misses nothing: the journal
 the connection or of the daemon too. (Notifications that are pushed need a buffer, and something to do when it is full.)
 """
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from protocol.control import EventDataView, EventsParams, EventsView, EventView
 from supervisor.control.context import Context
@@ -45,5 +45,6 @@ def event_view(event: JobEvent) -> EventView:
             attempt=event.attempt,
             run_at=UNSET if event.run_at is None else to_rfc3339(event.run_at),
             cause=UNSET if event.cause is None else event.cause,
+            progress=UNSET if event.progress is None else Raw(event.progress),
         ),
     )

@@ -133,6 +133,11 @@ class Committer:
         self._flush()
         return await call.wait()
 
+    def write_soon(self, fn: Callable[[Store], T], done: Callable[[T], None], failed: Callable[[], None]) -> None:
+        """The same without waiting; one of the two is called on the loop."""
+        self._next.writes.append(Call(fn, done, failed))
+        self._flush()
+
     async def read(self, fn: Callable[[Store], T]) -> T:
         """A read that sees everything handed over before it, claims and outcomes included."""
         call = Call(fn)

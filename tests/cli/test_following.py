@@ -39,6 +39,22 @@ def test_an_event_is_a_line_that_says_when_what_and_why(daemon: ScriptedDaemon, 
     assert daemon.params("events") == [{"last": 20, "limit": 1000}]
 
 
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({"progress": 0.4, "done": 4, "total": 10, "message": "page 4"}, "4 of 10: page 4"),
+        ({"progress": 0.4}, "0.4"),
+        ({"progress": None, "done": 7}, "7"),
+        ({"progress": None, "message": "page 4"}, "page 4"),
+    ],
+)
+def test_progress_is_told_by_what_there_is_of_it(
+    daemon: ScriptedDaemon, stoker: Run, told: dict[str, Any], line: str
+) -> None:
+    daemon.on("events", page(event("progress", data={"attempt": 1, "progress": told})))
+    assert stoker("events").stdout.rstrip("\n").endswith(f" progress attempt 1, {line}")
+
+
 def test_json_is_each_event_on_a_line_of_its_own_and_nothing_else(daemon: ScriptedDaemon, stoker: Run) -> None:
     daemon.on("events", page(event("submitted"), event("started")))
     result = stoker("events", "--json")

@@ -132,6 +132,7 @@ VERBS: list[Callable[[Store, str], object]] = [
     lambda store, job_id: store.pause("other", True),
     lambda store, job_id: store.promote(NOW + 10, 10),
     lambda store, job_id: store.touch(NOW),
+    lambda store, job_id: store.silence(["q"]),
 ]
 
 
