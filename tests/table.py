@@ -54,7 +54,7 @@ POOL_LIMITS = (
     *("env_files", "clear_env", "user", "group", "nice", "umask", "rlimits", "cpu_affinity"),
     *("max_jobs", "max_age", "max_idle", "max_rss", "recycle_jitter", "memory_limit"),
 )
-QUEUE_LIMITS = ("max_attempts", "max_crashes", "max_payload", "backoff")
+QUEUE_LIMITS = ("max_attempts", "max_crashes", "max_payload", "backoff", "rate", "burst", "concurrency")
 # These have no keys.
 FIXED_LIMITS = ("stderr line", "stderr rate", "stderr tail", "stderr flood", "respawn backoff")
 

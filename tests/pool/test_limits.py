@@ -31,6 +31,7 @@ async def quiet(daemon: Rig) -> None:
     await trio.testing.wait_all_tasks_blocked()
 
 
+@pytest.mark.provokes("concurrency", program="marker.py")
 async def test_no_more_jobs_run_at_a_time_than_the_queue_allows_in_all_pools_together(tmp_path: Path) -> None:
     pools = [marked_pool(tmp_path, name=name, queues=("q",), size=3) for name in ("one", "two")]
     async with rig(folder=tmp_path, pools=pools, queue=limited(concurrency=4)) as daemon:
@@ -68,6 +69,7 @@ async def test_a_cancelled_job_keeps_its_place_until_its_whole_tree_is_gone(tmp_
             await daemon.service.cancel(second)
 
 
+@pytest.mark.provokes("rate", "burst", program="echo.py")
 async def test_jobs_begin_no_faster_than_the_rate_and_as_fast_as_it_allows(tmp_path: Path) -> None:
     rate, burst = Rate(count=50, period=NANOS), 5
     async with rig(command("echo"), folder=tmp_path, queue=limited(rate=rate, burst=burst), size=4) as daemon:
