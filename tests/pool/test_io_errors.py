@@ -123,7 +123,7 @@ async def trial(folder: Path) -> AsyncIterator[Trial]:
 
 @pytest.mark.parametrize(
     ("what", "last"),
-    [("write", 40), ("sync", 12), ("read", 40)],
+    [("write", 60), ("sync", 12), ("read", 40)],
 )
 @pytest.mark.parametrize("times", [1, AWHILE])
 async def test_whichever_operation_fails_every_acknowledged_job_is_done_once(

@@ -150,7 +150,7 @@ def test_without_a_sync_at_each_commit_they_do(tmp_path: Path) -> None:
 def test_a_file_whose_log_is_lost_is_noticed(tmp_path: Path) -> None:
     """Nor does it pass because nothing of note is in the log when the power fails."""
     rng = random.Random(7)
-    disk = Disk(cut_at=900)
+    disk = Disk(cut_at=950)
     with observed(disk) as vfs:
         workload = Workload(tmp_path / "stoker.db", vfs, disk, "FULL", rng)
         workload.run()
