@@ -24,6 +24,8 @@ from supervisor.store.port import Changed, EventPage, Filter, Page, Position, Qu
 T = TypeVar("T")
 
 WAIT_SLICE = 50  # ids
+GIVE_WAY = 30  # times as long as it has read does a reader of the journal pause while jobs run: they go first
+LONGEST_PAUSE = 0.5  # seconds of that
 GATHER = 0.05  # seconds in which a journal's follower lets events come together
 
 
@@ -133,7 +135,10 @@ class Service:
         deadline = trio.current_time() + wait
         while True:
             committed = self._committer.next_commit()
+            began = trio.current_time()
             page = await self._look(partial(_next_events, after=after, limit=limit, job=job, queue=queue))
+            if self._feeder.running:
+                await trio.sleep(min(GIVE_WAY * (trio.current_time() - began), LONGEST_PAUSE))
             if page.events or (not page.more and trio.current_time() >= deadline):
                 return page
             after = page.last
