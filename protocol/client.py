@@ -114,8 +114,8 @@ class Client:
         return self.call("ping")
 
     def submit(self, queue: str, payload: Any, **options: Any) -> Object:
-        """Options: priority, run_at, delay_secs, timeout_secs, max_attempts, expires_in_secs, client + key, unique,
-        name, tags."""
+        """Options: priority, run_at, delay_secs, timeout_secs, max_attempts, backoff, expires_in_secs, client + key,
+        unique, name, tags."""
         return self.call("submit", {"queue": queue, "payload": payload, **options})
 
     def submit_many(self, jobs: Sequence[Object]) -> Objects:
@@ -134,7 +134,8 @@ class Client:
         return self._wait({"ids": ids}, timeout_secs)["jobs"]
 
     def list(self, **filters: Any) -> Object:
-        """Filters: queue, state (one or many), tag, client, limit, cursor, full."""
+        """Filters: queue, state (one or many), cause, tag, client, name, created_after, created_before, finished_after,
+        finished_before; and limit, cursor, full."""
         return self.call("list", filters)
 
     def events(self, **options: Any) -> Object:
@@ -155,6 +156,22 @@ class Client:
 
     def delete(self, id: str) -> Object:
         return self.call("delete", {"id": id})
+
+    def retry_many(self, **filters: Any) -> Object:
+        """The filters of `list`, or `all=True`; with `dry_run=True` those that match are counted and left alone."""
+        return self._answer(self._write("retry_many", filters, None), None)
+
+    def cancel_many(self, **filters: Any) -> Object:
+        """As retry_many; returns when nothing of them runs any more."""
+        return self._answer(self._write("cancel_many", filters, None), None)
+
+    def delete_many(self, **filters: Any) -> Object:
+        """As retry_many."""
+        return self._answer(self._write("delete_many", filters, None), None)
+
+    def purge(self, queue: str, **options: Any) -> Object:
+        """Delete the queue's pending jobs. Options: state (one or many, in place of pending), dry_run."""
+        return self._answer(self._write("purge", {"queue": queue, **options}, None), None)
 
     def queues(self, queue: str | None = None) -> Objects:
         return self.call("queues", _given(queue=queue))["queues"]

@@ -27,6 +27,17 @@ class NoParams(Params, frozen=True):
     pass
 
 
+class BackoffParams(Params, frozen=True):
+    """How long to wait after each failed attempt: exponential, or `delays_secs`, of which the last one repeats. What is
+    left out is as in a configuration that does not say it."""
+
+    base_secs: float | None = None
+    factor: float | None = None
+    cap_secs: float | None = None
+    jitter: float | None = None
+    delays_secs: list[float] | None = None
+
+
 class SubmitParams(Params, frozen=True):
     queue: str
     payload: Raw
@@ -35,6 +46,7 @@ class SubmitParams(Params, frozen=True):
     delay_secs: float | None = None
     timeout_secs: float | None = None
     max_attempts: int | None = None
+    backoff: list[float] | BackoffParams | None = None
     expires_in_secs: float | None = None
     client: str | None = None
     key: str | None = None
@@ -59,11 +71,35 @@ class WaitParams(Params, frozen=True):
     timeout_secs: float | None = None
 
 
-class ListParams(Params, frozen=True):
+class FilterParams(Params, frozen=True):
+    """Jobs that meet all of it."""
+
     queue: str | None = None
     state: str | list[str] | None = None
+    cause: str | None = None
     tag: str | None = None
     client: str | None = None
+    name: str | None = None
+    created_after: str | None = None
+    created_before: str | None = None
+    finished_after: str | None = None
+    finished_before: str | None = None
+
+
+class ManyParams(FilterParams, frozen=True):
+    """retry_many, cancel_many, delete_many."""
+
+    all: bool = False
+    dry_run: bool = False
+
+
+class PurgeParams(Params, frozen=True):
+    queue: str
+    state: str | list[str] | None = None
+    dry_run: bool = False
+
+
+class ListParams(FilterParams, frozen=True):
     limit: int = 50
     cursor: str | None = None
     full: bool = False
@@ -154,6 +190,16 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorView
 
 
+class BackoffView(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's own, in the form in which it can be submitted: with `delays_secs`, or with the three others."""
+
+    base_secs: float | UnsetType = UNSET
+    factor: float | UnsetType = UNSET
+    cap_secs: float | UnsetType = UNSET
+    delays_secs: tuple[float, ...] | UnsetType = UNSET
+    jitter: float
+
+
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
     """A job is this object everywhere. A list leaves payload, result and attempts out unless asked for `full`."""
 
@@ -165,6 +211,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorView | None
     attempt: int
     max_attempts: int
+    backoff: BackoffView | None
     timeout_secs: float | None
     priority: int
     run_at: str
@@ -232,12 +279,22 @@ class DeletedView(msgspec.Struct, frozen=True, kw_only=True):
     deleted: bool = True
 
 
+class ManyView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of retry_many, cancel_many, delete_many and purge. `skipped`: retries whose `unique` value is held."""
+
+    matched: int
+    changed: int
+    skipped: int
+    dry_run: bool
+
+
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     """`due` is the part of `pending` whose run_at has come; rates are per second over the last minute. `limited_by` is
     what keeps the next job from beginning: "rate", "concurrency", or nothing of the kind."""
 
     queue: str
     paused: bool
+    throttled_until: str | None  # RFC 3339
     limited_by: str | None
     pending: int
     due: int
@@ -256,10 +313,23 @@ class QueuesView(msgspec.Struct, frozen=True, kw_only=True):
     queues: list[QueueView]
 
 
+class ShareView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of several queues has of a pool. `workers`: how many it had on average, over the last minute.
+    `used_secs`: running time of its jobs in this pool since the daemon's start."""
+
+    queue: str
+    weight: int
+    reserve: int
+    running: int
+    workers: float
+    used_secs: float
+
+
 class PoolView(msgspec.Struct, frozen=True, kw_only=True):
     """`state`: starting, ready, degraded (`reason` says why), or stopping. `size` is how many workers there are now,
     of `min` to `max`. `crashes`: children that died on their own since the start; `recycled`: those that were replaced
-    as planned; `spawned`: all children since the start. `generation` rises with each rolling restart."""
+    as planned; `spawned`: all children since the start. `generation` rises with each rolling restart. `order`
+    and `shares` say how several queues divide it; a pool with one has no shares."""
 
     pool: str
     state: str
@@ -276,6 +346,8 @@ class PoolView(msgspec.Struct, frozen=True, kw_only=True):
     recycled: int
     jobs_done: int
     queues: list[str]
+    order: str
+    shares: list[ShareView]
 
 
 class PoolsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,12 +382,13 @@ class RestartView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreView(msgspec.Struct, frozen=True, kw_only=True):
-    """`state`: ok, or failing with the `reason`."""
+    """`state`: ok; low, while the disk's reserve is touched and submits are refused; failing. `reason` says why."""
 
     url: str
     state: str
     reason: str | None
     epoch: int
+    disk_free: int | None  # bytes; None: not watched, or not known
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,6 +40,13 @@ class TooLarge(Refused):
     code = "too_large"
 
 
+class QueueFull(Refused):
+    """`data` has the `queue`, how many jobs are `pending` in it, its `limit`, and `retry_after_secs` where waiting
+    helps."""
+
+    code = "queue_full"
+
+
 class Conflict(Refused):
     code = "conflict"
 

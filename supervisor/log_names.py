@@ -18,6 +18,9 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "store_recovered": "commits succeed again, and what was kept is on disk",
         "store_batch_failed": "the store raised what it should not: a bug, with its traceback",
         "outcomes_not_recorded": "stopped while the disk refused outcomes: so many jobs run again at the next start",
+        "disk_low": "less is free on the store's disk than disk_reserve: submits are refused, jobs go on running",
+        "disk_recovered": "there is enough free again on the store's disk: submits are accepted",
+        "jobs_swept": "so many jobs were deleted, because retention keeps them no longer",
         "claim_refused": "the store did not know a job as it was checked out: a bug, or another hand in the file",
         "stale_outcome": "the outcome of an attempt that is not the job's latest, and was not recorded",
         # Pools and workers.

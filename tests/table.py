@@ -26,6 +26,7 @@ WRONG: dict[str, str | None] = {
     "id dropped": "reply without id, having sent ids before",
     "oversize": "a line longer than the pool's `max_line`",
     "result too large": "a result that, with its job's payload, would not fit",
+    "result over max_result": "a result longer than the queue's `max_result`",
     "extra line": "a second line after the final reply, or any line while idle",
     "exited": "exit, crash or closed stdout during a job",
     "closed stdin": "closed stdin",
@@ -49,12 +50,16 @@ WRONG: dict[str, str | None] = {
 
 # By their keys in [pools.NAME] and [queues.NAME].
 POOL_LIMITS = (
-    *("min", "max", "grow_after", "shrink_after"),
+    *("min", "max", "grow_after", "shrink_after", "order", "weight", "reserve"),
     *("channel", "ready", "require_id", "timeout", "boot_timeout", "kill_grace", "max_line"),
     *("env_files", "clear_env", "user", "group", "nice", "umask", "rlimits", "cpu_affinity"),
     *("max_jobs", "max_age", "max_idle", "max_rss", "recycle_jitter", "memory_limit"),
 )
-QUEUE_LIMITS = ("max_attempts", "max_crashes", "max_payload", "backoff", "rate", "burst", "concurrency")
+QUEUE_LIMITS = (
+    *("max_attempts", "max_crashes", "max_payload", "max_result", "max_pending"),
+    *("backoff", "on_daemon_crash", "on_throttle"),
+    *("rate", "burst", "concurrency"),
+)
 # These have no keys.
 FIXED_LIMITS = ("stderr line", "stderr rate", "stderr tail", "stderr flood", "respawn backoff")
 

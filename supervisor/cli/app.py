@@ -29,6 +29,7 @@ COMMANDS = {
     "workers": ("look", "workers"),
     "pause": ("control", "pause"),
     "resume": ("control", "resume"),
+    "purge": ("sweep", "purge"),
     "restart": ("pool", "restart"),
     "resize": ("pool", "resize"),
     "drain": ("control", "drain"),

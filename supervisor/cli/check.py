@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SHOWN = (
-    *("command", "queues", "channel", "ready", "user", "group", "clear_env"),
+    *("command", "queues", "order", "channel", "ready", "user", "group", "clear_env"),
     *("max_jobs", "max_age", "max_idle", "max_rss", "memory_limit"),
 )
 
@@ -52,8 +52,14 @@ def _workers(pool: "PoolConfig") -> str:
 
 def _details(pool: "PoolConfig") -> list[str]:
     """What differs from a plain pool. Of the environment the names alone: values are secrets."""
-    parts = (_account(pool), _talk(pool), _environment(pool), _limits(pool))
+    parts = (_shares(pool), _account(pool), _talk(pool), _environment(pool), _limits(pool))
     return [", ".join(part) for part in parts if part]
+
+
+def _shares(pool: "PoolConfig") -> list[str]:
+    strict = ["its queues in strict order"] if pool.order == "strict" else []
+    weights = [f"{queue} with weight {weight}" for queue, weight in pool.weight]
+    return strict + weights + [f"{reserve} reserved for {queue}" for queue, reserve in pool.reserve]
 
 
 def _account(pool: "PoolConfig") -> list[str]:
@@ -107,6 +113,8 @@ def _pool(pool: "PoolConfig") -> dict[str, Any]:
         "min": pool.min,
         "max": pool.max,
         **{key: getattr(pool, key) for key in SHOWN},
+        "weight": dict(pool.weight),
+        "reserve": dict(pool.reserve),
         "cwd": str(pool.cwd),
         "env": [name for name, _ in pool.env],
         "env_file": [str(file) for file in pool.env_files],

@@ -7,6 +7,7 @@ from typing import Any
 from supervisor.cli import output, tables
 from supervisor.cli.endings import blame
 from supervisor.cli.moments import relative
+from supervisor.config.quantities import format_duration
 from supervisor.core.words import about_duration
 
 ATTEMPTS = (
@@ -30,6 +31,18 @@ def show_job(job: dict[str, Any]) -> None:
     if attempts := job.get("attempts"):
         output.write("\nfailed attempts")
         tables.show(ATTEMPTS, [_attempt(attempt) for attempt in attempts])
+        for attempt in attempts:
+            _show_stderr(attempt, job["error"])
+
+
+def _show_stderr(attempt: dict[str, Any], shown: dict[str, Any] | None) -> None:
+    """The last lines of an attempt, but not those that stand with the job's error already."""
+    error = attempt["error"]
+    if not error.get("stderr") or (shown is not None and shown.get("stderr") == error["stderr"]):
+        return
+    output.write(f"\nstderr of attempt {attempt['attempt']}")
+    for line in output.printable(error["stderr"].rstrip()).splitlines():
+        output.write(f"  {line}")
 
 
 def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -43,6 +56,7 @@ def _facts(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "unique", job["unique"] or ""
     yield "priority", str(job["priority"] or "")
     yield "attempts", _count(job)
+    yield "backoff", _backoff(job["backoff"])
     yield "submitted", _moment(job["created_at"])
     if job["state"] == "pending":
         yield "runs", _moment(job["run_at"])
@@ -73,6 +87,17 @@ def _count(job: dict[str, Any]) -> str:
         if job[name]
     ]
     return f"{job['attempt']} ({', '.join([failures, *more])})"
+
+
+def _backoff(backoff: dict[str, Any] | None) -> str:
+    """The job's own; nothing where its queue's holds."""
+    if backoff is None:
+        return ""
+    spread = f" (give or take {backoff['jitter']:.0%})" if backoff["jitter"] else ""
+    if "delays_secs" in backoff:
+        return ", ".join(map(format_duration, backoff["delays_secs"])) + spread
+    base, cap = format_duration(backoff["base_secs"]), format_duration(backoff["cap_secs"])
+    return f"{base}, each time {backoff['factor']:g} times as long, at most {cap}{spread}"
 
 
 def _moment(moment: str | None) -> str:

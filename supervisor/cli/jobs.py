@@ -1,4 +1,4 @@
-"""stoker get, position, cancel, retry and delete: one job, or several by id."""
+"""stoker get, position, cancel, retry and delete: one job, several by id, or all that match a filter."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +10,10 @@ from supervisor.cli import output, tables
 from supervisor.cli.connection import daemon, refusal
 from supervisor.cli.failures import say
 from supervisor.cli.job_page import show_job
-from supervisor.cli.options import id_type, json_option, place_options
+from supervisor.cli.options import filter_options, id_type, json_option, place_options
+from supervisor.cli.sweep import many_options, meant_by_filter, sweep
 
-ids_argument = click.argument("ids", metavar="ID...", type=id_type, nargs=-1, required=True)
+ids_argument = click.argument("ids", metavar="[ID]...", type=id_type, nargs=-1)
 id_argument = click.argument("job_id", metavar="ID", type=id_type)
 
 
@@ -49,11 +50,19 @@ def position(job_id: str, as_json: bool) -> None:
 
 
 @click.command()
+@filter_options
+@many_options
 @json_option
 @place_options
 @ids_argument
-def cancel(ids: tuple[str, ...], as_json: bool) -> None:
-    """End jobs, also running ones, with all their processes."""
+def cancel(ids: tuple[str, ...], as_json: bool, **which: Any) -> None:
+    """End jobs, also running ones, with all their processes.
+
+    Those with these IDs, or all that match. It returns when nothing of them runs any more.
+    """
+    if meant_by_filter(ids, which):
+        sweep(lambda client, wanted: client.cancel_many(**wanted), which, "cancelled", as_json)
+        return
 
     def told(job: dict[str, Any]) -> str:
         return "" if job["state"] == "cancelled" else "it had ended before"
@@ -62,20 +71,37 @@ def cancel(ids: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command()
+@filter_options
+@many_options
 @json_option
 @place_options
 @ids_argument
-def retry(ids: tuple[str, ...], as_json: bool) -> None:
-    """Make failed, cancelled or expired jobs pending again."""
+def retry(ids: tuple[str, ...], as_json: bool, **which: Any) -> None:
+    """Make failed, cancelled or expired jobs pending again.
+
+    Those with these IDs, or all that match; by a filter that names no state, the failed ones.
+    """
+    if meant_by_filter(ids, which):
+        sweep(lambda client, wanted: client.retry_many(**wanted), which, "retried", as_json)
+        return
     _each(ids, lambda client, job_id: client.retry(job_id), lambda job: f"queue {job['queue']}", as_json)
 
 
 @click.command()
+@filter_options
+@many_options
 @json_option
 @place_options
 @ids_argument
-def delete(ids: tuple[str, ...], as_json: bool) -> None:
-    """Remove jobs that do not run, with all that is known of them."""
+def delete(ids: tuple[str, ...], as_json: bool, **which: Any) -> None:
+    """Remove jobs that do not run, with all that is known of them.
+
+    Those with these IDs, or all that match; by a filter that names no state, those that have ended. `stoker
+    purge` removes what waits in a queue.
+    """
+    if meant_by_filter(ids, which):
+        sweep(lambda client, wanted: client.delete_many(**wanted), which, "deleted", as_json)
+        return
 
     def remove(client: Client, job_id: str) -> dict[str, Any]:
         return {"id": job_id, **client.delete(job_id)}

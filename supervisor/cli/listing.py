@@ -10,10 +10,9 @@ from supervisor.cli.connection import daemon
 from supervisor.cli.endings import blame
 from supervisor.cli.job_page import show_job
 from supervisor.cli.moments import relative, since
-from supervisor.cli.options import json_option, place_options
+from supervisor.cli.options import filter_options, given_filter, json_option, place_options
 from supervisor.core.words import about_duration
 
-STATES = ("pending", "running", "done", "failed", "cancelled", "expired")
 COLUMNS = (
     tables.Column("ID"),
     tables.Column("QUEUE"),
@@ -25,20 +24,15 @@ COLUMNS = (
 
 
 @click.command("list")
-@click.option("--queue", metavar="NAME", help="Of this queue.")
-@click.option("--state", type=click.Choice(STATES), multiple=True, help="May be given several times.")
-@click.option("--tag", metavar="TEXT", help="With this tag.")
-@click.option("--client", metavar="NAME", help="Submitted by this client.")
+@filter_options
 @click.option("--limit", type=click.IntRange(1, 200), default=50, metavar="N", help="At most 200; 50 unless said.")
 @click.option("--cursor", metavar="TEXT", help="The next page, as the page before told.")
 @click.option("--full", is_flag=True, help="With payload, result and failed attempts.")
 @json_option
 @place_options
-def list_jobs(as_json: bool, state: tuple[str, ...], **filters: Any) -> None:
+def list_jobs(as_json: bool, **filters: Any) -> None:
     """Show jobs, the newest first."""
-    wanted = {name: value for name, value in filters.items() if value not in (None, False)}
-    if state:
-        wanted["state"] = list(state)
+    wanted = given_filter(filters)
     with daemon() as client:
         page = client.list(**wanted)
         if not page["jobs"] and filters["queue"] is not None and not as_json:

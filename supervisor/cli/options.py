@@ -71,6 +71,11 @@ def duration(text: str) -> float:
         raise click.BadParameter(str(error)) from None
 
 
+def durations(text: str) -> list[float]:
+    """The same, several of them with commas in between: 1s,10s,1m. An option's `type`."""
+    return [duration(part) for part in text.split(",")]
+
+
 def instant(text: str) -> str:
     """RFC 3339 in UTC, from any ISO 8601 date and time; one without an offset is meant in local time. An option's
     `type`."""
@@ -81,3 +86,35 @@ def instant(text: str) -> str:
     except (ValueError, OverflowError):
         raise click.BadParameter(f"{text!r} is not a time such as 2030-01-31T08:00:00Z or '2030-01-31 08:00'") from None
     return moment.isoformat().replace("+00:00", "Z")
+
+
+STATES = ("pending", "running", "done", "failed", "cancelled", "expired")
+CAUSES = ("error", "desync", "garbage", "oversize", "exited", "timeout", "oom", "poison", "interrupted")
+
+
+def filter_options(command: Command) -> Command:
+    """Which jobs are meant, by the names that the protocol has for it; read them with given_filter()."""
+    several = "May be given several times."
+    options = (
+        click.option("--queue", metavar="NAME", help="Of this queue."),
+        click.option("--state", type=click.Choice(STATES), multiple=True, help=several),
+        click.option("--cause", type=click.Choice(CAUSES), help="Failed jobs, with this cause in their error."),
+        click.option("--tag", metavar="TEXT", help="With this tag."),
+        click.option("--client", metavar="NAME", help="Submitted by this client."),
+        click.option("--name", metavar="TEXT", help="With this name."),
+        click.option("--created-after", type=instant, metavar="TIME", help="Or at this time."),
+        click.option("--created-before", type=instant, metavar="TIME", help="As '2030-01-31 08:00'."),
+        click.option("--finished-after", type=instant, metavar="TIME", help="Or at this time."),
+        click.option("--finished-before", type=instant, metavar="TIME", help="Of those that have."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def given_filter(values: dict[str, Any]) -> dict[str, Any]:
+    """What was said of it, as the protocol's params."""
+    given = {name: value for name, value in values.items() if value not in (None, False, ())}
+    if "state" in given:
+        given["state"] = list(given["state"])
+    return given

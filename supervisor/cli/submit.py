@@ -10,7 +10,7 @@ from supervisor.cli.endings import patience
 from supervisor.cli.failures import Misuse, say
 from supervisor.cli.main import INTERRUPTED
 from supervisor.cli.many import Order, print_answer, submit_lines
-from supervisor.cli.options import duration, instant, json_option, place_options
+from supervisor.cli.options import duration, durations, instant, json_option, place_options
 from supervisor.cli.payload import checked
 from supervisor.cli.verbatim import VerbatimClient
 from supervisor.cli.wait import report_each
@@ -27,6 +27,9 @@ from supervisor.cli.wait import report_each
     "--job-timeout", "timeout_secs", type=duration, help="How long one attempt may take (else the pool says)."
 )
 @click.option("--max-attempts", type=click.IntRange(1), metavar="N", help="Failed for good after so many failures.")
+@click.option(
+    "--backoff", type=durations, metavar="D,D,…", help="The waits after failures (1s,10s,1m); the last one repeats."
+)
 @click.option("--expires-in", "expires_in_secs", type=duration, help="Do not start it any more after this long.")
 @click.option("--client", metavar="NAME", help="Who submits; the scope of --key.")
 @click.option("--key", metavar="TEXT", help="A second submit with this key answers with the first job.")

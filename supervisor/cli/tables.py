@@ -18,6 +18,7 @@ COLOURS = {
     "restarting": "cyan",
     "paused": "yellow",
     "waiting": "yellow",
+    "low": "yellow",
     "ending": "yellow",
     "stopping": "yellow",
     "draining": "yellow",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from supervisor.cli import output
+from supervisor.cli.moments import relative
 from supervisor.cli.tables import Column, highlight, show
 from supervisor.cli.troubles import View, pool_troubles, troubles
 from supervisor.core.words import about_duration
@@ -91,6 +92,8 @@ def _queue(queue: View) -> tuple[str, ...]:
 def _notes(queue: View) -> Iterator[str]:
     if queue["paused"]:
         yield "paused"
+    if queue["throttled_until"] is not None:
+        yield f"throttled, goes on {relative(queue['throttled_until'])}"
     if queue["limited_by"] is not None and queue["due"]:
         yield f"waits for {queue['limited_by']}"
     if not queue["pools"]:
@@ -109,8 +112,20 @@ def _pool(pool: View) -> tuple[str, ...]:
         "restarting" if pool["restarting"] and pool["state"] in ("starting", "ready") else pool["state"],
         size(pool),
         *(str(pool[count]) for count in counts),
-        ", ".join(pool["queues"]),
+        _shares(pool),
     )
+
+
+def _shares(pool: View) -> str:
+    """Its queues: `a, b`; `a weight 3, b reserve 1`; `a before b` in strict order."""
+    special = {
+        share["queue"]: "".join(
+            f" {word} {share[word]}" for word, usual in (("weight", 1), ("reserve", 0)) if share[word] != usual
+        )
+        for share in pool["shares"]
+    }
+    between = " before " if pool["order"] == "strict" else ", "
+    return between.join(queue + special.get(queue, "") for queue in pool["queues"])
 
 
 def size(pool: View) -> str:

@@ -1,5 +1,6 @@
 """The kinds of values a key can have. A kind checks one value, reports what does not fit, and returns it converted."""
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -9,13 +10,14 @@ from typing import Any, TypeAlias, TypeGuard, TypeVar
 from supervisor.config import quantities
 from supervisor.config.model import NANOS, Rate
 from supervisor.config.places import SQLITE
-from supervisor.config.reading import Reading, shown
+from supervisor.config.reading import Reading, join, shown
 
 T = TypeVar("T")
 # (reading, key path, value) -> what the value means, or None after reporting that it does not fit.
 Kind: TypeAlias = Callable[[Reading, str, object], T | None]
 
 NAME_FORM = 'a name of 1 to 100 letters, digits, "_", "-", "." or ":"'
+FOREVER = "forever"
 SOCKET_PATH_MAX = 107  # bytes: the kernel's sun_path holds 108, one of them the final NUL
 
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
@@ -52,6 +54,34 @@ def duration(low: float, high: float) -> Kind[float]:
     def read(reading: Reading, at: str, value: object) -> float | None:
         seconds = quantity(value, quantities.parse_duration)
         if seconds is not None and low <= seconds <= high:
+            return float(seconds)
+        reading.unfit(at, value, form)
+        return None
+
+    return read
+
+
+def durations(low: float, high: float, most: int) -> Kind[tuple[float, ...]]:
+    one = duration(low, high)
+
+    def read(reading: Reading, at: str, value: object) -> tuple[float, ...] | None:
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            reading.unfit(at, value, f'a list of 1 to {most} durations, such as ["1s", "10s", "1m"]')
+            return None
+        found = [one(reading, f"{at}[{index}]", item) for index, item in enumerate(value)]
+        fitting = tuple(seconds for seconds in found if seconds is not None)
+        return fitting if len(fitting) == len(found) else None
+
+    return read
+
+
+def age(low: float, high: float) -> Kind[float]:
+    """A duration, or "forever", which is infinite."""
+    form = f'"{FOREVER}", or {quantities.DURATION_FORM}, from {quantities.format_duration(low)}'
+
+    def read(reading: Reading, at: str, value: object) -> float | None:
+        seconds = math.inf if value == FOREVER else quantity(value, quantities.parse_duration)
+        if seconds == math.inf or (seconds is not None and low <= seconds <= high):
             return float(seconds)
         reading.unfit(at, value, form)
         return None
@@ -168,6 +198,20 @@ def queue_names(reading: Reading, at: str, value: object) -> tuple[str, ...] | N
         reading.problem(at, f"found {', '.join(map(shown, twice))} more than once, expected each queue once")
         return None
     return names
+
+
+def by_queue(low: int, high: int) -> Kind[tuple[tuple[str, int], ...]]:
+    """A whole number for each of some queues."""
+    number = integer(low, high)
+
+    def read(reading: Reading, at: str, value: object) -> tuple[tuple[str, int], ...] | None:
+        if not isinstance(value, dict):
+            reading.unfit(at, value, "a table of queues, each with a whole number, such as { urgent = 3 }")
+            return None
+        found = {queue: number(reading, join(at, queue), item) for queue, item in value.items()}
+        return None if None in found.values() else tuple((queue, item or 0) for queue, item in found.items())
+
+    return read
 
 
 def quantity(value: object, parse: Callable[[str], float]) -> float | None:

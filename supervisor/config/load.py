@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from supervisor.config import kinds, sections
-from supervisor.config.model import Config, DaemonConfig, PoolConfig, QueueConfig, StoreConfig
+from supervisor.config.model import Config, DaemonConfig, PoolConfig, QueueConfig, Retention, StoreConfig
 from supervisor.config.places import default_socket, default_state_dir
 from supervisor.config.pools import read_pool
 from supervisor.config.quantities import format_size
@@ -21,7 +23,8 @@ from supervisor.errors import ConfigError, StartError
 __all__ = ["default_socket", "default_state_dir", "load", "load_socket"]
 
 _TOP = Section(
-    "the whole file", {name: lambda _reading, _at, value: value for name in ("daemon", "store", "pools", "queues")}
+    "the whole file",
+    {name: lambda _reading, _at, value: value for name in ("daemon", "store", "pools", "retention", "queues")},
 )
 _NOWHERE = Path("/nonexistent")  # stands in where a problem is reported, so that the rest is still checked
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|(end of document))\)$")
@@ -38,12 +41,20 @@ def load(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Config:
     daemon = _daemon(reading, tables.get("daemon", {}))
     store = StoreConfig(**sections.read(reading, "store", tables.get("store", {}), sections.STORE))
     pools = _pools(reading, tables.get("pools"))
-    queues = _queues(reading, tables.get("queues", {}), daemon)
+    retention = Retention(**sections.read(reading, "retention", tables.get("retention", {}), sections.RETENTION))
+    queues = _queues(reading, tables.get("queues", {}), daemon, retention)
     for name in (name for pool in pools for name in pool.queues):
-        queues.setdefault(name, QueueConfig(name=name))
+        queues.setdefault(name, QueueConfig(name=name, retention=retention))
     if reading.problems:
         raise ConfigError(str(path), reading.problems)
-    return Config(source=path.absolute(), daemon=daemon, store=store, pools=pools, queues=tuple(queues.values()))
+    return Config(
+        source=path.absolute(),
+        daemon=daemon,
+        store=store,
+        pools=pools,
+        retention=retention,
+        queues=tuple(queues.values()),
+    )
 
 
 def load_socket(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Path:
@@ -109,10 +120,11 @@ def _pools(reading: Reading, table: object) -> tuple[PoolConfig, ...]:
     return tuple(pool for pool in pools if pool is not None)
 
 
-def _queues(reading: Reading, table: object, daemon: DaemonConfig) -> dict[str, QueueConfig]:
+def _queues(reading: Reading, table: object, daemon: DaemonConfig, retention: Retention) -> dict[str, QueueConfig]:
     queues = {}
     for name, at, value in _named(reading, "queues", table, sections.QUEUE):
         values = sections.read(reading, at, value, sections.QUEUE)
+        values["retention"] = msgspec.structs.replace(retention, **values.get("retention", {}))
         queues[name] = queue = QueueConfig(name=name, **values)
         if queue.burst is not None and isinstance(value, dict) and "rate" not in value:
             reading.problem(

@@ -11,12 +11,27 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
-    """The wait before attempt n+1: `base * factor ** (n - 1)`, at most `cap`, give or take `jitter` (a fraction)."""
+    """The wait after failure n: `base * factor ** (n - 1)`, at most `cap`; or the nth of `delays`, of which the last
+    one repeats. Either give or take `jitter` (a fraction)."""
 
     base: float = 2.0
     factor: float = 2.0
     cap: float = 10 * MINUTE
     jitter: float = 0.2
+    delays: tuple[float, ...] | None = None  # in the place of base, factor and cap
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long jobs are kept after their end (inf: for ever), and how many of each kind at most (None: any number)."""
+
+    done: float = 7 * DAY
+    failed: float = 30 * DAY
+    cancelled: float = 7 * DAY
+    expired: float = 7 * DAY
+    max_done: int | None = None
+    max_failed: int | None = None
+    max_cancelled: int | None = None
+    max_expired: int | None = None
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,13 +46,18 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 5
     max_crashes: int = 3
     max_payload: int = MIB
+    max_result: int | None = None  # None: as much as the pool's max_line lets through
+    max_pending: int | None = None
     events: bool = True  # what happens to its jobs is written into the journal
     backoff: Backoff = Backoff()
+    on_daemon_crash: Literal["retry", "fail"] = "retry"  # what becomes of a job that was running then
+    retention: Retention = Retention()
     rate: Rate | None = None  # at which jobs begin
     burst: int | None = (
         None  # how many may at once after a pause; None: as many as in a tenth of a second, at least one
     )
     concurrency: int | None = None  # jobs that run at a time, in all pools together
+    on_throttle: Literal["job", "queue"] = "job"  # what waits after a throttled reply
 
 
 class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +70,10 @@ class PoolConfig(msgspec.Struct, frozen=True, kw_only=True):
     grow_after: float = 0.5  # seconds that jobs wait before a worker is added
     shrink_after: float = MINUTE  # seconds that a worker is idle before it is taken away
     queues: tuple[str, ...]
+    # what each of several queues has of the workers; what is not said is weight 1 and reserve 0
+    order: Literal["weight", "strict"] = "weight"
+    weight: tuple[tuple[str, int], ...] = ()
+    reserve: tuple[tuple[str, int], ...] = ()
     # the conversation
     channel: Literal["stdio", "fd"] = "stdio"
     ready: bool = False  # it says when it is ready
@@ -95,6 +119,7 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_outstanding: int = 128  # unanswered requests of one connection; then it is not read
     max_line: int = 16 * MIB  # of one request on the control socket
     max_jobs: int = 10_000  # in one submit_many
+    disk_reserve: int = 64 * MIB  # free space of the store's disk that new jobs do not get
 
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +133,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     daemon: DaemonConfig
     store: StoreConfig
     pools: tuple[PoolConfig, ...]
+    retention: Retention = Retention()  # of queues that say nothing else, and of those that are configured no more
     queues: tuple[QueueConfig, ...]  # every known queue: configured, or served by a pool
 
     def queue(self, name: str) -> QueueConfig | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from supervisor.config import sections
+from supervisor.config import sections, sharing
 from supervisor.config.model import PoolConfig
 from supervisor.config.programs import missing_program, split_hint
 from supervisor.config.quantities import format_size
@@ -26,6 +26,8 @@ def read_pool(reading: Reading, at: str, name: str, table: object) -> PoolConfig
     refused = said - values.keys()
     _workers(reading, at, said, values)
     _memory(reading, at, values)
+    if not refused & {"queues", "size", "min", "max"}:  # it would be held against them
+        sharing.check(reading, at, values, own=name)
     if "command" not in values:
         return None
     files: tuple[EnvFile, ...] = values.pop("env_file", ())

@@ -13,7 +13,10 @@ from supervisor.config.worker_kinds import BYTES, COUNT, SECONDS
 
 MILLISECOND = 0.001
 YEAR = 365 * DAY
+FACTOR_MAX = 100
+DELAYS_MAX = 100  # in a backoff: a queue that retries more often means the last one
 WORKERS_MAX = 1_000  # of one pool
+WEIGHT_MAX = 1_000
 MEMORY_MAX = 1024**5
 LINE_MAX = 512 * MIB  # SQLite holds a value of 1,000,000,000 bytes at most, and a request is larger than its payload
 
@@ -56,11 +59,28 @@ def _unknown(key: str, section: Section) -> str:
 
 
 def _backoff(reading: Reading, at: str, value: object) -> Backoff | None:
+    """A list is short for a table with nothing but `delays`."""
+    if isinstance(value, list):
+        delays = _DELAYS(reading, at, value)
+        return None if delays is None else Backoff(delays=delays)
+    if not isinstance(value, dict):
+        reading.unfit(at, value, f'a list of delays, such as ["1s", "10s", "1m"], or a table, {BACKOFF.header}')
+        return None
     backoff = Backoff(**read(reading, at, value, BACKOFF))
-    if backoff.base > backoff.cap:
+    if "delays" in value:
+        if beside := [key for key in ("base", "factor", "cap") if key in value]:
+            reading.problem(
+                join(at, "delays"), f"found {' and '.join(beside)} beside it, expected one way or the other"
+            )
+    elif backoff.base > backoff.cap:
         found, cap = format_duration(backoff.base), format_duration(backoff.cap)
         reading.problem(join(at, "base"), f"found {found}, expected at most cap, which is {cap}")
     return backoff
+
+
+def _retention(reading: Reading, at: str, value: object) -> dict[str, Any]:
+    """What the queue says itself; the rest is [retention]'s."""
+    return read(reading, at, value, QUEUE_RETENTION)
 
 
 def _rlimits(reading: Reading, at: str, value: object) -> tuple[tuple[str, int | None], ...]:
@@ -82,6 +102,7 @@ DAEMON = Section(
         "max_outstanding": kinds.integer(1, 100_000),
         "max_line": kinds.size(KIB, LINE_MAX),
         "max_jobs": kinds.integer(1, 1_000_000),
+        "disk_reserve": kinds.size(0, MEMORY_MAX),
     },
 )
 STORE = Section(
@@ -102,6 +123,9 @@ POOL = Section(
         "grow_after": kinds.duration(0, DAY),
         "shrink_after": kinds.duration(MILLISECOND, YEAR),
         "queues": kinds.queue_names,
+        "order": kinds.one_of("weight", "strict"),
+        "weight": kinds.by_queue(1, WEIGHT_MAX),
+        "reserve": kinds.by_queue(0, WORKERS_MAX),
         "channel": kinds.one_of("stdio", "fd"),
         "ready": kinds.flag,
         "require_id": kinds.flag,
@@ -141,26 +165,39 @@ RLIMITS = Section(
         for name in names
     },
 )
+_DELAYS = kinds.durations(0, YEAR, DELAYS_MAX)
 BACKOFF = Section(
     "[queues.NAME.backoff]",
     {
         "base": kinds.duration(0, YEAR),
-        "factor": kinds.number(1, 100),
+        "factor": kinds.number(1, FACTOR_MAX),
         "cap": kinds.duration(0, YEAR),
         "jitter": kinds.number(0, 1),
+        "delays": _DELAYS,
     },
 )
+_KEPT: Mapping[str, Kind[Any]] = {
+    **{state: kinds.age(1, 100 * YEAR) for state in ("done", "failed", "cancelled", "expired")},
+    **{f"max_{state}": kinds.integer(0, 1_000_000_000_000) for state in ("done", "failed", "cancelled", "expired")},
+}
+RETENTION = Section("[retention]", _KEPT)
+QUEUE_RETENTION = Section("[queues.NAME.retention]", _KEPT)
 QUEUE = Section(
     "[queues.NAME]",
     {
         "max_attempts": kinds.integer(1, 10_000),
         "max_crashes": kinds.integer(1, 10_000),
         "max_payload": kinds.size(1, LINE_MAX),
+        "max_result": kinds.size(1, LINE_MAX),
+        "max_pending": kinds.integer(1, 1_000_000_000),
         "events": kinds.flag,
         "backoff": _backoff,
+        "on_daemon_crash": kinds.one_of("retry", "fail"),
+        "on_throttle": kinds.one_of("job", "queue"),
+        "retention": _retention,
         "rate": kinds.rate(1, 1_000_000, 365 * DAY),
         "burst": kinds.integer(1, 1_000_000),
         "concurrency": kinds.integer(1, 1_000_000),
     },
 )
-SECTIONS = (DAEMON, STORE, POOL, RLIMITS, QUEUE, BACKOFF)
+SECTIONS = (DAEMON, STORE, POOL, RLIMITS, RETENTION, QUEUE, BACKOFF, QUEUE_RETENTION)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from protocol.control import Params, SubmitParams
+from protocol.control import BackoffParams, Params, SubmitParams
 
 _PLACE = re.compile(r" - at `\$(?P<path>.*)`$")
 _EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`$")
@@ -32,13 +32,20 @@ def explain(error: msgspec.ValidationError, params: type[Params]) -> str:
         path = place["path"].lstrip(".")
         text = text[: place.start()]
     if unknown := _UNKNOWN.match(text):
-        owner = SubmitParams if path.startswith("jobs[") else params
-        return f"{_join(path, cut(unknown['name']))}: not a parameter{hint(unknown['name'], owner.__struct_fields__)}"
+        known = _owner(path, params).__struct_fields__
+        return f"{_join(path, cut(unknown['name']))}: not a parameter{hint(unknown['name'], known)}"
     if missing := _MISSING.match(text):
         return f"{_join(path, missing['name'])}: required, but missing"
     if expected := _EXPECTED.match(text):
         text = f"expected {_in_words(expected['wanted'])}, got {_got(expected)}"
     return f"{path or 'params'}: {text}"
+
+
+def _owner(path: str, params: type[Params]) -> type[Params]:
+    """Of the parameter that `path` leads to."""
+    if path.endswith("backoff"):
+        return BackoffParams
+    return SubmitParams if path.startswith("jobs[") else params
 
 
 def hint(name: str, known: Iterable[str]) -> str:

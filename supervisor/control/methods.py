@@ -14,10 +14,12 @@ from protocol.control import (
     GetParams,
     JobParams,
     ListParams,
+    ManyParams,
     NoParams,
     Params,
     PoolParams,
     PoolsParams,
+    PurgeParams,
     QueueParams,
     QueuesParams,
     ResizeParams,
@@ -26,7 +28,7 @@ from protocol.control import (
     WaitParams,
 )
 from protocol.text import BadText, compact
-from supervisor.control import following, handlers, reading, submitting
+from supervisor.control import following, handlers, reading, selecting, submitting
 from supervisor.control.complaints import explain
 from supervisor.control.context import Context
 from supervisor.control.rpc import BadCall
@@ -92,9 +94,13 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "cancel": Method(JobParams, handlers.cancel),
         "retry": Method(JobParams, handlers.retry),
         "delete": Method(JobParams, handlers.delete),
+        "retry_many": Method(ManyParams, selecting.retry_many),
+        "cancel_many": Method(ManyParams, selecting.cancel_many),
+        "delete_many": Method(ManyParams, selecting.delete_many),
         "queues": Method(QueuesParams, handlers.queues),
         "pause": Method(QueueParams, handlers.pause),
         "resume": Method(QueueParams, handlers.resume),
+        "purge": Method(PurgeParams, selecting.purge),
         "pools": Method(PoolsParams, handlers.pools),
         "workers": Method(PoolsParams, handlers.workers),
         "restart": Method(PoolParams, handlers.restart),

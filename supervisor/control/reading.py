@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 from protocol.control import GetParams, JobsView, JobView, ListParams, ListView, WaitParams
-from supervisor.control.complaints import cut, hint
 from supervisor.control.context import Context
 from supervisor.control.cursors import decode_cursor, encode_cursor
+from supervisor.control.durations import check_secs
 from supervisor.control.limits import MAX_PAGE, check_weight, too_many
-from supervisor.control.submits import check_secs
+from supervisor.control.selecting import to_filter
 from supervisor.control.views import job_view, job_views
-from supervisor.core.job import Job, State
+from supervisor.core.job import Job
 from supervisor.errors import Invalid, TimedOut
-from supervisor.store.port import Filter
 
 LIST_ADVICE = "use a smaller limit, or leave full out"
 WAIT_ADVICE = "wait for fewer ids at a time"
@@ -57,7 +56,7 @@ async def _final(context: Context, ids: list[str], timeout: float | None) -> Seq
 async def list_jobs(context: Context, params: ListParams) -> ListView:
     if not 1 <= params.limit <= MAX_PAGE:
         raise Invalid(f"limit: must be between 1 and {MAX_PAGE}")
-    want = Filter(queue=params.queue, states=_states(params.state), tag=params.tag, client=params.client)
+    want = to_filter(params)
     before = None if params.cursor is None else decode_cursor(params.cursor)
     page = await context.service.list_jobs(want, limit=params.limit, before=before, full=params.full)
     check_weight(page.jobs, LIST_ADVICE)
@@ -66,16 +65,3 @@ async def list_jobs(context: Context, params: ListParams) -> ListView:
         total=page.total,
         next=None if page.next_seq is None else encode_cursor(page.next_seq),
     )
-
-
-def _states(names: str | list[str] | None) -> tuple[State, ...]:
-    """None and an empty list are all states."""
-    wanted = [names] if isinstance(names, str) else names or []
-    return tuple(dict.fromkeys(map(_state, wanted)))
-
-
-def _state(name: str) -> State:
-    try:
-        return State(name)
-    except ValueError:
-        raise Invalid(f'state: there is none called "{cut(name)}"{hint(name, State)}') from None

@@ -8,15 +8,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+import msgspec
 import trio
 
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, PoolConfig, QueueConfig
 from supervisor.control.complaints import cut
+from supervisor.control.space import Space
+from supervisor.control.sweeping import Sweeper
 from supervisor.control.times import to_rfc3339
+from supervisor.core.admission import Full, retry_after
 from supervisor.core.job import MICROS, Job, NewJob, State
-from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
-from supervisor.pool.feeder import Feeder
+from supervisor.core.sweep import Act, Swept
+from supervisor.errors import Conflict, NotFound, QueueFull, TimedOut, UnknownQueue
+from supervisor.pool.feeder import Feeder, Line
 from supervisor.pool.pool import Pool
 from supervisor.store.committer import Committer
 from supervisor.store.port import Changed, EventPage, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
@@ -45,10 +50,12 @@ class Service:
         epoch: int,
         now: Callable[[], int],
         reread: Callable[[PoolConfig], PoolConfig] | None = None,
+        space: Space | None = None,
     ) -> None:
         self.config = config
         self.version = version
         self.connections = 0
+        self.space = space or Space(config.daemon.state_dir, reserve=0)
         self._committer = committer
         self._reader = reader
         self._reading = trio.Lock()
@@ -58,6 +65,7 @@ class Service:
         self._epoch = epoch
         self._now = now
         self._reread = reread
+        self._sweeper = Sweeper(committer, feeder, self._read, self._cancelled, now)
         self._started_at = now()
         self._started = time.monotonic()
         self._drained = trio.Event()
@@ -76,8 +84,24 @@ class Service:
             ) from None
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
-        """Returns when they are on disk."""
-        return await self._committer.submit(jobs, self._now(), lambda answers: self._feeder.submitted(jobs, answers))
+        """Returns when they are on disk. Raises QueueFull, and then none of them is."""
+        try:
+            return await self._committer.submit(
+                jobs, self._now(), lambda answers: self._feeder.submitted(jobs, answers)
+            )
+        except QueueFull as refusal:
+            raise self._with_advice(refusal) from None
+
+    def _with_advice(self, refusal: QueueFull) -> QueueFull:
+        full = msgspec.convert(refusal.data, Full)
+        line = self._feeder.lines[full.queue]
+        seconds = retry_after(full, line.finished.per_second(time.monotonic()))
+        if seconds is None:
+            return QueueFull(
+                f"{refusal.message}, so that {full.wanted} at once never fit: submit fewer, or raise it", **refusal.data
+            )
+        advice = f"{refusal.message}: try again in {seconds:g} s"
+        return QueueFull(advice, **{**refusal.data, "retry_after_secs": seconds})
 
     async def get(self, job_id: str) -> Job:
         job = (await self._committer.read(lambda store: store.get([job_id])))[0]
@@ -157,9 +181,7 @@ class Service:
     async def cancel(self, job_id: str) -> Job:
         """Returns the job once it is final; one that was final already comes back unchanged."""
         while (run := self._feeder.running.get(job_id)) is not None:
-            run.cancel = True
-            if run.life is not None:
-                run.life.cancel(run)
+            run.stop()
             await run.recorded()
         await self._change(job_id, lambda store: store.cancel([job_id], self._now()))
         self._feeder.ended([job_id])
@@ -206,6 +228,18 @@ class Service:
         if changed.before is None:
             raise _no_job(job_id)
         return changed
+
+    async def sweep(self, act: Act, want: Filter, *, dry_run: bool) -> Swept:
+        """Retry, cancel or delete all jobs that match. Raises UnknownQueue for a queue that has neither a configuration
+        nor jobs, and StoreUnavailable in the middle: what was done by then stays done."""
+        if want.queue is not None and want.queue not in self._queues:
+            known = await self._read(lambda reader: reader.counts())
+            if want.queue not in {one.queue for one in known}:
+                self.queue(want.queue)
+        return await (self._sweeper.count(want) if dry_run else self._sweeper.sweep(act, want))
+
+    async def _cancelled(self, job_id: str) -> State:
+        return (await self.cancel(job_id)).state
 
     def _with_progress(self, job: Job) -> Job:
         run = self._feeder.running.get(job.id)
@@ -265,7 +299,8 @@ class Service:
         return RestartView(pool=name, generation=done.generation, replaced=done.replaced)
 
     def resize(self, name: str, low: int, high: int) -> PoolView:
-        """From now on the pool has `low` to `high` workers, until the daemon's end. Raises Conflict while it stops."""
+        """From now on the pool has `low` to `high` workers, until the daemon's end. Raises Conflict while it stops,
+        and Invalid where what is reserved would leave a queue without any."""
         pool = self._changeable(name)
         pool.resize(low, high)
         return pool.view()
@@ -280,7 +315,6 @@ class Service:
 
     async def status(self) -> StatusView:
         queues = await self.queues(None)
-        failing = self._committer.failing
         return StatusView(
             version=self.version,
             pid=os.getpid(),
@@ -289,15 +323,20 @@ class Service:
             uptime_secs=round(time.monotonic() - self._started, 3),
             config=str(self.config.source),
             connections=self.connections,
-            store=StoreView(
-                url=self.config.store.url,
-                state="ok" if failing is None else "failing",
-                reason=failing,
-                epoch=self._epoch,
-            ),
+            store=self._store_view(),
             pools=self.pools(None),
             queues=queues,
             unserved=[one.queue for one in queues if not one.pools],
+        )
+
+    def _store_view(self) -> StoreView:
+        failing = self._committer.failing
+        return StoreView(
+            url=self.config.store.url,
+            state="failing" if failing is not None else "low" if self.space.low else "ok",
+            reason=failing or self.space.reason,
+            epoch=self._epoch,
+            disk_free=self.space.free,
         )
 
     @property
@@ -336,6 +375,7 @@ class Service:
         return QueueView(
             queue=name,
             paused=line.paused if line else bool(counts and counts.paused),
+            throttled_until=self._throttled_until(line),
             limited_by=line.gate.closed_by(time.monotonic_ns()) if line else None,
             pending=counts.pending if counts else 0,
             due=counts.due if counts else 0,
@@ -349,6 +389,11 @@ class Service:
             finish_rate=line.finished.per_second(now) if line else 0.0,
             pools=[pool.name for pool in line.pools] if line else [],
         )
+
+    def _throttled_until(self, line: Line | None) -> str | None:
+        if line is None or line.throttled_until is None:
+            return None
+        return to_rfc3339(self._now() + max(0, line.throttled_until - time.monotonic_ns()) // 1000)
 
 
 def _next_events(reader: Reader, *, after: int | None, limit: int, job: str | None, queue: str | None) -> EventPage:

@@ -6,14 +6,15 @@ import uuid_utils
 
 from protocol.control import SubmitParams
 from supervisor.config.model import QueueConfig
+from supervisor.control.backoffs import own_backoff
 from supervisor.control.complaints import cut
+from supervisor.control.durations import check_secs
 from supervisor.control.times import from_rfc3339
 from supervisor.core.job import MICROS, NewJob
 from supervisor.errors import Invalid, TooLarge
 
 MAX_PRIORITY = 2**31 - 1  # and the same below zero: what every store has a column for
 MAX_ATTEMPTS = 2**31 - 1
-MAX_SECS = 100 * 366 * 86400.0  # of every duration: beyond that it was meant in another unit
 MAX_WORD = 255  # characters of client, key, unique and name
 MAX_TAGS = 20
 MAX_TAG = 100
@@ -42,6 +43,7 @@ def new_job(params: SubmitParams, queue: QueueConfig, now: int) -> NewJob:
         priority=params.priority,
         timeout=params.timeout_secs,
         max_attempts=params.max_attempts,
+        backoff=None if params.backoff is None else own_backoff(params.backoff),
         expires_at=None if params.expires_in_secs is None else now + round(params.expires_in_secs * MICROS),
         client=params.client,
         key=params.key,
@@ -49,14 +51,6 @@ def new_job(params: SubmitParams, queue: QueueConfig, now: int) -> NewJob:
         name=params.name,
         tags=params.tags,
     )
-
-
-def check_secs(name: str, secs: float | None, *, positive: bool = True) -> None:
-    """Raises Invalid for a duration that is negative, endless, or (`positive`) zero."""
-    if secs is None or 0 < secs <= MAX_SECS or (secs == 0 and not positive):
-        return
-    least = "more than 0" if positive else "at least 0"
-    raise Invalid(f"{name}: must be {least} and at most {MAX_SECS:.0f} seconds, got {secs:g}")
 
 
 def _run_at(params: SubmitParams, now: int) -> int:

@@ -6,12 +6,13 @@ from supervisor.control.limits import too_many
 from supervisor.control.submits import new_job
 from supervisor.control.views import submitted_view
 from supervisor.core.job import NewJob
-from supervisor.errors import Invalid, NotFound, Refused, UnknownQueue
+from supervisor.errors import Invalid, NotFound, Refused, StoreUnavailable, UnknownQueue
 
 
 async def submit(context: Context, params: SubmitParams) -> SubmittedView:
     try:
         job = new_job(params, context.service.queue(params.queue), context.now())
+        context.service.space.take(len(job.payload))
     except Refused as refusal:
         return await _earlier(context, params, refusal)
     [submitted] = await context.service.submit([job])
@@ -32,7 +33,9 @@ async def submit_many(context: Context, params: SubmitManyParams) -> SubmittedMa
     earlier: dict[int, SubmittedView] = {}
     for index, item in enumerate(params.jobs):
         try:
-            jobs.append(new_job(item, service.queue(item.queue), now))
+            job = new_job(item, service.queue(item.queue), now)
+            service.space.take(len(job.payload))
+            jobs.append(job)
         except Refused as refusal:
             earlier[index] = await _earlier(context, item, _at(index, refusal))
     fresh = [submitted_view(submitted) for submitted in await service.submit(jobs)] if jobs else []
@@ -53,7 +56,9 @@ async def _earlier(context: Context, params: SubmitParams, refusal: Refused) -> 
 
 
 def _at(index: int, refusal: Refused) -> Refused:
-    """The same refusal, saying which of the jobs it is about."""
+    """The same refusal, saying which of the jobs it is about, if it is about one."""
+    if isinstance(refusal, StoreUnavailable):
+        return refusal
     place = f"jobs[{index}].queue: " if isinstance(refusal, UnknownQueue) else f"jobs[{index}]."
     return type(refusal)(place + refusal.message, **{**refusal.data, "index": index})
 

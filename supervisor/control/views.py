@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import UNSET, Raw
 
-from protocol.control import AttemptView, ErrorView, JobView, SubmittedView
-from supervisor.config.model import Config, QueueConfig
+from protocol.control import AttemptView, BackoffView, ErrorView, JobView, SubmittedView
+from supervisor.config.model import Backoff, Config, QueueConfig
 from supervisor.control.times import maybe_rfc3339, to_rfc3339
 from supervisor.core.job import MICROS, NULL, Attempt, Job, JobError
 from supervisor.store.port import Submitted
@@ -23,6 +23,7 @@ def job_view(job: Job, config: Config, *, full: bool = True) -> JobView:
         error=None if job.error is None else error_view(job.error),
         attempt=job.attempt,
         max_attempts=_max_attempts(job, config),
+        backoff=None if job.backoff is None else backoff_view(job.backoff),
         timeout_secs=job.timeout,
         priority=job.priority,
         run_at=to_rfc3339(job.run_at),
@@ -68,6 +69,12 @@ def error_view(error: JobError) -> ErrorView:
         retry=error.retry,
         details=UNSET if error.details == NULL else error.details,
     )
+
+
+def backoff_view(backoff: Backoff) -> BackoffView:
+    if backoff.delays is not None:
+        return BackoffView(delays_secs=backoff.delays, jitter=backoff.jitter)
+    return BackoffView(base_secs=backoff.base, factor=backoff.factor, cap_secs=backoff.cap, jitter=backoff.jitter)
 
 
 def submitted_view(submitted: Submitted) -> SubmittedView:

@@ -78,21 +78,22 @@ _BROKEN = {
 }
 
 
-def blame(ending: Ending, exit: Exit, *, unread: bool, late: bool, stderr: str | None) -> Verdict:
+def blame(ending: Ending, exit: Exit, *, unread: bool, late: bool, stderr: str | None, begun: bool = True) -> Verdict:
     """The verdict on the attempt a child had in hand when its life ended.
 
     `unread`: not one byte of the request had left the pipe, so the child cannot have worked on it. `late`: what broke
-    the protocol belonged to the job before. Neither costs the job anything.
+    the protocol belonged to the job before. Neither costs the job anything. `begun`: by the time the tree was gone it
+    had read of the request, which it still can after its life was over for us.
     """
     match ending.why:
         case Why.CANCEL:
             return Verdict(End.CANCELLED)
         case Why.RELEASE | Why.STOP | Why.RECYCLE | Why.NOT_READY:
-            return Verdict(End.RELEASED)
+            return Verdict(End.RELEASED, cut="the daemon was stopped" if begun else None)
         case Why.TIMEOUT:
             return _failed(Cause.TIMEOUT, f"no reply within {ending.text}", None, stderr)
     if unread or late:
-        return Verdict(End.RELEASED)
+        return Verdict(End.RELEASED, cut="the worker was ended for breaking the protocol" if begun else None)
     match ending.why:
         case Why.EXITED:
             return _failed(Cause.EXITED, f"{_what(ending, exit)} before it replied", exit, stderr)

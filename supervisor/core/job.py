@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from supervisor.config.model import Backoff
 from supervisor.errors import IllegalTransition
 
 MICROS = 1_000_000
@@ -117,6 +118,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 0
     timeout: float | None = None  # None: the pool's
     max_attempts: int | None = None  # None: the queue's
+    backoff: Backoff | None = None  # None: the queue's
     expires_at: int | None = None
     client: str | None = None
     key: str | None = None
@@ -147,6 +149,7 @@ class Ready(msgspec.Struct, kw_only=True):
     timeout: float | None
     max_attempts: int | None
     expires_at: int | None
+    backoff: Backoff | None = None
 
     @property
     def rank(self) -> Rank:
@@ -200,7 +203,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """A whole job as the store knows it. `max_attempts` and `timeout` are None where the submit did not say."""
+    """A whole job as the store knows it. `max_attempts`, `timeout` and `backoff` are None where the submit did not
+    say."""
 
     seq: int
     id: str
@@ -228,3 +232,4 @@ class Job(msgspec.Struct, kw_only=True):
     crashes: int
     interruptions: int
     attempts: tuple[Attempt, ...] = ()
+    backoff: Backoff | None = None

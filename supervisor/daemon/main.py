@@ -19,6 +19,8 @@ from supervisor.config.model import Config, PoolConfig
 from supervisor.config.places import database_path
 from supervisor.control.server import serve_control
 from supervisor.control.service import Service
+from supervisor.control.space import Space
+from supervisor.core.shares import least_workers
 from supervisor.daemon import logs, memory
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
@@ -26,6 +28,7 @@ from supervisor.errors import ConfigError, Invalid, StartError
 from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
+from supervisor.pool.janitor import Janitor
 from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
@@ -104,7 +107,8 @@ async def _serve(config: Config, notifier: Notifier) -> None:
         store.begin()
         store.silence([queue.name for queue in config.queues if not queue.events])
         store.commit()
-        recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS)
+        not_again = [queue.name for queue in config.queues if queue.on_daemon_crash == "fail"]
+        recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS, not_again=not_again)
         listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
         try:
             # Once it is certain that this daemon is to run here, since it may move; before it has workers to be moved.
@@ -140,7 +144,9 @@ class Daemon:
     ) -> None:
         self.config = config
         self.notifier = notifier
-        self.committer = Committer(store)
+        self.committer = Committer(
+            store, {queue.name: queue.max_pending for queue in config.queues if queue.max_pending is not None}
+        )
         self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
         launcher = Launcher(remains, dict(os.environ), cgroups)
         self.pools = [Pool(pool, self.feeder, launcher) for pool in config.pools]
@@ -148,9 +154,11 @@ class Daemon:
             self.feeder.serve(pool)
         for name in store.paused():
             if name in self.feeder.lines:
-                self.feeder.lines[name].paused = True
+                self.feeder.lines[name].pause(True)
         self.clock = Clock(self.committer, self.feeder, now=now)
         self.trimmer = Trimmer(self.committer, config.store, now=now)
+        self.janitor = Janitor(self.committer, self.feeder, config, now=now)
+        self.space = Space(database_path(config).parent, config.daemon.disk_reserve)
         self.reader = store.reader()
         self.service = Service(
             config,
@@ -162,10 +170,12 @@ class Daemon:
             epoch=epoch,
             now=now,
             reread=self._reread,
+            space=self.space,
         )
 
     def _reread(self, pool: PoolConfig) -> PoolConfig:
-        """What the file says of the pool now, but for its queues: who serves what is settled at the start. Raises
+        """What the file says of the pool now, but for its queues: who serves what is settled at the start. As
+        long as they are the same, their shares change too. Raises
         Invalid, with everything that is wrong with the file."""
         try:
             config = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0)
@@ -174,7 +184,16 @@ class Daemon:
         found = next((one for one in config.pools if one.name == pool.name), None)
         if found is None:
             raise Invalid(f'the restart has not begun, since {config.source} has no pool "{pool.name}" any more')
-        return msgspec.structs.replace(found, queues=pool.queues)
+        if set(found.queues) != set(pool.queues):  # what it says of their shares is not about ours
+            found = msgspec.structs.replace(
+                found, queues=pool.queues, order=pool.order, weight=pool.weight, reserve=pool.reserve
+            )
+        if found.max < (least := least_workers(found)):
+            raise Invalid(
+                f'the restart has not begun, since pool "{pool.name}" is to have {found.max} workers at most and its '
+                f"queues, which change at the daemon's next start only, need {least}"
+            )
+        return found
 
     async def run(self, listening: Listening, signals: AsyncIterator[int]) -> None:
         # What is loaded by now lives as long as the daemon: the collector need not look at it again.
@@ -185,6 +204,8 @@ class Daemon:
             async with trio.open_nursery() as serving:
                 serving.start_soon(self.clock.run)
                 serving.start_soon(self.trimmer.run)
+                serving.start_soon(self.janitor.run)
+                serving.start_soon(self.space.run)
                 serving.start_soon(self.feeder.alarm.run)
                 serving.start_soon(self._keep_informed)
                 await serving.start(serve_control, self.service, listening.listener)
@@ -272,4 +293,6 @@ class Daemon:
             words += f"; degraded: {', '.join(degraded)}"
         if self.committer.failing is not None:
             words += f"; store failing: {self.committer.failing}"
+        elif self.space.low:
+            words += f"; no jobs are taken: {self.space.reason}"
         return words

@@ -2,7 +2,8 @@
 
 It is the one place that knows which jobs are checked out. From checkout until its outcome is on disk a job is in
 `running`; the store may still call it pending, so whatever is read from the store is held against that list. A job
-somebody is about to cancel or delete is `held`: it is in no look-ahead and enters none.
+somebody is about to cancel or delete is `held`: it is in no look-ahead and enters none. Where these are all that
+wait in a queue, be it a million, the queue is `swept` instead: its look-ahead is empty and stays so.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from typing import TYPE_CHECKING
 import structlog
 from msgspec import Raw
 
-from supervisor.config.model import QueueConfig
+from supervisor.config.model import NANOS, QueueConfig
 from supervisor.core.gate import NEVER, Gate
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.lookahead import Lookahead
 from supervisor.core.verdict import Verdict, judge
 from supervisor.pool.alarm import Alarm
+from supervisor.pool.claiming import Claiming
 from supervisor.pool.rates import Rate
 from supervisor.pool.run import Run
+from supervisor.pool.sharing import Sharing
 from supervisor.pool.waiters import Waiters
 from supervisor.store.committer import Committer
 from supervisor.store.port import Submitted
@@ -36,19 +39,41 @@ PROGRESS_EVERY = 1.0  # seconds
 
 
 class Line:
-    """One queue: its policy, its look-ahead, and who serves it."""
+    """One queue: its policy, its look-ahead, and who serves it. `shut`: it gives nothing out, being paused by somebody
+    or throttled by a worker's reply."""
 
     def __init__(self, policy: QueueConfig) -> None:
         self.name = policy.name
         self.policy = policy
+        self.claims_first = policy.on_daemon_crash == "fail"
         self.ahead = Lookahead()
         self.paused = False
+        self.throttled_until: int | None = None  # monotonic, in nanoseconds
+        self.shut = False
+        self.swept_by = 0  # so many: it is not read
         self.gate = Gate(policy, time.monotonic_ns())
         self.pools: list[Pool] = []
         self.reading = False
         self.stale = True  # the look-ahead does not know the front of the queue
         self.submitted = Rate()
         self.finished = Rate()
+
+    def pause(self, paused: bool) -> None:
+        self.paused = paused
+        if not paused:
+            self.throttled_until = None
+        self.shut = paused or self.throttled_until is not None
+
+    def throttle(self, until: int) -> None:
+        """Whichever reply asks for the longest wait."""
+        self.throttled_until = until if self.throttled_until is None else max(until, self.throttled_until)
+        self.shut = True
+
+    def open_again(self, now: int) -> None:
+        """If it was throttled, and that is over."""
+        if self.throttled_until is not None and self.throttled_until <= now:
+            self.throttled_until = None
+            self.shut = self.paused
 
 
 class Feeder:
@@ -72,10 +97,12 @@ class Feeder:
         self.stopped = False  # draining: nothing new is checked out
         self.at: Callable[[int], None] = lambda instant: None
         self.emptied: Callable[[], None] = lambda: None  # nothing runs any more
+        self._shared: list[Sharing] = []
         self.alarm = Alarm(self._gates_open)
         self._committer = committer
         self._now = now
         self._jitter = jitter
+        self._claiming = Claiming(self, committer, now)
         committer.recorded = self._recorded
         committer.found = self.waiters.found
         committer.on_failing = self._store_failing
@@ -83,6 +110,9 @@ class Feeder:
     def serve(self, pool: Pool) -> None:
         for name in pool.config.queues:
             self.lines[name].pools.append(pool)
+        if len(pool.config.queues) > 1:
+            pool.sharing = Sharing(pool.config, self.lines, self.may_begin)
+            self._shared.append(pool.sharing)
 
     # -- jobs come in ----------------------------------------------------------------------------------------------
 
@@ -125,6 +155,8 @@ class Feeder:
         ahead = line.ahead
         if line.reading or not (line.stale or ahead.wants_rows) or not line.pools or self._committer.failing:
             return
+        if line.swept_by:
+            return
         anew, line.stale, line.reading = line.stale, False, True
         after = None if anew else ahead.horizon
         limit = ahead.max_rows if anew else ahead.max_rows - len(ahead)
@@ -159,7 +191,7 @@ class Feeder:
             if not line.ahead:
                 break
             self.feed(pool)
-            if line.ahead and self._may_begin(line):
+            if line.ahead and self.may_begin(line):
                 pool.sizing.pressed()
         self._read_ahead(line)
 
@@ -172,53 +204,71 @@ class Feeder:
             if run is None:
                 pool.idle.append(life)
                 return
-            life.start(run)
+            life.take(run)
 
     def _has_work(self, pool: Pool) -> bool:
         lines = self.lines
-        return any(lines[name].ahead and self._may_begin(lines[name]) for name in pool.config.queues)
+        return any(lines[name].ahead and self.may_begin(lines[name]) for name in pool.config.queues)
 
     def waiting(self, pool: Pool) -> int:
         """Jobs that this pool could begin now, as far as they were read ahead."""
         if self.stopped or self._committer.failing is not None:
             return 0
         lines = (self.lines[name] for name in pool.config.queues)
-        return sum(len(line.ahead) for line in lines if line.ahead and self._may_begin(line))
+        return sum(len(line.ahead) for line in lines if line.ahead and self.may_begin(line))
 
     def checkout(self, pool: Pool) -> Run | None:
-        """The next job for an idle child of this pool. The queues take turns.
+        """The next job for an idle child of this pool.
 
         Here, and nowhere later, pause, rate, concurrency, expiry and the store's health are checked: a row that was
         read ahead has no claim to run.
         """
         if self.stopped or self._committer.failing is not None:
             return None
-        names = pool.config.queues
-        for step in range(len(names)):
-            place = (pool.turn + step) % len(names)
-            line = self.lines[names[place]]
-            if not self._may_begin(line):
-                continue
+        if pool.sharing is not None:
+            return self._checkout_shared(pool, pool.sharing)
+        line = self.lines[pool.config.queues[0]]
+        row = self._next_row(line) if self.may_begin(line) else None
+        return None if row is None else self._check_out(row, line, pool)
+
+    def _checkout_shared(self, pool: Pool, sharing: Sharing) -> Run | None:
+        now = time.monotonic_ns()
+        ready = sharing.ready(now)
+        while (chosen := sharing.next(ready, now, len(pool.idle))) is not None:
+            line, share = chosen
             row = self._next_row(line)
             if row is not None:
-                pool.turn = place + 1
-                return self._check_out(row, line, pool)
+                run = self._check_out(row, line, pool)
+                run.share, run.since = share, now
+                share.begin(now)
+                return run
         return None
 
-    def _may_begin(self, line: Line) -> bool:
+    def may_begin(self, line: Line) -> bool:
         """Whether the line's next job may begin now. Where it is a matter of time, the line is woken then; where a job
         must end first, it wakes the line."""
-        if line.paused or not line.gate.limited:
-            return not line.paused
+        if line.shut or not line.gate.limited:
+            return not line.shut
         now = time.monotonic_ns()
         opens = line.gate.opens_at(now)
         if now < opens < NEVER:
             self.alarm.ask(opens)
         return opens == now
 
+    def _throttle(self, line: Line, until: int) -> None:
+        line.throttle(until)
+        self.alarm.ask(until)
+
     def _gates_open(self) -> None:
+        now = time.monotonic_ns()
         for line in self.lines.values():
-            if line.gate.limited:
+            if line.throttled_until is not None:
+                line.open_again(now)
+                if line.throttled_until is None:
+                    self.wake(line)
+                else:
+                    self.alarm.ask(line.throttled_until)
+            elif line.gate.limited:
                 self.wake(line)
 
     def _next_row(self, line: Line) -> Ready | None:
@@ -232,11 +282,15 @@ class Feeder:
 
     def _check_out(self, row: Ready, line: Line, pool: Pool) -> Run:
         timeout = row.timeout if row.timeout is not None else pool.config.timeout
-        run = Run(row, self._now(), timeout)
+        run = Run(row, self._now(), timeout, claim_first=line.claims_first)
         self.running[row.id] = run
         if line.gate.limited:
             line.gate.enter(time.monotonic_ns())
-        self._committer.claim(Claim(seq=row.seq, attempt=run.attempt, started_at=run.started_at))
+        claim = Claim(seq=row.seq, attempt=run.attempt, started_at=run.started_at)
+        if run.claim_first:
+            self._claiming.ask(claim, run)
+        else:
+            self._committer.claim(claim)
         return run
 
     # -- jobs come back --------------------------------------------------------------------------------------------
@@ -244,6 +298,10 @@ class Feeder:
     def finished(self, run: Run, verdict: Verdict) -> None:
         """A child is done with a job, or done for. From here on only the disk is waited for."""
         line = self.lines[run.row.queue]
+        if run.share is not None:
+            run.share.end(run.since, time.monotonic_ns())
+        if verdict.delay and line.policy.on_throttle == "queue":
+            self._throttle(line, time.monotonic_ns() + int(verdict.delay * NANOS))
         outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
         run.outcome = outcome
         run.life = None
@@ -272,6 +330,17 @@ class Feeder:
         if not self.running:
             self.emptied()
 
+    def drop(self, run: Run) -> None:
+        """A job that was checked out never began, and the store knows nothing of it."""
+        del self.running[run.id]
+        run.settle()
+        line = self.lines[run.row.queue]
+        if line.gate.limited:
+            line.gate.leave()
+            self.wake(line)
+        if not self.running:
+            self.emptied()
+
     def _sent_back(self, run: Run, outcome: Outcome) -> None:
         if outcome.due:
             self.offer(run.row_again(outcome))
@@ -290,18 +359,30 @@ class Feeder:
 
     # -- jobs are held back ----------------------------------------------------------------------------------------
 
-    def hold(self, job_id: str) -> None:
-        """No child receives this job from now on; each hold wants its `unhold`."""
-        self.held[job_id] += 1
-        self._drop({job_id})
+    def hold(self, *job_ids: str) -> None:
+        """No child receives these jobs from now on; each hold wants its `unhold`."""
+        self.held.update(job_ids)
+        self._drop(set(job_ids))
 
-    def unhold(self, job_id: str, *, reread: bool) -> None:
-        """`reread`: the job may still be pending, and is wanted back in its look-ahead."""
-        self.held[job_id] -= 1
-        if not self.held[job_id]:
-            del self.held[job_id]
+    def unhold(self, *job_ids: str, reread: bool) -> None:
+        """`reread`: they may still be pending, and are wanted back in their look-ahead."""
+        for job_id in job_ids:
+            self.held[job_id] -= 1
+            if not self.held[job_id]:
+                del self.held[job_id]
         if reread:
             self.reread(self.lines)
+
+    def sweep(self, queue: str) -> None:
+        """No child receives a job of this queue from now on; each wants its `swept`."""
+        line = self.lines[queue]
+        line.swept_by += 1
+        line.ahead = Lookahead()  # a read that is under way fills the old one, and nobody asks that any more
+        line.stale = True
+
+    def swept(self, queue: str) -> None:
+        self.lines[queue].swept_by -= 1
+        self.reread([queue])
 
     def expired(self, ids: Collection[str]) -> None:
         """Jobs that the store's clock has ended."""
@@ -317,6 +398,8 @@ class Feeder:
     def tick(self, now: float) -> None:
         """About once a second (`now`: monotonic): rates, what running jobs said of their progress, and a second
         chance for reads that failed."""
+        for sharing in self._shared:
+            sharing.sample(now)
         for line in self.lines.values():
             line.submitted.sample(now)
             line.finished.sample(now)
@@ -341,8 +424,9 @@ class Feeder:
         self._committer.write_soon(lambda store: store.progress(reports), lambda _: None, failed)
 
     def pause(self, name: str, paused: bool) -> None:
+        """To resume a queue ends a worker's throttling too: somebody knows better."""
         line = self.lines[name]
-        line.paused = paused
+        line.pause(paused)
         if not paused:
             self.wake(line)
 
@@ -367,4 +451,5 @@ def _ready(job: NewJob, answer: Submitted) -> Ready:
         timeout=job.timeout,
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
+        backoff=job.backoff,
     )

@@ -63,6 +63,7 @@ class Life:
         self.limits = limits
         self.state = "starting"
         self.run: Run | None = None
+        self.reserved: Run | None = None  # what it is to have once the claim is on disk
         self.ready = trio.Event()  # it may be given work
         self.ready_at = child.started  # monotonic
         self.idle_since = float("inf")  # monotonic
@@ -162,7 +163,8 @@ class Life:
             self.pool.child_failed(self, reason, answered=self._answered, took_job=took_job, unread=self._unread)
         self.boot.fail(reason)  # unless it has come up
         if run is not None:
-            self._finish(blame(ending, exit, unread=self._unread, late=self._late, stderr=stderr))
+            begun = not self._nothing_read()
+            self._finish(blame(ending, exit, unread=self._unread, late=self._late, stderr=stderr, begun=begun))
 
     # -- being given work ------------------------------------------------------------------------------------------
 
@@ -180,8 +182,28 @@ class Life:
             self.end(broken.why, broken.text)
         return self._ending is None
 
+    def take(self, run: Run) -> None:
+        """Give it a job that was checked out: now, or when its claim is on disk."""
+        if run.claim_first:
+            self.reserved = run
+            run.life = self
+            self.state = "busy"
+            self.idle_since = float("inf")
+        else:
+            self.start(run)
+
+    def begin(self, run: Run) -> None:
+        """The claim of the job it is kept for is on disk."""
+        self.reserved = None
+        self.start(run)
+
+    def let_go(self) -> None:
+        """The job it was kept for does not come."""
+        self.reserved = None
+        self._free()
+
     def start(self, run: Run) -> None:
-        """Give it a job: write the request."""
+        """Write the request."""
         assert self.run is None
         row = run.row
         request = encode_request(row.id, row.payload, row.queue, run.attempt, run.timeout)
@@ -360,7 +382,7 @@ class Life:
         self._leaves = None
 
     def _go_if_free(self, ending: Ending) -> None:
-        if self.run is None and not self._outgoing.pending:
+        if self.run is None and self.reserved is None and not self._outgoing.pending:
             self.end(ending.why, ending.text)
 
     def over_memory(self, text: str) -> None:
@@ -407,7 +429,7 @@ class Life:
             return
         run = self.pool.checkout()
         if run is not None:
-            self.start(run)
+            self.take(run)
         else:
             self.state = "idle"
             self.idle_since = time.monotonic()

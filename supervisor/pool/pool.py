@@ -12,8 +12,9 @@ import trio
 from protocol.control import PoolView, WorkerView
 from supervisor.config.model import PoolConfig
 from supervisor.core.respawn import LAST_DELAY, failed_boot
+from supervisor.core.shares import least_workers
 from supervisor.core.verdict import Verdict
-from supervisor.errors import Conflict
+from supervisor.errors import Conflict, Invalid
 from supervisor.pool import views
 from supervisor.pool.deadlines import Deadlines
 from supervisor.pool.ears import Ears
@@ -22,6 +23,7 @@ from supervisor.pool.launcher import Launcher
 from supervisor.pool.life import Life
 from supervisor.pool.rolling import Restarted, Rolling
 from supervisor.pool.run import Run
+from supervisor.pool.sharing import Sharing
 from supervisor.pool.sizing import Sizing
 from supervisor.pool.slot import Slot
 from supervisor.pool.watch import Watch
@@ -49,7 +51,7 @@ class Pool:
         self.spares: set[Slot] = set()
         self.rolling: Rolling | None = None
         self.generation = 1
-        self.turn = 0  # the place among its queues from where the next job is looked for
+        self.sharing: Sharing | None = None  # of one with several queues
         self.settled = trio.Event()  # has a worker that can be given work, or is degraded
         self.stopping = trio.Event()
         self.spawned = 0
@@ -97,7 +99,14 @@ class Pool:
         return await rolling.result()
 
     def resize(self, low: int, high: int) -> None:
-        """From now on between `low` and `high` workers. A worker too many goes when its job is done."""
+        """From now on between `low` and `high` workers. A worker too many goes when its job is done. Raises Invalid
+        where what is reserved would leave a queue without any."""
+        least = least_workers(self.config)
+        if 0 < high < least:
+            raise Invalid(
+                f'max: found {high}, expected at least {least}, or 0: pool "{self.name}" keeps workers in reserve, and '
+                "with fewer some of its queues would get none"
+            )
         self.sizing.resize(low, high)
         if low == 0:
             self.settled.set()
@@ -126,8 +135,11 @@ class Pool:
 
     def take_over(self, config: PoolConfig, generation: int) -> None:
         """What was tried in a spare place is the pool's from now on."""
-        if (config.min, config.max) != (self.config.min, self.config.max):
+        too_small = 0 < self.sizing.high < least_workers(config)  # a resize that went by what was reserved before
+        if too_small or (config.min, config.max) != (self.config.min, self.config.max):
             self.sizing.resize(config.min, config.max)
+        if self.sharing is not None and _shares(config) != _shares(self.config):
+            self.sharing.revise(config)
         self.config, self.generation = config, generation
         self.watch.poke()
 
@@ -247,3 +259,8 @@ class Pool:
 
     def workers(self) -> list[WorkerView]:
         return views.worker_views(self)
+
+
+def _shares(config: PoolConfig) -> tuple[object, ...]:
+    """What its queues are to have of it."""
+    return config.queues, config.order, config.weight, config.reserve

@@ -7,6 +7,7 @@ import trio
 
 from protocol.worker import Reply, encode_brief_progress, encode_progress
 from supervisor.core.job import Outcome, Progress, Ready
+from supervisor.core.shares import Share
 from supervisor.core.verdict import Spent
 
 if TYPE_CHECKING:
@@ -14,28 +15,35 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """`started_at` is UTC microseconds, `timeout` the seconds the job itself may take."""
+    """`started_at` is UTC microseconds, `timeout` the seconds the job itself may take. `claim_first`: it begins once
+    its claim is on disk."""
 
     __slots__ = (
         "_settled",
         "attempt",
         "cancel",
+        "claim_first",
         "life",
         "outcome",
         "pid",
         "progress",
         "row",
+        "share",
+        "since",
         "started_at",
         "timeout",
         "waited_for",
     )
 
-    def __init__(self, row: Ready, started_at: int, timeout: float) -> None:
+    def __init__(self, row: Ready, started_at: int, timeout: float, *, claim_first: bool = False) -> None:
         self.row = row
         self.attempt = row.attempt + 1
         self.started_at = started_at
         self.timeout = timeout
+        self.claim_first = claim_first
         self.life: Life | None = None
+        self.share: Share | None = None  # of its queue in a pool that has several: what it is charged to,
+        self.since = 0  # and from when, in monotonic nanoseconds
         self.pid: int | None = None
         self.cancel = False
         self.progress: Reply | None = None
@@ -46,6 +54,12 @@ class Run:
     @property
     def id(self) -> str:
         return self.row.id
+
+    def stop(self) -> None:
+        """End it as cancelled, unless its own end comes first."""
+        self.cancel = True
+        if self.life is not None:
+            self.life.cancel(self)
 
     async def recorded(self) -> None:
         """Return when the outcome is on disk."""
@@ -78,6 +92,7 @@ class Run:
             self.started_at,
             self.pid,
             self.progress_json(),
+            row.backoff,
         )
 
     def row_again(self, outcome: Outcome) -> Ready:

@@ -86,6 +86,8 @@ class Sizing:
         pool = self._pool
         places, staying, idle = self._places(), self._staying(), self._idle()
         waiting = pool.feeder.waiting(pool)
+        if waiting and idle and pool.sharing is not None and pool.sharing.keeps_back(len(pool.idle)):
+            idle = []  # reserved: for those that wait, as good as busy
         if not waiting or idle:
             self._waiting_since = None
         elif self._waiting_since is None:

@@ -57,7 +57,8 @@ class Slot:
 
     @property
     def run(self) -> Run | None:
-        return self.life.run if self.life else None
+        """What its child has, or is about to have."""
+        return self.life.run or self.life.reserved if self.life else None
 
     @property
     def generation(self) -> int:

@@ -30,6 +30,8 @@ def pool_view(pool: Pool) -> PoolView:
         recycled=pool.recycled,
         jobs_done=pool.jobs_done,
         queues=list(pool.config.queues),
+        order=pool.config.order,
+        shares=pool.sharing.views() if pool.sharing is not None else [],
     )
 
 
@@ -46,7 +48,7 @@ def _worker_view(slot: Slot, now: float) -> WorkerView:
         generation=slot.generation,
         pid=life.child.pid if life else None,
         state=slot.state,
-        job=life.run.id if life and life.run else None,
+        job=slot.run.id if slot.run else None,
         jobs_done=life.jobs_done if life else 0,
         rss=procfs.tree_rss(life.child.pid) if life else None,
         age_secs=round(now - life.child.started, 3) if life else None,

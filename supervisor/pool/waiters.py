@@ -1,6 +1,6 @@
 """Who waits for which job to end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from supervisor.core.job import Job
 
@@ -13,6 +13,9 @@ class Waiters:
 
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._told
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._told)
 
     def add(self, job_id: str, told: Told) -> None:
         self._told.setdefault(job_id, []).append(told)

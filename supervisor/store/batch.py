@@ -62,12 +62,23 @@ class Submit(Call[list[Submitted]]):
         self.now = now
 
 
+class ClaimFirst(Call[bool]):
+    """A claim that must be on disk before its job starts; the answer is the fence's."""
+
+    __slots__ = ("claim",)
+
+    def __init__(self, claim: Claim, done: Callable[[bool], None], failed: Callable[[], None]) -> None:
+        super().__init__(lambda store: store.record([claim], [])[0][0], done, failed)
+        self.claim = claim
+
+
 class Batch:
-    __slots__ = ("claims", "gets", "outcomes", "reads", "submits", "tokens", "writes")
+    __slots__ = ("claims", "firsts", "gets", "outcomes", "reads", "submits", "tokens", "writes")
 
     def __init__(self) -> None:
         self.submits: list[Submit] = []
         self.claims: list[Claim] = []
+        self.firsts: list[ClaimFirst] = []
         self.outcomes: list[Outcome] = []
         self.tokens: list[Any] = []  # what `recorded` is told, one for each outcome
         self.gets: list[str] = []
@@ -80,16 +91,17 @@ class Batch:
 
     def calls(self) -> "list[Call[Any]]":
         """Everything in it that somebody may wait for."""
-        return [*self.submits, *self.writes, *self.reads]
+        return [*self.submits, *self.firsts, *self.writes, *self.reads]
 
 
 class Answers:
     """A batch's answers, on their way back to the loop."""
 
-    __slots__ = ("found", "gets", "oks", "reads", "submits", "tokens", "writes")
+    __slots__ = ("firsts", "found", "gets", "oks", "reads", "submits", "tokens", "writes")
 
     def __init__(self) -> None:
         self.submits: list[Submit] = []
+        self.firsts: list[ClaimFirst] = []
         self.tokens: list[Any] = []
         self.oks: list[bool] = []
         self.writes: list[Call[Any]] = []

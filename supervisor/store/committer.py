@@ -3,17 +3,17 @@
 Everything that waits is one transaction: while a commit is on its way to the disk, what arrives meanwhile gathers, and
 is the next batch. So an idle daemon pays one sync for one submit, and a busy one shares a sync among hundreds.
 
-Two kinds of work wait differently. What somebody waits for goes to the thread at once. Claims, and outcomes nobody
-waits for, ride: with the next thing that goes, and after LINGER at the latest.
+Two kinds of work wait differently. What somebody waits for goes to the thread at once. Claims of jobs that may begin
+before them, and outcomes nobody waits for, ride: with the next thing that goes, and after LINGER at the latest.
 
-Order within a batch: submits, claims and outcomes, other writes in their order of arrival, and reads after the
-commit. Answers are delivered on the loop in that order too, so that whoever keeps a cache hears of a write before it
-is handed rows that were read after it.
+Order within a batch: claims and outcomes, claims that come first, submits, other writes in their order of arrival, and
+reads after the commit. Answers are delivered on the loop, submits first and then in that order, so that whoever keeps a
+cache hears of a write before it is handed rows that were read after it.
 """
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ import trio
 
 from supervisor.core.job import Claim, Job, NewJob, Outcome
 from supervisor.errors import StoreUnavailable
-from supervisor.store.batch import Answers, Batch, Call, Submit
+from supervisor.store.batch import Answers, Batch, Call, ClaimFirst, Submit
 from supervisor.store.port import Store, Submitted
 from supervisor.store.writer import Writer
 
@@ -36,11 +36,13 @@ Found = Callable[[Sequence[Job | None], Sequence[str]], None]
 class Committer:
     """`recorded(tokens, oks)` hears of outcomes that are on disk, `found(jobs, ids)` of the jobs asked for with them.
 
+    `limits`: the queues that may hold only so many pending jobs; a submit that would bring more fails with QueueFull.
     `failing` is the reason why the store cannot commit, or None; `on_failing` is called when it changes.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, limits: Mapping[str, int] | None = None) -> None:
         self._store = store
+        self._limits = limits or {}
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._next = Batch()
         self._riding = trio.Event()
@@ -100,6 +102,12 @@ class Committer:
         self._next.claims.append(claim)
         if not self._riding.is_set():
             self._riding.set()
+
+    def claim_first(self, claim: Claim, done: Callable[[bool], None], failed: Callable[[], None]) -> None:
+        """Hand over a claim that is waited for. One of the two is called on the loop: `done` once it is on disk, with
+        what the fence said; `failed` when it is not, and never will be."""
+        self._next.firsts.append(ClaimFirst(claim, done, failed))
+        self._flush()
 
     def outcome(self, record: Outcome, token: Any, get: str | None = None) -> None:
         """Hand over an outcome; `recorded` hears of it when it is on disk. `get`: somebody waits for this job, so do
@@ -165,6 +173,8 @@ class Committer:
             submit.deliver()
         if done.tokens:
             self.recorded(done.tokens, done.oks)
+        for first in done.firsts:
+            first.deliver()
         for write in done.writes:
             write.deliver()
         if done.gets:
@@ -186,7 +196,7 @@ class Committer:
         def report(reason: str | None) -> None:
             token.run_sync_soon(self._set_failing, reason)
 
-        writer = Writer(self._store, self._queue, deliver, report)
+        writer = Writer(self._store, self._queue, deliver, report, self._limits)
         try:
             writer.run()
         except BaseException as crash:

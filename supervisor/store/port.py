@@ -16,6 +16,8 @@ import msgspec
 
 from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Progress, Rank, Ready, State
 from supervisor.core.journal import Extent, JobEvent
+from supervisor.core.retention import Keep
+from supervisor.core.verdict import cut_short
 
 KEPT_ATTEMPTS = 20  # of one job, the newest
 EVENTS_LOOKED_AT = 20_000  # for one page of the journal
@@ -64,12 +66,22 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs a list shows; None or empty: all."""
+    """Which jobs are meant: those that meet all of it; None or empty: all.
+
+    `cause` is that of the error that a job ended with, so it means failed jobs alone. The times are `after` or at, and
+    `before`; a job that has not finished has finished neither before nor after anything.
+    """
 
     queue: str | None = None
     states: tuple[State, ...] = ()
     tag: str | None = None
     client: str | None = None
+    name: str | None = None
+    cause: Cause | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+    finished_after: int | None = None
+    finished_before: int | None = None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +89,14 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs: tuple[Job, ...]
     total: int
+    next_seq: int | None
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the jobs that match, newest first. `next_seq` goes into the following call's `before`; None: there are no
+    more."""
+
+    ids: tuple[str, ...]
     next_seq: int | None
 
 
@@ -109,6 +129,9 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
     more: bool
 
 
+NOT_AGAIN = cut_short("the daemon ended")  # the error of a job that `recover` fails for its queue's sake
+
+
 def interrupted(times: int) -> JobError:
     """The error of a job that `recover` gives up."""
     message = f"the daemon ended {times} times while this job ran; it is not started again unless you retry it"
@@ -127,6 +150,11 @@ class Reader(Protocol):
         Without `full`: no payload, result or attempts. With it a page may hold fewer than `limit` jobs: it ends where
         payloads and results would pass PAGE_BYTES (but holds at least one job).
         """
+        ...
+
+    def find(self, want: Filter, *, limit: int, before: int | None) -> Found:
+        """The next `limit` jobs that match, or fewer, even none, where the call would become long: `next_seq` alone
+        says whether there are more. Going on from it meets each job once, and none that was submitted meanwhile."""
         ...
 
     def position(self, job_id: str) -> Position | None:
@@ -156,9 +184,10 @@ class Store(Protocol):
     """The one writer. Each verb that changes jobs writes into the journal what happened to them, in the order in which
     it did."""
 
-    def recover(self, now: int, *, max_interruptions: int) -> Recovered:
+    def recover(self, now: int, *, max_interruptions: int, not_again: Collection[str] = ()) -> Recovered:
         """Call once, before anything else: raises the boot epoch durably; every running row goes back to pending and
-        due with one interruption more, or, where that reaches `max_interruptions`, ends failed, `interrupted`."""
+        due with one interruption more, or, where that reaches `max_interruptions` and in the queues `not_again`, ends
+        failed, `interrupted`, with the attempt kept."""
         ...
 
     def begin(self) -> None: ...
@@ -185,6 +214,14 @@ class Store(Protocol):
         one earlier in the same call. `run_at <= now` is due at once."""
         ...
 
+    def pending(self, queues: Collection[str]) -> dict[str, int]:
+        """How many jobs are pending in each of these queues, due or not, as the open transaction sees it."""
+        ...
+
+    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
+        """The ids of those that a submit would answer with an earlier job, not counting jobs of the same call."""
+        ...
+
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         """Claims, then outcomes; an outcome's own claim may be in the same call (one write then serves both).
 
@@ -200,17 +237,29 @@ class Store(Protocol):
         """Keep how far jobs are that run at this attempt; of others nothing. At most one report of a job."""
         ...
 
-    def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+    # With `want`, cancel, retry and delete leave a job alone that does not match (any more): what was found a moment
+    # ago may have changed since.
+
+    def cancel(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         """Pending ones end cancelled; running and final ones are left as they are."""
         ...
 
-    def retry(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+    def retry(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         """Failed, cancelled and expired ones: pending, due now; charged, crashes and interruptions zero, error and
         result and finish cleared, expires_at cleared; the attempt number and the attempts stay."""
         ...
 
-    def delete(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+    def delete(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         """Pending and final ones are removed with all that is theirs except their events; running ones are left."""
+        ...
+
+    def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
+        """The ids of jobs that are not to be kept any more, up to `limit`: fewer, and there are no more. Without those
+        in `spare`. Nothing is changed; `delete` is the next step. Cost does not depend on what is kept."""
+        ...
+
+    def queues(self) -> list[str]:
+        """The names of all queues that ever had a job or a pause, and perhaps only that."""
         ...
 
     def pause(self, queue: str, paused: bool) -> None: ...

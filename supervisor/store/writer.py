@@ -1,13 +1,15 @@
 """The committer's other half: the thread that owns the store, and plays batches into it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from queue import Empty, SimpleQueue
+from typing import Any
 
 import structlog
 
 from supervisor.errors import StokerError, StoreUnavailable
-from supervisor.store.batch import Answers, Batch, Submit
+from supervisor.store.batch import Answers, Batch, Call, ClaimFirst, Submit
+from supervisor.store.limits import admitted
 from supervisor.store.port import Store
 
 log = structlog.get_logger("stoker.store")
@@ -25,11 +27,13 @@ class Writer:
         queue: "SimpleQueue[Batch | None]",
         deliver: Callable[[Answers], None],
         report: Callable[[str | None], None],
+        limits: Mapping[str, int],
     ) -> None:
         self._store = store
         self._queue = queue
         self._deliver = deliver
         self._tell = report
+        self._limits = limits
         self._held = Batch()  # claims and outcomes that would not go to the disk yet, and reads owed to waiters
         self._reported: str | None = None
         self.playing = Batch()  # what would be left unanswered if this thread died now
@@ -83,27 +87,32 @@ class Writer:
 
     def _write(self, batch: Batch, done: Answers) -> None:
         """The whole batch in one transaction, or nothing."""
-        if self._reported is None and not (batch.submits or batch.claims or batch.outcomes or batch.writes):
+        if self._reported is None and not (
+            batch.submits or batch.claims or batch.outcomes or batch.writes or batch.firsts
+        ):
             return
         store = self._store
         store.begin()
         try:
             if self._reported is not None:
                 store.touch(time.time_ns() // 1000)
-            _submit_all(store, batch.submits)
             oks: list[bool] = []
+            # First, so that what has left a queue counts no more when a submit asks for room in it.
             if batch.claims or batch.outcomes:
                 claimed, oks = store.record(batch.claims, batch.outcomes)
                 if not all(claimed):
                     refused = [claim.seq for claim, ok in zip(batch.claims, claimed, strict=True) if not ok]
                     log.error("claim_refused", seqs=refused)
+            if batch.firsts:
+                _claim_all(store, batch.firsts)
+            _submit_all(store, admitted(store, batch.submits, self._limits) if self._limits else batch.submits)
             for call in batch.writes:
                 call.result = call.fn(store)
             store.commit()
         except BaseException:
             store.rollback()
             raise
-        done.submits, done.writes = batch.submits, batch.writes
+        done.submits, done.firsts, done.writes = batch.submits, batch.firsts, batch.writes
         done.tokens, done.oks = batch.tokens, oks
 
     def _write_in_parts(self, batch: Batch, reason: StoreUnavailable) -> Answers:
@@ -111,7 +120,7 @@ class Writer:
         alone, so that one call's failure is not another's, and refused if it fails again."""
         done, part = Answers(), Batch()
         part.claims, part.outcomes, part.tokens, part.gets = batch.claims, batch.outcomes, batch.tokens, batch.gets
-        calls = [*batch.submits, *batch.writes]
+        calls: list[Call[Any]] = [*batch.submits, *batch.firsts, *batch.writes]
         failing: str | None = None
         if not (part.claims or part.outcomes or calls):  # it was to find out whether commits work again
             failing = reason.message
@@ -122,22 +131,19 @@ class Writer:
                 failing = _reason(error)
                 self._held = part
                 batch.gets = []
-        done.submits, done.writes = batch.submits, batch.writes
+        done.submits, done.firsts, done.writes = batch.submits, batch.firsts, batch.writes
         for call in calls:
-            alone = Batch()
-            if isinstance(call, Submit):
-                alone.submits.append(call)
-            else:
-                alone.writes.append(call)
             try:
                 if failing is not None:
                     raise reason
-                self._write(alone, Answers())
+                self._write(_alone(call), Answers())
             except StoreUnavailable as error:
                 failing = _reason(error)
                 call.error = StoreUnavailable(error.message)
             except Exception as error:
                 call.error = error
+                if isinstance(call, ClaimFirst):  # its job is given out again as soon as the store does not fail
+                    failing = _reason(error)
         self._report(failing)
         return done
 
@@ -173,6 +179,23 @@ def _submit_all(store: Store, submits: list[Submit]) -> None:
     for one in submits:
         one.result = answers[start : start + len(one.jobs)]
         start += len(one.jobs)
+
+
+def _claim_all(store: Store, firsts: list[ClaimFirst]) -> None:
+    claimed, _ = store.record([one.claim for one in firsts], [])
+    for one, ok in zip(firsts, claimed, strict=True):
+        one.result = ok
+
+
+def _alone(call: Call[Any]) -> Batch:
+    alone = Batch()
+    if isinstance(call, Submit):
+        alone.submits.append(call)
+    elif isinstance(call, ClaimFirst):
+        alone.firsts.append(call)
+    else:
+        alone.writes.append(call)
+    return alone
 
 
 def _reason(error: Exception) -> str:

@@ -20,10 +20,17 @@ def payload(number: int) -> dict[str, int]:
 
 
 def fill(
-    wire: Wire, count: int, *, first: int = 0, group: int = 1000, ahead: int = 4, delay_secs: float | None = None
+    wire: Wire,
+    count: int,
+    *,
+    queue: str = QUEUE,
+    first: int = 0,
+    group: int = 1000,
+    ahead: int = 4,
+    delay_secs: float | None = None,
 ) -> tuple[float, list[str]]:
     """Submit `count` jobs, numbered from `first` on; the seconds it took to have all answered, and their ids."""
-    requests = submits(QUEUE, map(payload, range(first, first + count)), group, delay_secs)
+    requests = submits(queue, map(payload, range(first, first + count)), group, delay_secs)
     start = time.perf_counter()
     answers = wire.ask_all(requests, ahead)
     took = time.perf_counter() - start
@@ -38,8 +45,8 @@ def drain(wire: Wire, last: str) -> float:
     return time.perf_counter() - start
 
 
-def pause(wire: Wire) -> None:
-    wire.call("pause", {"queue": QUEUE})
+def pause(wire: Wire, queue: str = QUEUE) -> None:
+    wire.call("pause", {"queue": queue})
 
 
 def resume(wire: Wire) -> None:

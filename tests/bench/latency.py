@@ -45,14 +45,20 @@ def _single_jobs(wire: Wire, count: int) -> tuple[list[float], list[float]]:
     """Seconds until the submit was answered, and until the result was there."""
     answered, ended = [], []
     for number in range(count):
-        asked = request("submit", {"queue": QUEUE, "payload": payload(number)})
-        start = time.perf_counter()
-        job = result(wire.ask(asked))
-        middle = time.perf_counter()
-        line = wire.ask(request("wait", {"id": job["id"]}))
-        end = time.perf_counter()
-        answered.append(middle - start)
-        ended.append(end - start)
-        found = result(line)
-        assert (found["state"], found["result"]) == ("done", payload(number)), found
+        one = single_job(wire, number)
+        answered.append(one[0])
+        ended.append(one[1])
     return answered, ended
+
+
+def single_job(wire: Wire, number: int) -> tuple[float, float]:
+    """Seconds until its submit was answered, and until its result was there."""
+    asked = request("submit", {"queue": QUEUE, "payload": payload(number)})
+    start = time.perf_counter()
+    job = result(wire.ask(asked))
+    middle = time.perf_counter()
+    line = wire.ask(request("wait", {"id": job["id"]}))
+    end = time.perf_counter()
+    found = result(line)
+    assert (found["state"], found["result"]) == ("done", payload(number)), found
+    return middle - start, end - start

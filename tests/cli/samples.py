@@ -22,6 +22,7 @@ def job(state: str = "done", **changes: Any) -> dict[str, Any]:
         "error": None,
         "attempt": 0 if state == "pending" else 1,
         "max_attempts": 5,
+        "backoff": None,
         "timeout_secs": None,
         "priority": 0,
         "run_at": ago(100),
@@ -77,6 +78,7 @@ def queue(name: str = "thumbs", **changes: Any) -> dict[str, Any]:
     return {
         "queue": name,
         "paused": False,
+        "throttled_until": None,
         "limited_by": None,
         "pending": 12,
         "due": 10,
@@ -110,6 +112,8 @@ def pool(name: str = "thumbs", **changes: Any) -> dict[str, Any]:
         "recycled": 0,
         "jobs_done": 345,
         "queues": ["thumbs"],
+        "order": "weight",
+        "shares": [],
         **changes,
     }
 
@@ -138,7 +142,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "uptime_secs": 12000.0,
         "config": "/etc/stoker/stoker.toml",
         "connections": 1,
-        "store": {"url": "sqlite:stoker.db", "state": "ok", "reason": None, "epoch": 3},
+        "store": {"url": "sqlite:stoker.db", "state": "ok", "reason": None, "epoch": 3, "disk_free": None},
         "pools": [pool()],
         "queues": [queue()],
         "unserved": [],

@@ -115,6 +115,9 @@ def test_json_names_variables_and_shows_none(folder: Path, stoker: Run) -> None:
         "max": 8,
         "command": ["sh"],
         "queues": ["thumbs"],
+        "order": "weight",
+        "weight": {},
+        "reserve": {},
         "channel": "fd",
         "ready": True,
         "user": ACCOUNT.pw_name,
@@ -184,3 +187,16 @@ def test_one_that_may_not_be_read_says_what_to_do(
         "stoker: stoker.toml: cannot be read: Permission denied; "
         "run the command as a user who may read it, or change its permissions\n"
     )
+
+
+def test_how_several_queues_share_a_pool_is_told(folder: Path, stoker: Run) -> None:
+    Path("stoker.toml").write_text(
+        '[pools.x]\ncommand = ["sh"]\nsize = 3\nqueues = ["a", "b"]\nweight = { a = 3 }\nreserve = { b = 1 }\n'
+        '[pools.y]\ncommand = ["sh"]\nqueues = ["a", "b"]\norder = "strict"\n'
+    )
+    lines = stoker("check-config").stdout.splitlines()
+    assert lines[2] == "    a with weight 3, 1 reserved for b"
+    assert lines[4] == "    its queues in strict order"
+    [pool, strict] = json.loads(stoker("check-config", "--json").stdout)["pools"]
+    assert (pool["order"], pool["weight"], pool["reserve"]) == ("weight", {"a": 3}, {"b": 1})
+    assert (strict["order"], strict["weight"], strict["reserve"]) == ("strict", {}, {})

@@ -36,6 +36,43 @@ def test_get_shows_the_error_its_stderr_and_the_failed_attempts(daemon: Scripted
     assert shown.count("  2.0s  4711  exited: the worker exited") == 2
 
 
+def test_get_shows_every_failed_attempt_and_each_stderr_once(daemon: ScriptedDaemon, stoker: Run) -> None:
+    first = error(cause="exited", message="the worker was killed by SIGSEGV", exit_code=None, signal="SIGSEGV")
+    last = error(cause="error", message="no such file", exit_code=None, stderr="the last words\n")
+    attempts = [attempt(1, error={**first, "stderr": "one\ntwo\n"}), attempt(2), attempt(3, error=last)]
+    daemon.on("get", job("failed", attempt=3, charged=3, error=last, attempts=attempts))
+    page = stoker("get", ID).stdout.splitlines()
+    table = page.index("failed attempts")
+    assert page[table + 1].split() == ["ATTEMPT", "WHEN", "TOOK", "PID", "ERROR"]
+    assert "exited: the worker was killed by SIGSEGV" in page[table + 2]
+    assert "(exit code 3)" in " ".join(page[table + 3 :])
+    assert page[-4:] == ["", "stderr of attempt 1", "  one", "  two"]
+    assert page.count("stderr     the last words") == 1
+
+
+def test_get_shows_the_failed_attempts_of_a_job_that_went_well_in_the_end(daemon: ScriptedDaemon, stoker: Run) -> None:
+    failed = error(cause="timeout", message="no reply within 1s", exit_code=None, stderr="loading\x1b[2J…\n")
+    daemon.on("get", job("done", attempt=2, charged=1, attempts=[attempt(1, error=failed)]))
+    page = stoker("get", ID).stdout.splitlines()
+    assert page[-2] == "stderr of attempt 1"
+    assert "\x1b" not in page[-1]
+
+
+@pytest.mark.parametrize(
+    ("own", "shown"),
+    [
+        ({"delays_secs": [1, 90, 0.25], "jitter": 0.2}, "1s, 1m30s, 250ms (give or take 20%)"),
+        (
+            {"base_secs": 2, "factor": 1.5, "cap_secs": 600, "jitter": 0},
+            "2s, each time 1.5 times as long, at most 10m",
+        ),
+    ],
+)
+def test_get_shows_a_jobs_own_backoff(daemon: ScriptedDaemon, stoker: Run, own: dict[str, object], shown: str) -> None:
+    daemon.on("get", job("pending", backoff=own))
+    assert f"backoff    {shown}" in stoker("get", ID).stdout.splitlines()
+
+
 def test_get_shows_when_a_job_to_come_will_run(daemon: ScriptedDaemon, stoker: Run) -> None:
     daemon.on("get", job("pending", run_at="2999-01-01T00:00:00Z"))
     assert "runs       2999-01-01T00:00:00Z (in " in stoker("get", ID).stdout

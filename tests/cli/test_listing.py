@@ -15,7 +15,8 @@ def test_filters_are_sent_as_the_protocol_names_them(daemon: ScriptedDaemon, sto
     stoker("list")
     stoker(
         *("list", "--queue", "thumbs", "--state", "failed", "--state", "expired", "--tag", "x"),
-        *("--client", "shop", "--limit", "7", "--cursor", "c1", "--full"),
+        *("--client", "shop", "--limit", "7", "--cursor", "c1", "--full", "--cause", "oom", "--name", "n"),
+        *("--finished-before", "2030-01-31T08:00:00Z"),
     )
     assert daemon.params("list") == [
         {"limit": 50},
@@ -24,6 +25,9 @@ def test_filters_are_sent_as_the_protocol_names_them(daemon: ScriptedDaemon, sto
             "state": ["failed", "expired"],
             "tag": "x",
             "client": "shop",
+            "cause": "oom",
+            "name": "n",
+            "finished_before": "2030-01-31T08:00:00Z",
             "limit": 7,
             "cursor": "c1",
             "full": True,

@@ -84,6 +84,32 @@ def test_what_the_readme_says_about_running_it_works_as_it_is_written(
     assert said[4] == "hello: generation 2, 2 workers replaced\n"
 
 
+def test_what_the_readme_says_about_many_jobs_works_as_it_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    section = README.read_text().split("## Many jobs at once\n")[1].split("\n## ")[0]
+    commands = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+    assert len(commands) == 5
+    shell("stoker init").communicate(timeout=WITHIN)
+    with serving("stoker serve", folder):
+        for command in ("stoker pause hello", "stoker submit hello 1 --tag import-7", "stoker submit hello 2"):
+            shell(command).communicate(timeout=WITHIN)
+        said = []
+        for command in commands:
+            process = shell(command)
+            out, _ = process.communicate(timeout=WITHIN)
+            assert process.returncode == 0, command
+            said.append(out)
+    assert said == [
+        "",
+        "0 jobs would be retried; nothing is changed\n",
+        "0 jobs deleted\n",
+        "1 job cancelled\n",
+        "1 job deleted\n",
+    ]
+
+
 def test_the_readmes_own_environment_is_not_the_one_that_make_keeps() -> None:
     """Where `make demo` has put an editable one, `pip install .` leaves a copy that no longer follows the files."""
     section = README.read_text().split("## Use it\n")[1].split("\n## ")[0]

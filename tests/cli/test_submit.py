@@ -47,7 +47,7 @@ def test_every_option_goes_into_the_request(daemon: ScriptedDaemon, stoker: Run)
             "2",
         ),
         *("--expires-in", "1h", "--client", "shop", "--key", "order-1", "--unique", "u", "--name", "a picture"),
-        *("--tag", "x", "--tag", "y"),
+        *("--tag", "x", "--tag", "y", "--backoff", "1s,1m30s,250ms"),
     )
     assert result.exit_code == 0
     assert daemon.params("submit") == [
@@ -58,6 +58,7 @@ def test_every_option_goes_into_the_request(daemon: ScriptedDaemon, stoker: Run)
             "delay_secs": 90.0,
             "timeout_secs": 300.0,
             "max_attempts": 2,
+            "backoff": [1.0, 90.0, 0.25],
             "expires_in_secs": 3600.0,
             "client": "shop",
             "key": "order-1",
@@ -86,6 +87,8 @@ def test_run_at_is_sent_in_utc(daemon: ScriptedDaemon, stoker: Run, written: str
     ("arguments", "said"),
     [
         (["--delay", "soon"], "'soon' is not a duration"),
+        (["--backoff", "1s,soon"], "'soon' is not a duration"),
+        (["--backoff", "1s,"], "'' is not a duration"),
         (["--timeout", "5 apples", "--wait"], "'5 apples' is not a duration"),
         (["--run-at", "tomorrow"], "'tomorrow' is not a time such as"),
         (["--timeout", "5s"], "--timeout is for --wait"),

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.cli.troubles import DEGRADED_ADVICE
 from tests.cli.conftest import Run
-from tests.cli.samples import ID, pool, queue, status, worker
+from tests.cli.samples import ID, ago, pool, queue, status, worker
 from tests.cli.scripted import ScriptedDaemon
 
 
@@ -49,11 +49,13 @@ def test_queues_shows_what_is_unusual_of_each(daemon: ScriptedDaemon, stoker: Ru
         queue("busy", submit_rate=1234.5, cancelled=2, due=12),
         queue("still", paused=True, due=12, oldest_pending_secs=None),
         queue("lost", due=12, pools=[]),
+        queue("throttled", due=12, throttled_until=ago(-100)),
         queue("slow", due=12, limited_by="rate"),
         queue("rested", pending=0, due=0, limited_by="rate"),
     ]
     daemon.on("queues", {"queues": views})
-    _, busy, still, lost, slow, rested = stoker("queues").stdout.splitlines()
+    _, busy, still, lost, throttled, slow, rested = stoker("queues").stdout.splitlines()
+    assert "  throttled, goes on in 1m" in throttled
     assert busy.endswith("  1234      0  2 cancelled")
     assert still.endswith("  paused")
     assert lost.endswith("  no pool")
@@ -196,3 +198,19 @@ def test_tables_fit_80_columns(daemon: ScriptedDaemon, stoker: Run, command: str
         shown = shown.replace(code, "")
     assert "\x1b" not in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_pools_shows_how_several_queues_share_one(daemon: ScriptedDaemon, stoker: Run) -> None:
+    def share(queue: str, weight: int = 1, reserve: int = 0) -> dict[str, object]:
+        return {"queue": queue, "weight": weight, "reserve": reserve, "running": 0, "workers": 0.5, "used_secs": 12.5}
+
+    views = [
+        pool("even", queues=["a", "b"], shares=[share("a"), share("b")]),
+        pool("special", queues=["a", "b"], shares=[share("a", 3, 1), share("b", 1, 2)]),
+        pool("strict", queues=["a", "b"], order="strict", shares=[share("a"), share("b")]),
+    ]
+    daemon.on("pools", {"pools": views})
+    _, even, special, strict = stoker("pools").stdout.splitlines()
+    assert even.endswith("  a, b")
+    assert special.endswith("  a weight 3 reserve 1, b reserve 2")
+    assert strict.endswith("  a before b")

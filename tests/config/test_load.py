@@ -170,6 +170,25 @@ def test_a_queue_that_no_pool_serves_is_known(loaded: Loaded) -> None:
     assert config.queue("later") == QueueConfig(name="later", max_attempts=1)
 
 
+def test_a_backoff_may_be_a_list_of_delays(loaded: Loaded) -> None:
+    listed = Backoff(delays=(1.0, 10.0, 60.0))
+    assert listed.jitter == 0.2
+    for text, backoff in {
+        'backoff = ["1s", 10, "1m"]': listed,
+        'backoff = { delays = ["1s", 10, "1m"] }': listed,
+        "backoff = { delays = [0], jitter = 0 }": Backoff(delays=(0.0,), jitter=0.0),
+        "backoff = {}": Backoff(),
+    }.items():
+        assert loaded(f"[queues.x]\n{text}\n{MINIMAL}").queue("x") == QueueConfig(name="x", backoff=backoff)
+
+
+def test_a_queue_says_what_becomes_of_its_jobs_when_the_daemon_dies(loaded: Loaded) -> None:
+    assert QueueConfig(name="x").on_daemon_crash == "retry"
+    for word in ("retry", "fail"):
+        config = loaded(f'[queues.x]\non_daemon_crash = "{word}"\n{MINIMAL}')
+        assert config.queue("x") == QueueConfig(name="x", on_daemon_crash=word)  # type: ignore[arg-type]
+
+
 def test_two_pools_may_serve_one_queue(loaded: Loaded) -> None:
     config = loaded('[pools.a]\ncommand=["sh"]\nqueues=["q"]\n[pools.b]\ncommand=["sh"]\nqueues=["q"]')
     assert [pool.queues for pool in config.pools] == [("q",), ("q",)]

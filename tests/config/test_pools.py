@@ -154,3 +154,63 @@ def test_without_any_path_the_systems_own_is_searched(tmp_path: Path) -> None:
 
 def test_a_wrong_env_file_is_one_problem_and_not_two(problems: Problems) -> None:
     assert list(problems('[pools.x]\ncommand = ["strange-worker"]\nenv_file = "gone.env"')) == ["pools.x.env_file"]
+
+
+def test_what_is_said_of_shares_is_kept_and_the_rest_is_even(loaded: Loaded) -> None:
+    even, said = loaded(
+        '[pools.x]\ncommand = ["sh"]\nqueues = ["a", "b"]\n'
+        '[pools.y]\ncommand = ["sh"]\nsize = 3\nqueues = ["c", "d"]\nweight = { c = 3 }\nreserve = { d = 2 }\n'
+    ).pools
+    assert (even.order, even.weight, even.reserve) == ("weight", (), ())
+    assert (said.order, said.weight, said.reserve) == ("weight", (("c", 3),), (("d", 2),))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "problem"),
+    [
+        ('order = "fifo"', "order", 'found "fifo", expected one of "weight", "strict"'),
+        (
+            "weight = 3",
+            "weight",
+            "found 3, expected a table of queues, each with a whole number, such as { urgent = 3 }",
+        ),
+        ("weight = { a = 0 }", "weight.a", "found 0, expected a whole number from 1 to 1000"),
+        ("weight = { c = 2 }", "weight.c", 'found a queue that the pool does not serve, expected one of "a", "b"'),
+        (
+            'reserve = { "c:d" = 1 }',
+            'reserve."c:d"',
+            'found a queue that the pool does not serve, expected one of "a", "b"',
+        ),
+        (
+            'order = "strict"\nweight = { a = 2 }',
+            "weight",
+            'found where order is "strict", expected order = "weight": it has no effect',
+        ),
+        ("reserve = { a = 2 }", "reserve", "found 2 workers in all, expected at most the pool's 1"),
+        (
+            "size = 2\nreserve = { a = 2 }",
+            "reserve",
+            'found all of the pool\'s 2 workers, expected fewer: nothing would be left for "b"',
+        ),
+        ("max = 3\nreserve = { a = 2, b = 2 }", "reserve", "found 4 workers in all, expected at most the pool's 3"),
+    ],
+)
+def test_what_cannot_be_shared_so_is_refused(problems: Problems, text: str, key: str, problem: str) -> None:
+    assert problems(f'{MINIMAL}queues = ["a", "b"]\n{text}') == {f"pools.x.{key}": problem}
+
+
+@pytest.mark.parametrize("key", ["weight", "reserve"])
+def test_shares_of_a_single_queue_are_refused(problems: Problems, key: str) -> None:
+    assert problems(f"{MINIMAL}size = 2\n{key} = {{ x = 1 }}") == {
+        f"pools.x.{key}": "found where the pool has one queue only, expected several in queues: it has no effect"
+    }
+
+
+def test_every_worker_may_be_reserved_when_every_queue_has_some(loaded: Loaded) -> None:
+    [pool] = loaded(f'{MINIMAL}size = 3\nqueues = ["a", "b"]\nreserve = {{ a = 2, b = 1 }}').pools
+    assert pool.reserve == (("a", 2), ("b", 1))
+
+
+def test_a_wrong_size_is_not_blamed_on_what_is_reserved(problems: Problems) -> None:
+    found = problems(f'{MINIMAL}size = 0\nqueues = ["a", "b"]\nreserve = {{ a = 2 }}')
+    assert list(found) == ["pools.x.size"]

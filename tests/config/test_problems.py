@@ -149,6 +149,10 @@ DAEMON, POOL, QUEUE, BACKOFF = "[daemon]\n", MINIMAL, "[queues.x]\n", "[queues.x
         (QUEUE, "events", ["0", '"off"', "[]"]),
         ("[store]\n", "events_max_age", ['"0s"', "-1", '"always"', "true"]),
         ("[store]\n", "events_max_count", ["0", "1.5", '"1MiB"']),
+        (QUEUE, "backoff", ["3", '"2s"', "[]", "[[1]]", '["1s", "soon"]', '["1s", -1]', "true", f"[{'1,' * 101}]"]),
+        (QUEUE, "backoff", ["{ delays = [1], base = 1 }", "{ delays = [] }", "{ delays = [1], jitter = 2 }"]),
+        (QUEUE, "on_daemon_crash", ['"ignore"', "true", '"Fail"']),
+        (BACKOFF, "delays", ["[]", '"1s"', '["366d"]', "1"]),
         (
             QUEUE,
             "rate",
@@ -156,7 +160,6 @@ DAEMON, POOL, QUEUE, BACKOFF = "[daemon]\n", MINIMAL, "[queues.x]\n", "[queues.x
         ),
         (QUEUE, "burst", ["0", '"10"', "1.5", "7"]),  # the last for want of a rate
         (QUEUE, "concurrency", ["0", '"5"', "true"]),
-        (QUEUE, "backoff", ["3", '"2s"', "[]"]),
         (BACKOFF, "base", ["-1", '"11m"', '"soon"']),
         (BACKOFF, "factor", ["0.5", '"2"', "101", "nan", "true"]),
         (BACKOFF, "cap", ["1", '"366d"']),

@@ -9,8 +9,10 @@ import trio
 
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
+from supervisor.control.space import Space
 from supervisor.core.job import Job, NewJob, State
 from supervisor.core.journal import JobEvent
+from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
 from supervisor.store.port import EventPage, Filter, Page, Position, Submitted
 
@@ -38,6 +40,7 @@ def a_job(**changes: Any) -> Job:
         "error": None,
         "attempt": 0,
         "max_attempts": None,
+        "backoff": None,
         "timeout": None,
         "priority": 0,
         "run_at": NOW,
@@ -67,6 +70,7 @@ class FakeService:
         self.config = config or a_config()
         self.version = "1.2.3"
         self.connections = 0
+        self.space = Space(self.config.daemon.state_dir, reserve=0)
         self.jobs: dict[str, Job] = {}
         self.handed: list[NewJob] = []
         self.hold: trio.Event | None = None
@@ -187,6 +191,11 @@ class FakeService:
             raise Conflict(f"job {job_id} is running: cancel it first")
         del self.jobs[job_id]
 
+    async def sweep(self, act: Act, want: Filter, *, dry_run: bool) -> Swept:
+        self.asked.append((act, want, dry_run))
+        await self._hold_up()
+        return Swept(matched=5, changed=0 if dry_run else 3, skipped=0 if dry_run else 1)
+
     async def queues(self, name: str | None) -> list[QueueView]:
         await trio.lowlevel.checkpoint()
         names = [queue.name for queue in self.config.queues] if name is None else [self.queue(name).name]
@@ -238,7 +247,7 @@ class FakeService:
             uptime_secs=12.5,
             config=str(self.config.source),
             connections=self.connections,
-            store=StoreView(url="sqlite:stoker.db", state="ok", reason=None, epoch=3),
+            store=StoreView(url="sqlite:stoker.db", state="ok", reason=None, epoch=3, disk_free=None),
             pools=self.pools(None),
             queues=await self.queues(None),
             unserved=["small"],
@@ -252,6 +261,7 @@ def a_queue_view(name: str, *, paused: bool = False) -> QueueView:
     return QueueView(
         queue=name,
         paused=paused,
+        throttled_until=None,
         limited_by=None,
         pending=2,
         due=1,
@@ -284,5 +294,7 @@ def a_pool_view(**changes: Any) -> PoolView:
         "recycled": 0,
         "jobs_done": 3,
         "queues": ["thumbs"],
+        "order": "weight",
+        "shares": [],
     }
     return PoolView(**{**fields, **changes})

@@ -20,7 +20,7 @@ from tests.control.fake_service import FakeService
 from tests.control.talk import Talk
 
 KNOWN = (
-    "cancel, delete, drain, events, get, list, pause, ping, pools, position, queues, resize, restart, resume, retry, "
+    "cancel, cancel_many, delete, delete_many, drain, events, get, list, pause, ping, pools, position, purge, queues, "
 )
 
 
@@ -275,7 +275,8 @@ async def test_queues_pause_and_resume(talk: Talk) -> None:
     assert [queue["queue"] for queue in (await talk.ask("queues"))["queues"]] == ["thumbs", "small"]
     [queue] = (await talk.ask("queues", queue="small"))["queues"]
     assert set(queue) == {
-        *("queue", "paused", "limited_by", "pending", "due", "running", "done", "failed", "cancelled", "expired"),
+        *("queue", "paused", "throttled_until", "limited_by", "pending", "due"),
+        *("running", "done", "failed", "cancelled", "expired"),
         *("oldest_pending_secs", "submit_rate", "finish_rate", "pools"),
     }
     assert (await talk.ask("pause", queue="small"))["paused"] is True
@@ -342,7 +343,7 @@ async def test_resize_knows_its_pools(talk: Talk) -> None:
 async def test_status_and_drain(talk: Talk) -> None:
     status = await talk.ask("status")
     assert (status["version"], status["connections"], status["unserved"]) == ("1.2.3", 1, ["small"])
-    assert status["store"] == {"url": "sqlite:stoker.db", "state": "ok", "reason": None, "epoch": 3}
+    assert status["store"] == {"url": "sqlite:stoker.db", "state": "ok", "reason": None, "epoch": 3, "disk_free": None}
     assert await talk.ask("drain") == {"drained": True}
 
 

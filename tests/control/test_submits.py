@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from protocol.control import SubmitParams
-from supervisor.config.model import QueueConfig
-from supervisor.control.submits import MAX_SECS, new_job
+from supervisor.config.model import Backoff, QueueConfig
+from supervisor.control.durations import MAX_SECS
+from supervisor.control.submits import new_job
 from supervisor.errors import Invalid, TooLarge
 from tests.control.fake_service import NOW
 
@@ -48,6 +49,43 @@ def test_everything_that_is_said_is_kept() -> None:
     )
     assert (new.priority, new.timeout, new.max_attempts, new.expires_at) == (-3, 1.5, 2, NOW + 60 * SECOND)
     assert (new.client, new.key, new.unique, new.name, new.tags) == ("shop", "order-7", "cart", "thumbnail", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ([1, 10.5], Backoff(delays=(1.0, 10.5))),
+        ({"delays_secs": [0], "jitter": 0}, Backoff(delays=(0.0,), jitter=0.0)),
+        ({}, Backoff()),
+        ({"base_secs": 1, "factor": 1, "cap_secs": 7, "jitter": 1}, Backoff(base=1.0, factor=1.0, cap=7.0, jitter=1.0)),
+        ({"cap_secs": 3600}, Backoff(cap=3600.0)),
+    ],
+)
+def test_a_job_may_bring_its_own_backoff(given: Any, kept: Backoff) -> None:
+    assert job(backoff=given).backoff == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "backoff: must have 1 to 100 delays, got 0; the last one repeats"),
+        ([1] * 101, "backoff: must have 1 to 100 delays, got 101"),
+        ([1, -1], "backoff[1]: must be at least 0"),
+        ({"delays_secs": []}, "backoff.delays_secs: must have 1 to 100"),
+        ({"delays_secs": [1, MAX_SECS * 2]}, "backoff.delays_secs[1]: must be at least 0"),
+        ({"delays_secs": [1], "cap_secs": 3}, "backoff.delays_secs: not together with base_secs"),
+        ({"base_secs": -1}, "backoff.base_secs: must be at least 0"),
+        ({"cap_secs": MAX_SECS * 2}, "backoff.cap_secs: must be at least 0"),
+        ({"cap_secs": 1}, "backoff.base_secs: must be at most cap_secs, which is 1, got 2"),
+        ({"factor": 0.5}, "backoff.factor: must be between 1 and 100, got 0.5"),
+        ({"factor": 101}, "backoff.factor: must be between 1 and 100"),
+        ({"jitter": 1.1}, "backoff.jitter: must be between 0 and 1, got 1.1"),
+    ],
+)
+def test_a_backoff_that_makes_no_sense_is_refused(given: Any, said: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        job(backoff=given)
+    assert refusal.value.message.startswith(said)
 
 
 def test_a_job_can_start_later() -> None:

@@ -4,7 +4,11 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
+from protocol.control import SubmitParams
+from supervisor.config.model import Backoff, QueueConfig
+from supervisor.control.submits import new_job
 from supervisor.control.views import job_view, submitted_view
 from supervisor.core.job import Attempt, Cause, JobError, State
 from supervisor.store.port import Submitted
@@ -28,6 +32,7 @@ def test_a_fresh_job_shows_every_member() -> None:
         "error": None,
         "attempt": 0,
         "max_attempts": 5,
+        "backoff": None,
         "timeout_secs": None,
         "priority": 0,
         "run_at": "2025-01-01T00:00:00.000000Z",
@@ -104,6 +109,23 @@ def test_max_attempts_is_the_jobs_own_else_its_queues_else_the_default() -> None
     assert shown(a_job(max_attempts=2, queue="small"))["max_attempts"] == 2
     assert shown(a_job(queue="small"))["max_attempts"] == 7
     assert shown(a_job(queue="configured no more"))["max_attempts"] == 5
+
+
+@pytest.mark.parametrize(
+    ("own", "seen"),
+    [
+        (Backoff(delays=(1.0, 60.0)), {"delays_secs": [1, 60], "jitter": 0.2}),
+        (
+            Backoff(base=1.0, factor=3.0, cap=9.0, jitter=0.0),
+            {"base_secs": 1, "factor": 3, "cap_secs": 9, "jitter": 0},
+        ),
+    ],
+)
+def test_a_jobs_own_backoff_is_shown_as_it_could_be_submitted(own: Backoff, seen: dict[str, object]) -> None:
+    assert shown(a_job(backoff=own))["backoff"] == seen
+    given = {"queue": "thumbs", "payload": None, "backoff": seen}
+    params = msgspec.json.decode(msgspec.json.encode(given), type=SubmitParams)
+    assert new_job(params, QueueConfig(name="thumbs"), NOW).backoff == own
 
 
 def test_same_is_said_only_where_an_earlier_job_answers() -> None:

@@ -54,6 +54,16 @@ def test_what_was_asked_for_is_nobodys_fault(why, end):
     assert verdict(why).end is end
 
 
+@pytest.mark.parametrize("why", [Why.RELEASE, Why.EXTRA, Why.EXITED])
+def test_what_was_released_says_whether_it_may_have_begun(why):
+    def released(*, begun):
+        return blame(Ending(why), EXIT, unread=False, late=True, stderr=None, begun=begun)
+
+    assert released(begun=False).cut is None
+    assert released(begun=True).cut is not None
+    assert released(begun=True).end is End.RELEASED
+
+
 def boot(*, answered=False, took_job=False, unread=False, lived=0.1, failures=0):
     return failed_boot(ready=True, answered=answered, took_job=took_job, unread=unread, lived=lived, failures=failures)
 

@@ -74,6 +74,10 @@ def _has_claims(_: Any, batch: Any, *__: Any) -> bool:
     return not {claim.seq for claim in batch.claims} <= {outcome.seq for outcome in batch.outcomes}
 
 
+def _has_firsts(_: Any, batch: Any, *__: Any) -> bool:
+    return bool(batch.firsts)
+
+
 def _has_outcomes(_: Any, batch: Any, *__: Any) -> bool:
     return bool(batch.outcomes)
 
@@ -97,10 +101,14 @@ BOOT = (*BEFORE_RECOVERY, "recovered")
 # Under load these come some ten times a second, all others some hundred times.
 RARE = ("tree ending", "tree ended")
 
+# Only where a queue says on_daemon_crash = "fail".
+OF_CLAIMS_THAT_COME_FIRST = frozenset({"claim on disk"})
+
 MOMENTS: Mapping[str, Arm] = {
     "checked out": _after(Feeder, "_check_out"),
     "request written": _after(Life, "start"),
     "claim recorded": _after(Writer, "_write", _has_claims),
+    "claim on disk": _after(Writer, "_write", _has_firsts),
     "before commit": _before(SqliteStore, "commit", _by_the_writer),
     "after commit": _after(SqliteStore, "commit", _by_the_writer),
     "submit on disk": _after(Writer, "_write", _has_submits),

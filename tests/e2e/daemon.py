@@ -64,18 +64,21 @@ class Daemon:
         self._config = folder / "stoker.toml"
         self._log = folder / "log"
         self.side_file = folder / "marks"  # for the workers that write one
-        config = {
-            "daemon": {"socket": self.socket, "state_dir": str(folder / "state"), "log_format": "json", **settings},
-            "pools": pools,
-            "queues": queues or {},
-        }
-        self._config.write_text(tomli_w.dumps(config))
+        self.state = folder / "state"
+        self._settings = {"socket": self.socket, "state_dir": str(self.state), "log_format": "json", **settings}
+        self.configure(pools, queues)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def configure(
+        self, pools: Mapping[str, Mapping[str, Any]], queues: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        """For the next start."""
+        self._config.write_text(tomli_w.dumps({"daemon": self._settings, "pools": pools, "queues": queues or {}}))
 
     # -- from start to stop ----------------------------------------------------------------------------------------
 

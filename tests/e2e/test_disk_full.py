@@ -59,7 +59,7 @@ def test_on_a_full_disk_nothing_is_lost_and_all_goes_on_when_there_is_space(
     begun = tmp_path / "begun"
     ballast = small_disk / "ballast"
     pool = {"command": WORKER, "size": 2, "queues": ["q"], "env": {"BEGUN": str(begun)}}
-    daemon = start({"p": pool}, state_dir=str(small_disk / "state"))
+    daemon = start({"p": pool}, state_dir=str(small_disk / "state"), disk_reserve=0)
     pid = daemon.pid
 
     with Gate(tmp_path) as gate, daemon.client() as client:
@@ -108,7 +108,7 @@ def test_a_daemon_killed_on_a_full_disk_says_why_it_does_not_start_and_starts_wh
 ) -> None:
     ballast = small_disk / "ballast"
     pool = {"command": WORKER, "queues": ["q"], "env": {"BEGUN": str(tmp_path / "begun")}}
-    daemon = start({"p": pool}, state_dir=str(small_disk / "state"))
+    daemon = start({"p": pool}, state_dir=str(small_disk / "state"), disk_reserve=0)
     with daemon.client() as client:
         client.pause("q")
         fill(ballast)
@@ -123,3 +123,31 @@ def test_a_daemon_killed_on_a_full_disk_says_why_it_does_not_start_and_starts_wh
     with daemon.client() as client:
         client.resume("q")
         assert {job["state"] for job in client.wait_all(accepted)} == {"done"}
+
+
+def test_before_the_disk_is_full_submits_are_refused_and_jobs_go_on(
+    start: Start, small_disk: Path, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    ballast = small_disk / "ballast"
+    pool = {"command": WORKER, "queues": ["q"], "env": {"BEGUN": str(begun)}}
+    daemon = start({"p": pool}, state_dir=str(small_disk / "state"), disk_reserve="4MiB")
+    with Gate(tmp_path) as gate, daemon.client() as client:
+        running = client.submit("q", {"gate": gate.path, "bytes": LARGE}, client="me", key="k")["id"]
+        waiting = [client.submit("q", number)["id"] for number in range(20)]
+        assert store(client) == {"state": "ok", "reason": None}
+        free = client.status()["store"]["disk_free"]
+        ballast.write_bytes(bytes(free - 3 * 1024 * 1024))
+        until(lambda: store(client)["state"] == "low", "the daemon to see it")
+        with pytest.raises(CallFailed, match="less than daemon") as refused:
+            client.submit("q", None)
+        assert refused.value.code == "store_unavailable"
+        assert client.submit("q", {"gate": gate.path, "bytes": LARGE}, client="me", key="k")["id"] == running
+        gate.open()
+        jobs = client.wait_all([running, *waiting], timeout_secs=PATIENCE)
+        assert {(job["state"], job["attempt"]) for job in jobs} == {("done", 1)}
+        ballast.unlink()
+        until(lambda: store(client)["state"] == "ok", "the daemon to see that it is over")
+        assert client.submit("q", None)["created"]
+    told = [row["event"] for row in daemon.log() if row["event"].startswith(("disk_", "store_"))]
+    assert told == ["disk_low", "disk_recovered"]

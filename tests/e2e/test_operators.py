@@ -145,6 +145,28 @@ def test_a_restart_takes_what_the_configuration_says_of_the_pool_now(start: Star
     assert versions(daemon) == {7}
 
 
+def test_a_restart_brings_other_shares_of_the_same_queues_and_no_other_queues(start: Start, program: Path) -> None:
+    daemon = start({"p": {"command": [sys.executable, str(program)], "ready": True, "size": 2, "queues": ["a", "b"]}})
+    file = program.parent / "daemon0" / "stoker.toml"
+    good = file.read_text()
+
+    def restarted(text: str) -> dict[str, tuple[int, int]]:
+        file.write_text(text)
+        assert stoker(daemon, "restart", "p")[0] == 0
+        return {share["queue"]: (share["weight"], share["reserve"]) for share in pool(daemon)["shares"]}
+
+    shares = "\nweight = { a = 3 }\nreserve = { b = 1 }\n"
+    assert restarted(good.replace("size = 2", "size = 2" + shares)) == {"a": (3, 0), "b": (1, 1)}
+    others = good.replace('"a",', '"a", "c",').replace("size = 2", "size = 2\nweight = { c = 7 }\n")
+    assert restarted(others) == {"a": (3, 0), "b": (1, 1)}
+
+    file.write_text(others.replace("size = 2", "size = 1"))
+    code, _, err = stoker(daemon, "restart", "p")
+    assert (code, "is to have 1 workers at most and its queues" in err) == (1, True)
+    code, _, err = stoker(daemon, "resize", "p", "1")
+    assert (code, "expected at least 2, or 0" in err) == (1, True)
+
+
 def test_a_restart_goes_on_when_the_one_who_waits_for_it_is_interrupted(start: Start, program: Path) -> None:
     daemon = start({"p": {"command": [sys.executable, str(program)], "ready": True, "size": 2}})
     assert versions(daemon) == {1}

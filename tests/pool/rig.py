@@ -61,7 +61,8 @@ class Rig:
         )
         self.skew = 0  # microseconds that the wall clock is off
         self.store = store
-        self.committer = Committer(store)
+        limits = {one.name: one.max_pending for one in self.config.queues if one.max_pending is not None}
+        self.committer = Committer(store, limits)
         self.feeder = Feeder(self.committer, self.config.queues, now=self.now, jitter=random.random)
         self.remains = Remains(folder / "children", f"test.{os.getpid()}.{id(self):x}")
         self.remains.end_previous()
@@ -69,7 +70,8 @@ class Rig:
         self.pools = [Pool(pool, self.feeder, launcher) for pool in pools]
         for pool in self.pools:
             self.feeder.serve(pool)
-        epoch = store.recover(now(), max_interruptions=10).epoch
+        not_again = names if queue.on_daemon_crash == "fail" else ()
+        epoch = store.recover(now(), max_interruptions=10, not_again=not_again).epoch
         self.clock = Clock(self.committer, self.feeder, now=self.now)
         self.service = Service(
             self.config,
@@ -155,6 +157,7 @@ async def rig(
                     for pool in made.pools:
                         pool.stop()
             serving.cancel_scope.cancel()
+        await made.committer.settle()  # claims that were under way are answered, and their jobs given back
         made.committer.close()
 
 

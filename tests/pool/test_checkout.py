@@ -1,7 +1,7 @@
 """Who is given which job, and when."""
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -138,41 +138,6 @@ async def test_a_higher_priority_goes_next_while_lower_ones_are_being_worked_off
         await daemon.ends(urgent, *low)
         order = begun(tmp_path)
         assert set(order[: order.index(urgent)]) <= given_before
-
-
-async def test_the_queues_of_a_pool_take_turns(tmp_path: Path) -> None:
-    async with marked(tmp_path, queues=("q", "r", "empty")) as daemon, hold_workers(daemon, tmp_path) as held:
-        of_q, of_r = await daemon.submit(*range(20)), await daemon.submit(*range(20), queue="r")
-        await held.release()
-        await daemon.ends(*of_q, *of_r)
-        order = [job_id in of_r for job_id in begun(tmp_path)[1:]]
-        assert order in ([True, False] * 20, [False, True] * 20)
-
-
-async def test_the_queues_of_a_pool_take_turns_whatever_other_pools_do(tmp_path: Path) -> None:
-    turns = 8
-    pools = [marked_pool(tmp_path, name="both", queues=("q", "r")), marked_pool(tmp_path, name="other", queues=("s",))]
-
-    async def gated(queue: str) -> dict[str, Gate]:
-        gates = [Gate(tmp_path, f"{queue}{number}") for number in range(turns)]
-        ids = await daemon.submit(*[{"gate": gate.path} for gate in gates], queue=queue)
-        return dict(zip(ids, gates, strict=True))
-
-    def received(jobs: Collection[str]) -> list[str]:
-        return [job_id for job_id in begun(tmp_path) if job_id in jobs]
-
-    async with marked(tmp_path, *pools) as daemon:
-        of_q, of_r, of_s = await gated("q"), await gated("r"), await gated("s")
-        of_both = of_q | of_r
-        for turn in range(turns):
-            # One checkout of the first pool, then one of the other: in step, as busy pools can be by chance.
-            for jobs in (of_both, of_s):
-                await daemon.until(lambda jobs=jobs, turn=turn: len(received(jobs)) > turn)
-                job_id = received(jobs)[turn]
-                jobs[job_id].open()
-                await daemon.ends(job_id)
-        order = [job_id in of_q for job_id in received(of_both)[:turns]]
-    assert order == [True, False] * (turns // 2)
 
 
 async def test_two_pools_share_a_queue(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import trio
 import uuid_utils
 from structlog.testing import capture_logs
 
+from supervisor.config.model import QueueConfig
 from supervisor.core.job import NewJob, State
 from supervisor.errors import StoreUnavailable
 from supervisor.store import writer
@@ -106,11 +107,12 @@ class Trial:
 
 
 @asynccontextmanager
-async def trial(folder: Path) -> AsyncIterator[Trial]:
+async def trial(folder: Path, queue: QueueConfig | None = None) -> AsyncIterator[Trial]:
     disk = Failing()
     with observed(disk) as vfs, capture_logs() as events:
         store = open_sqlite(folder / "stoker.db", vfs=vfs, log_bytes=SMALL_LOG)
-        async with rig(folder=folder, pools=[marked_pool(folder, size=2)], store=store) as daemon:
+        pools = [marked_pool(folder, size=2)]
+        async with rig(folder=folder, pools=pools, queue=queue, store=store) as daemon:
             try:
                 yield Trial(daemon, disk)
             finally:
@@ -139,6 +141,21 @@ async def test_whichever_operation_fails_every_acknowledged_job_is_done_once(
         await jobs.check(tmp_path)
     assert len(jobs.acknowledged) > last
     assert jobs.refused or times == 1, "no failure was ever noticed"
+
+
+@pytest.mark.parametrize(("what", "last"), [("write", 40), ("sync", 12)])
+@pytest.mark.parametrize("times", [1, AWHILE])
+async def test_where_a_claim_comes_first_its_failure_begins_no_job_twice_and_none_is_forgotten(
+    tmp_path: Path, what: str, last: int, times: int
+) -> None:
+    async with trial(tmp_path, QueueConfig(name="q", max_attempts=1, on_daemon_crash="fail")) as jobs:
+        for n in range(last):
+            jobs.disk.fail(what, (apsw.IOError, apsw.FullError)[n % 2], after=n, times=times)
+            with trio.fail_after(10):
+                while not jobs.disk.failed(what):
+                    await jobs.run_jobs()
+                await jobs.recovers()
+        await jobs.check(tmp_path)
 
 
 @pytest.mark.parametrize("what", ["open", "read", "write", "sync", "truncate"])

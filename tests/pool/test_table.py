@@ -375,6 +375,18 @@ async def test_a_result_that_fits_into_no_answer_fails_its_attempt_and_the_child
         assert daemon.slot.child.pid == pid
 
 
+@pytest.mark.provokes("result over max_result", "max_result", program="big_result.py")
+async def test_a_result_over_the_queues_limit_fails_the_job_which_is_not_repeated_and_the_child_is_kept(tmp_path):
+    queue = QueueConfig(name="q", max_attempts=3, max_result=1002)
+    async with rig(command("big_result"), folder=tmp_path, queue=queue) as daemon:
+        pid = daemon.slot.child.pid
+        assert (await daemon.run({"bytes": 1000})).state is State.DONE
+        job = await daemon.run({"bytes": 1001})
+        assert (job.state, job.attempt, job.charged, job.error.cause) == (State.FAILED, 1, 1, Cause.OVERSIZE)
+        assert "the job ran, but its result has 1003 bytes" in job.error.message
+        assert daemon.slot.child.pid == pid
+
+
 @pytest.mark.parametrize("flood", ['echo \'{"status":"progress","progress":0.5}\'', "echo flood >&2"])
 async def test_a_flood_of_one_pool_does_not_stall_another(tmp_path, flood):
     """Unbounded, each of these jobs waited about a second; the time allowed is half of that."""

@@ -1,10 +1,11 @@
 """What a store should hold, said once more and independently: the model that the state machine compares with."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from supervisor.core.job import Cause, NewJob, Outcome, State
 from supervisor.core.journal import Kind
+from supervisor.core.retention import Keep
 
 LIVE = (State.PENDING, State.RUNNING)
 # kind, at, attempt, run_at, cause, progress
@@ -19,11 +20,13 @@ class ModelJob:
     due: bool
     run_at: int
     expires_at: int | None
+    finished_at: int | None = None
     attempt: int = 0
     charged: int = 0
     interruptions: int = 0
     result: bytes | None = None
     progress: bytes | None = None
+    cause: Cause | None = None  # of the last attempt's error
     failed: list[int] = field(default_factory=list)  # numbers of failed attempts
 
     @property
@@ -82,11 +85,14 @@ class Model:
         job.charged = outcome.charged
         job.result = outcome.result
         job.progress = outcome.progress
+        job.cause = None if outcome.error is None else outcome.error.cause
         if outcome.error is not None:
             job.failed = [*job.failed, outcome.attempt][-20:]
         if outcome.state is State.PENDING:
             job.run_at = outcome.finished_at if outcome.run_at is None else outcome.run_at
             job.due = job.run_at <= outcome.finished_at
+        else:
+            job.finished_at = outcome.finished_at
         self.tell_of_outcome(job, outcome)
 
     def tell_of_outcome(self, job: ModelJob, outcome: Outcome) -> None:
@@ -100,17 +106,40 @@ class Model:
             case state:
                 self.tell(job, Kind(state), outcome.finished_at, None, cause)
 
-    def recover(self, now: int, most: int) -> None:
+    def recover(self, now: int, most: int, not_again: Collection[str] = ()) -> None:
         self.epoch += 1
         for job in self.in_state(State.RUNNING):
             job.interruptions += 1
-            job.due, job.run_at = (True, now) if job.interruptions < most else (job.due, job.run_at)
-            job.state = State.PENDING if job.interruptions < most else State.FAILED
-            if job.state is State.FAILED:
-                job.failed = [*job.failed, job.attempt][-20:]
-                self.tell(job, Kind.FAILED, now, None, Cause.INTERRUPTED)
-            else:
+            if job.interruptions < most and job.new.queue not in not_again:
+                job.state, job.due, job.run_at = State.PENDING, True, now
                 self.tell(job, Kind.INTERRUPTED, now)
+            else:
+                job.state, job.cause = State.FAILED, Cause.INTERRUPTED
+                job.failed = [*job.failed, job.attempt][-20:]
+                job.finished_at = now
+                self.tell(job, Kind.FAILED, now, None, Cause.INTERRUPTED)
+
+    def change(self, verb: str, job: ModelJob, now: int) -> bool:
+        """Cancel, retry or delete; whether it may be."""
+        match verb:
+            case "cancel" if job.state is State.PENDING:
+                job.state, job.finished_at = State.CANCELLED, now
+                self.tell(job, Kind.CANCELLED, now)
+            case "delete" if job.state is not State.RUNNING:
+                del self.jobs[job.new.id]
+                self.tell(job, Kind.DELETED, now)
+            case "retry" if self.retriable(job):
+                job.state, job.due, job.run_at, job.expires_at = State.PENDING, True, now, None
+                job.finished_at = None
+                job.charged = job.interruptions = 0
+                job.result = job.progress = job.cause = None
+                self.tell(job, Kind.RETRIED, now)
+            case _:
+                return False
+        return True
+
+    def retriable(self, job: ModelJob) -> bool:
+        return job.state not in (*LIVE, State.DONE) and self.holder(job.new.queue, job.new.unique) is None
 
     def in_state(self, *states: State) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.state in states]
@@ -118,6 +147,13 @@ class Model:
     def ready(self, queue: str) -> list[str]:
         due = [job for job in self.in_state(State.PENDING) if job.due and job.new.queue == queue]
         return [job.new.id for job in sorted(due, key=lambda job: (-job.new.priority, job.seq))]
+
+    def outlived(self, keep: Keep) -> list[ModelJob]:
+        """Which jobs of a queue and state it does not keep."""
+        found = [job for job in self.in_state(keep.state) if job.new.queue == keep.queue]
+        newest_first = sorted(found, key=lambda job: (job.finished_at, job.seq), reverse=True)
+        beyond = [] if keep.most is None else newest_first[keep.most :]
+        return [job for job in found if job in beyond or (keep.since is not None and job.finished_at <= keep.since)]
 
     def next_at(self) -> int | None:
         return min(self.waking(), default=None)

@@ -2,7 +2,7 @@
 
 import itertools
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,11 +23,11 @@ _numbers = itertools.count(1)
 class Backend(Protocol):
     """Something that keeps jobs over a reopening."""
 
-    def open(self) -> Store:
+    def open(self, not_again: Collection[str] = ()) -> Store:
         """Open, and recover."""
         ...
 
-    def crash(self) -> Store:
+    def crash(self, not_again: Collection[str] = ()) -> Store:
         """End what is open without a word, its open transaction lost, and open again."""
         ...
 
@@ -38,13 +38,13 @@ class MemoryBackend:
     def __init__(self) -> None:
         self._disk = Disk()
 
-    def open(self) -> Store:
+    def open(self, not_again: Collection[str] = ()) -> Store:
         store = MemoryStore(self._disk)
-        store.recover(NOW, max_interruptions=MAX_INTERRUPTIONS)
+        store.recover(NOW, max_interruptions=MAX_INTERRUPTIONS, not_again=not_again)
         return store
 
-    def crash(self) -> Store:
-        return self.open()
+    def crash(self, not_again: Collection[str] = ()) -> Store:
+        return self.open(not_again)
 
     def close(self) -> None:
         pass
@@ -63,19 +63,19 @@ class SqliteBackend:
     def path(self) -> Path:
         return self._folder / str(self._lives) / "stoker.db"
 
-    def open(self) -> Store:
+    def open(self, not_again: Collection[str] = ()) -> Store:
         self.close()
         self._store = open_sqlite(self.path, **self._options)
-        self._store.recover(NOW, max_interruptions=MAX_INTERRUPTIONS)
+        self._store.recover(NOW, max_interruptions=MAX_INTERRUPTIONS, not_again=not_again)
         return self._store
 
-    def crash(self) -> Store:
+    def crash(self, not_again: Collection[str] = ()) -> Store:
         before = self.path
         self._lives += 1
         self.path.parent.mkdir()
         for name in ("stoker.db", "stoker.db-wal"):
             shutil.copyfile(before.with_name(name), self.path.with_name(name))
-        store = self.open()
+        store = self.open(not_again)
         shutil.rmtree(before.parent)
         return store
 
@@ -176,8 +176,8 @@ def ended(store: Store, state: State = State.DONE, **changes: Any) -> Submitted:
     return job
 
 
-def error(message: str = "no such file", **changes: Any) -> JobError:
-    return JobError(cause=Cause.ERROR, message=message, **changes)
+def error(message: str = "no such file", *, cause: Cause = Cause.ERROR, **changes: Any) -> JobError:
+    return JobError(cause=cause, message=message, **changes)
 
 
 def attempt(number: int, told: JobError, **changes: Any) -> Attempt:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core.job import State
+from supervisor.core.job import Cause, State
 from supervisor.store.port import Changed, Filter, Store
 from tests.store.support import (
     NOW,
@@ -213,3 +213,62 @@ def test_a_paused_queue_still_takes_jobs_and_shows_them(store: Store) -> None:
 def test_touch_is_a_write(store: Store) -> None:
     with transaction(store):
         store.touch(NOW)
+
+
+WANTED = (
+    Filter(tag="t"),
+    Filter(client="c"),
+    Filter(name="n"),
+    Filter(created_after=NOW, created_before=NOW + 1),
+    Filter(queue="q", tag="t", client="c", name="n"),
+)
+
+
+@pytest.mark.parametrize("want", WANTED, ids=str)
+def test_with_a_filter_those_that_do_not_match_are_left_alone(store: Store, want: Filter) -> None:
+    def pair() -> tuple[str, str]:
+        mine = new_job(tags=("s", "t"), client="c", name="n")
+        other = new_job(tags=("s",), client="d", name="m", created_at=NOW + 1)
+        return tuple(job.id for job in submit(store, mine, other))  # type: ignore[return-value]
+
+    mine, other = pair()
+    with transaction(store):
+        assert store.cancel([mine, other, "nowhere"], NOW, want) == [
+            answer(State.PENDING, True),
+            answer(State.PENDING, False),
+            NOWHERE,
+        ]
+    cancel(store, other)
+    with transaction(store):
+        assert store.retry([other, mine], NOW, want) == [answer(State.CANCELLED, False), answer(State.CANCELLED, True)]
+    with transaction(store):
+        assert store.delete([mine, other], NOW, want) == [answer(State.PENDING, True), answer(State.CANCELLED, False)]
+    assert (find(store, mine), get(store, other).state) == (None, State.CANCELLED)
+
+
+def test_a_job_that_has_changed_since_it_was_found_is_left_alone(store: Store) -> None:
+    """Retried meanwhile: it is not a dead letter any more, and not to be deleted with those."""
+    why = error(cause=Cause.TIMEOUT)
+    jobs = [running(store) for _ in range(2)]
+    finish(store, *[ending(job, State.FAILED, error=why) for job in jobs])
+    want = Filter(queue="q", states=(State.FAILED,), cause=Cause.TIMEOUT, finished_after=NOW)
+    found = store.reader().find(want, limit=10, before=None).ids
+    assert found == (jobs[1].id, jobs[0].id)
+    retry(store, jobs[0].id)
+    with transaction(store):
+        assert store.delete(found, NOW, want) == [answer(State.FAILED, True), answer(State.PENDING, False)]
+
+
+def test_with_a_filter_of_a_queue_that_never_was_nothing_matches(store: Store) -> None:
+    job = add(store)
+    with transaction(store):
+        assert store.delete([job.id], NOW, Filter(queue="nowhere")) == [answer(State.PENDING, False)]
+
+
+def test_of_two_dead_letters_with_one_unique_value_only_one_is_retried(store: Store) -> None:
+    jobs = [ended(store, State.FAILED, unique="u") for _ in range(3)]
+    want = Filter(states=(State.FAILED,))
+    with transaction(store):
+        first, *rest = store.retry([job.id for job in jobs], NOW, want)
+    assert first == answer(State.FAILED, True)
+    assert rest == [answer(State.FAILED, False, conflict=jobs[0].id)] * 2

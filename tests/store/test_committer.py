@@ -52,7 +52,7 @@ async def test_whatever_comes_while_a_commit_is_under_way_is_the_next_one() -> N
             assert store.tries == 2
             store.let_go()
         assert store.commits == 3
-        assert store.verbs[-3:] == ["submit 99", "record 1 1", "commit"]
+        assert store.verbs[-3:] == ["record 1 1", "submit 99", "commit"]
         assert len({answer.id for [answer] in answers}) == 100
         assert heard.oks == [True]
 
@@ -150,8 +150,32 @@ async def test_claims_and_outcomes_ride_with_the_next_thing_that_goes(mock_clock
         before = store.commits
         await submit(committer)
         assert store.commits == before + 1
-        assert store.verbs[-3:] == ["submit 1", "record 2 2", "commit"]
+        assert store.verbs[-3:] == ["record 2 2", "submit 1", "commit"]
         assert heard.tokens == [job.id for job in jobs]
+
+
+async def test_a_claim_that_comes_first_does_not_linger_and_is_answered_once_it_is_on_disk(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    store = Tripping()
+    async with committing(store) as (committer, heard):
+        jobs = await submit(committer, 3)
+        store.hold()
+        answers: list[tuple[int, bool]] = []
+        for job in (*jobs, jobs[0]):
+            claim = Claim(seq=job.seq, attempt=1, started_at=NOW)
+            committer.claim_first(claim, lambda ok, seq=job.seq: answers.append((seq, ok)), never)
+        await store.held()
+        assert answers == []
+        store.let_go()
+        await until(lambda: len(answers) == 4)  # the clock stands still
+        # The one claimed already is refused by the fence.
+        assert answers == [*((job.seq, True) for job in jobs), (jobs[0].seq, False)]
+        assert heard.tokens == []
+
+
+def never() -> None:
+    raise AssertionError("the claim is on disk")
 
 
 async def test_a_read_alone_costs_no_commit() -> None:

@@ -5,15 +5,17 @@ from typing import cast
 
 import pytest
 import trio
+import trio.testing
 
-from supervisor.core.job import Job, State
-from supervisor.errors import StoreUnavailable
+from supervisor.core.job import Claim, Job, State
+from supervisor.errors import StokerError, StoreUnavailable
 from supervisor.store import writer
 from supervisor.store.committer import Committer
 from supervisor.store.port import Store, Submitted
 from supervisor.store.sqlite import open_sqlite
 from tests.pool.marked import begun, hold_workers, marked_pool
 from tests.pool.rig import Rig, rig
+from tests.store.support import NOW
 from tests.store.test_committer import run, submit
 from tests.store.tripping import Heard, Tripping, committing, until
 
@@ -130,6 +132,46 @@ async def test_what_waiters_are_owed_is_read_again_when_it_could_not_be_read() -
         store.unreadable = None
         await until(lambda: heard.found)
         await until(lambda: heard.failing[-1] is None)
+
+
+async def test_a_claim_that_comes_first_and_cannot_be_written_is_given_up_and_never_written() -> None:
+    store = Tripping()
+    async with committing(store) as (committer, heard):
+        jobs = await submit(committer, 2)
+        store.full = FULL
+        failed: list[int] = []
+        for job in jobs:
+            claim = Claim(seq=job.seq, attempt=1, started_at=NOW)
+            committer.claim_first(claim, lambda ok: failed.append(-1), lambda seq=job.seq: failed.append(seq))
+        await until(lambda: len(failed) == 2)
+        assert failed == [job.seq for job in jobs]
+        assert heard.failing == [FULL]
+        await recovers(store, heard)
+        assert {state(store, job) for job in jobs} == {State.PENDING}
+
+
+async def test_a_claim_that_fails_with_its_batch_is_tried_alone() -> None:
+    store = Tripping()
+    store.bug = lambda job: StokerError("no such thing") if job.name == "bad" else None
+    async with committing(store) as (committer, heard):
+        [job] = await submit(committer)
+        store.hold()
+        answers: list[bool] = []
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(submit, committer)
+            await store.held()
+            committer.claim_first(Claim(seq=job.seq, attempt=1, started_at=NOW), answers.append, lambda: None)
+            nursery.start_soon(refused, committer)
+            await trio.testing.wait_all_tasks_blocked()
+            store.let_go()
+        assert answers == [True]
+        assert heard.failing == []
+        assert state(store, job) is State.RUNNING
+
+
+async def refused(committer: Committer) -> None:
+    with pytest.raises(StokerError, match="no such thing"):
+        await submit(committer, name="bad")
 
 
 async def test_a_close_that_comes_with_the_recovery_loses_nothing() -> None:

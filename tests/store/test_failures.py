@@ -154,7 +154,7 @@ def test_a_checkpoint_that_fails_fails_no_commit_and_is_caught_up_on(
     store: SqliteStore, disk: Failing, tmp_path: Path
 ) -> None:
     log = tmp_path / "stoker.db-wal"
-    jobs = [add(store, payload=b'"' + b"x" * 10_000 + b'"') for _ in range(12)]  # more than the log should hold
+    jobs = [add(store, payload=b'"' + b"x" * 10_000 + b'"') for _ in range(14)]  # more than the log should hold
     assert log.stat().st_size > SMALL_LOG
     disk.fail_writes(apsw.FullError)
     store.tidy()

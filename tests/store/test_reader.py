@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.job import State
+from supervisor.core.job import Cause, Job, State
 from supervisor.store.port import PAGE_BYTES, Filter, Page, Position, QueueCounts, Reader, Store
 from tests.store.support import (
     NOW,
@@ -57,12 +57,14 @@ def test_newest_first(store: Store) -> None:
 
 @pytest.fixture
 def zoo(store: Store) -> Store:
-    """Jobs of three queues in every state, with tags and clients."""
+    """Jobs of three queues in every state, with tags, clients and names, made a microsecond apart."""
     for n in range(60):
         values = {
             "queue": f"q{n % 3}",
             "tags": ("even",) if n % 2 == 0 else ("odd", f"n{n}"),
             "client": f"c{n % 4}" if n % 5 else None,
+            "name": f"name {n % 4}" if n % 3 else None,
+            "created_at": NOW + n,
         }
         match n % 7:
             case 0:
@@ -74,9 +76,13 @@ def zoo(store: Store) -> Store:
             case 3:
                 ended(store, State.DONE, **values)
             case 4:
-                ended(store, State.FAILED, **values)
+                why = error(cause=Cause.TIMEOUT if n % 2 else Cause.ERROR)
+                finish(store, ending(running(store, **values), State.FAILED, error=why, finished_at=NOW + 100 + n))
             case 5:
-                ended(store, State.CANCELLED, **values)
+                job = running(store, **values)
+                finish(store, ending(job, State.PENDING, error=error(cause=Cause.TIMEOUT)))
+                with transaction(store):
+                    store.cancel([job.id], NOW + 100 + n)
             case _:
                 job = add(store, expires_at=NOW + 1, **values)
                 with transaction(store):
@@ -102,28 +108,100 @@ FILTERS: list[dict[str, Any]] = [
     {"states": (State.PENDING, State.DONE)},
     {"states": (State.FAILED, State.CANCELLED, State.EXPIRED), "queue": "q0"},
     {"states": tuple(State), "queue": "q0"},
+    {"name": "name 1"},
+    {"name": "name"},
+    {"name": "name 2", "client": "c2", "states": (State.FAILED, State.DONE)},
+    {"name": "name 2", "created_after": NOW + 30},
+    *({"cause": cause} for cause in (Cause.TIMEOUT, Cause.ERROR, Cause.OOM)),
+    {"cause": Cause.TIMEOUT, "queue": "q1", "states": (State.FAILED, State.CANCELLED)},
+    {"cause": Cause.ERROR, "states": (State.CANCELLED,)},
+    {"cause": Cause.ERROR, "client": "c0", "created_before": NOW + 40},
+    {"cause": Cause.ERROR, "created_before": NOW + 40},
+    {"cause": Cause.ERROR, "tag": "even", "finished_after": NOW + 120},
+    {"created_after": NOW + 20, "created_before": NOW + 33},
+    {"finished_before": NOW + 120},
+    {"finished_after": NOW + 111, "queue": "q0", "states": (State.FAILED,)},
+    {"finished_after": NOW + 111, "tag": "odd"},
 ]
+
+
+def meets(job: Job, want: Filter) -> bool:
+    def between(instant: int | None, after: int | None, before: int | None) -> bool:
+        if after is None and before is None:
+            return True
+        return instant is not None and (after or 0) <= instant < (before or NOW * 2)
+
+    failed = job.error.cause if job.error is not None and job.state is State.FAILED else None
+    return (
+        want.queue in (None, job.queue)
+        and (not want.states or job.state in want.states)
+        and (want.tag is None or want.tag in job.tags)
+        and want.client in (None, job.client)
+        and want.name in (None, job.name)
+        and want.cause in (None, failed)
+        and between(job.created_at, want.created_after, want.created_before)
+        and between(job.finished_at, want.finished_after, want.finished_before)
+    )
+
+
+def matching(reader: Reader, want: dict[str, Any]) -> list[str]:
+    """Newest first."""
+    everything = page(reader, limit=1000).jobs
+    assert len(everything) == 60
+    return [job.id for job in everything if meets(job, Filter(**want))]
 
 
 @pytest.mark.parametrize("want", FILTERS, ids=str)
 def test_filters_are_met_together(zoo: Store, want: dict[str, Any]) -> None:
     reader = zoo.reader()
-    everything = page(reader, limit=1000).jobs
-    assert len(everything) == 60
-    states = want.get("states", ())
-    assert isinstance(states, tuple)
-    expected = [
-        job.id
-        for job in everything
-        if want.get("queue") in (None, job.queue)
-        and (not states or job.state in states)
-        and ("tag" not in want or want["tag"] in job.tags)
-        and want.get("client") in (None, job.client)
-    ]
+    expected = matching(reader, want)
     assert ids(reader, limit=1000, **want) == expected
     assert page(reader, limit=1, **want).total == len(expected)
     for limit in (1, 3, max(1, len(expected))):
         assert walk(reader, limit, **want) == expected
+
+
+def steps(reader: Reader, want: Filter, limit: int) -> list[str]:
+    """All that `find` finds, one call after the other."""
+    seen: list[str] = []
+    before = None
+    while True:
+        found = reader.find(want, limit=limit, before=before)
+        assert len(found.ids) <= limit
+        seen += found.ids
+        if found.next_seq is None:
+            return seen
+        before = found.next_seq
+
+
+@pytest.mark.parametrize("look", [4, 10_000], ids="looks at {}".format)
+@pytest.mark.parametrize("want", FILTERS, ids=str)
+def test_what_matches_is_found_step_by_step(
+    zoo: Store, monkeypatch: pytest.MonkeyPatch, want: dict[str, Any], look: int
+) -> None:
+    monkeypatch.setattr("supervisor.store.sqlite.finding.LOOK", look)
+    monkeypatch.setattr("supervisor.store.sqlite.listing._FEW", look)
+    reader = zoo.reader()
+    expected = matching(reader, want)
+    for limit in (1, 3, 1000):
+        assert steps(reader, Filter(**want), limit) == expected
+
+
+def test_what_is_submitted_or_removed_between_two_steps_disturbs_neither(store: Store) -> None:
+    jobs = [job.id for job in submit(store, *[new_job(tags=("t",)) for _ in range(9)])]
+    for want in (Filter(), Filter(tag="t"), Filter(queue="q", states=(State.PENDING,))):
+        reader = store.reader()
+        first = reader.find(want, limit=4, before=None)
+        with transaction(store):
+            store.delete(first.ids, NOW)
+        new = add(store, tags=("t",)).id
+        second = reader.find(want, limit=100, before=first.next_seq)
+        assert [*first.ids, *second.ids] == jobs[::-1]
+        assert second.next_seq is None
+        with transaction(store):
+            store.delete([new], NOW)
+            store.delete(second.ids, NOW)
+        jobs = [job.id for job in submit(store, *[new_job(tags=("t",)) for _ in range(9)])]
 
 
 def test_pages_are_stable_while_jobs_are_added(store: Store) -> None:

@@ -20,6 +20,7 @@ from tests.store.support import (
     ready_ids,
     running,
     submit,
+    transaction,
 )
 
 
@@ -72,6 +73,50 @@ def test_a_job_that_is_interrupted_too_often_fails(backend: Backend) -> None:
     assert kept.error == found.error
     assert ready_ids(store) == []
     assert add(store, unique="u").created
+
+
+def test_in_some_queues_a_job_that_was_running_fails_at_once(backend: Backend) -> None:
+    store = backend.open()
+    other, waiting = running(store, queue="r"), add(store)
+    mine = [running(store), running(store, queue="s")]
+    store = backend.crash(not_again={"q", "s", "a queue without a job"})
+    assert get(store, other).state is State.PENDING
+    assert get(store, waiting).interruptions == 0
+    for job in mine:
+        found = get(store, job)
+        assert (found.state, found.finished_at, found.interruptions, found.charged) == (State.FAILED, NOW, 1, 0)
+        assert found.error is not None
+        assert (found.error.cause, found.error.retry) == (Cause.INTERRUPTED, False)
+        assert 'on_daemon_crash = "fail"' in found.error.message
+        (kept,) = found.attempts
+        assert (kept.attempt, kept.started_at, kept.finished_at, kept.error) == (1, NOW, NOW, found.error)
+    assert ready_ids(store) == [waiting.id]
+    assert ready_ids(store, "s") == []
+    with transaction(store):
+        assert store.retry([mine[0].id], NOW)[0].changed
+    assert ready_ids(store) == [waiting.id, mine[0].id]
+
+
+def test_recover_counts_those_it_failed_for_their_queues_sake(store: Store) -> None:
+    claim(store, *submit(store, new_job(), new_job(queue="r"), new_job(queue="r")))
+    recovered = store.recover(NOW, max_interruptions=MAX_INTERRUPTIONS, not_again=("r",))
+    assert (recovered.requeued, recovered.failed) == (1, 2)
+
+
+@pytest.mark.parametrize("not_again", [(), ("q",)])
+def test_the_newest_twenty_attempts_are_kept_also_of_a_job_that_is_given_up(
+    backend: Backend, not_again: tuple[str, ...]
+) -> None:
+    store = backend.open()
+    job = add(store)
+    for number in range(1, 24):
+        assert claim(store, job, attempt=number) == [True]
+        again = ending(job, State.PENDING, attempt=number, error=error(), interruptions=MAX_INTERRUPTIONS - 1)
+        assert finish(store, again) == [True]
+    assert claim(store, job, attempt=24) == [True]
+    found = get(backend.crash(not_again), job)
+    assert found.state is State.FAILED
+    assert [kept.attempt for kept in found.attempts] == list(range(5, 25))
 
 
 @pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.CANCELLED])

@@ -215,6 +215,33 @@ def test_a_migration_that_fails_leaves_the_version_before_it(tmp_path: Path) -> 
     assert connection.execute("SELECT x FROM three").get == 3
 
 
+def test_jobs_of_an_older_version_are_all_there_and_have_no_backoff_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "stoker.db"
+    connection = apsw.Connection(str(path))
+    migrate(connection, "x", MIGRATIONS[:1])
+    connection.execute("""INSERT INTO queues (id, name) VALUES (1, 'q');
+        INSERT INTO jobs (seq, id, created_at, max_attempts, timeout, client, key, name, tags, payload) VALUES
+          (5, 'first', 7, 3, 1.5, 'c', 'k', 'n', '["t"]', CAST('{"a":1}' AS BLOB));
+        INSERT INTO jobs (seq, id, created_at, payload) VALUES (6, 'second', 8, CAST('2' AS BLOB));
+        INSERT INTO states (seq, queue, urgency, state, run_at) SELECT seq, 1, 0, 1, 7 FROM jobs""")
+    connection.close()
+    store = open_sqlite(path)
+    first, second = get(store, "first"), get(store, "second")
+    assert (first.max_attempts, first.timeout, first.client, first.key, first.name) == (3, 1.5, "c", "k", "n")
+    assert (first.tags, first.payload, first.created_at, first.backoff) == (("t",), b'{"a":1}', 7, None)
+    assert (second.payload, second.max_attempts) == (b"2", None)
+    assert store.find("c", "k") == "first"
+    assert add(store).seq == 7
+    store.close()
+
+
+def test_the_payload_is_the_last_column_of_a_job(path: Path) -> None:
+    """What stands before it is read without its overflow pages."""
+    open_sqlite(path).close()
+    columns = [row[1] for row in apsw.Connection(str(path)).execute("PRAGMA table_info(jobs)")]
+    assert columns[-1] == "payload"
+
+
 def test_the_statements_of_every_size_stay_in_the_cache(path: Path) -> None:
     """apsw prepares what is longer than 16 KiB anew each time."""
     store = open_sqlite(path)

@@ -9,10 +9,11 @@ from typing import Any
 import apsw
 import pytest
 
-from supervisor.core.job import Claim, Progress, Rank, State
-from supervisor.store.port import Store
-from supervisor.store.sqlite import SqliteStore, open_sqlite
-from tests.store.support import NOW, add, ending, error, finish, new_job, ready, submit, transaction
+from supervisor.core.job import Cause, Claim, Progress, Rank, State
+from supervisor.core.retention import Keep
+from supervisor.store.port import Filter, Store
+from supervisor.store.sqlite import SqliteStore, finding, open_sqlite
+from tests.store.support import NOW, add, ending, error, finish, new_job, ready, running, submit, transaction
 
 # Jobs' tables, and the names that statements give them; not the rows that a call brings along.
 WHOLE_TABLE = re.compile(r"^SCAN (states|jobs|tags|attempts|counts|events|s|j|p|t|h|a|e)\b(?!.* INDEX states_running)")
@@ -35,7 +36,7 @@ def traced(store: SqliteStore) -> Iterator[dict[str, Any]]:
 
 
 def every_verb(store: Store) -> None:
-    store.recover(NOW, max_interruptions=2)
+    store.recover(NOW, max_interruptions=2, not_again=("q",))
     with transaction(store):
         optioned = new_job(client="c", key="k", unique="u", tags=("t",), expires_at=NOW + 99)
         first, second = store.submit([optioned, new_job(run_at=NOW + 5, expires_at=NOW + 9)], NOW)
@@ -46,6 +47,11 @@ def every_verb(store: Store) -> None:
         store.retry([first.id], NOW)
         store.cancel([first.id], NOW)
         store.delete([first.id], NOW)
+        everything = {name: NOW for name in Filter.__struct_fields__ if "_" in name}
+        want = Filter(queue="q", states=(State.FAILED,), tag="t", client="c", name="n", cause=Cause.ERROR, **everything)
+        store.cancel([second.id], NOW, want)
+        store.retry([second.id], NOW, want)
+        store.delete([second.id], NOW, want)
         store.promote(NOW + 5, 10)
         store.pause("q", True)
         store.touch(NOW)
@@ -53,6 +59,10 @@ def every_verb(store: Store) -> None:
         store.trim_events(before=NOW, most=1, limit=2)
         store.get([second.id])
         store.find("c", "k")
+        store.pending(["q", "r"])
+        store.queues()
+        store.outlived([Keep(queue="q", state=State.DONE, since=NOW, most=0)], spare=(), limit=9)
+        store.answered([new_job(client="c", key="k", unique="u")])
         store.paused()
         store.ready("q", after=Rank(0, 1), limit=3, max_bytes=4)
 
@@ -73,7 +83,7 @@ def test_no_verb_of_the_writer_reads_a_whole_table(tmp_path: Path) -> None:
 
 
 @contextmanager
-def counted(store: SqliteStore) -> Iterator[list[int]]:
+def counted(store: Any) -> Iterator[list[int]]:
     """The work of each statement, in steps of SQLite's virtual machine: the same on any machine."""
     steps: list[int] = []
     store._connection.trace_v2(
@@ -111,6 +121,11 @@ def promote(store: Store) -> None:
         assert store.promote(NOW + 1, 20).queues == ("q",)
 
 
+def sweep(store: Store) -> None:
+    kept = [Keep(queue="q", state=state, since=NOW - 1, most=10**9) for state in State if state.final]
+    assert store.outlived(kept, spare=(), limit=20) == []
+
+
 def fill(store: Store, pending: int, future: int, history: int) -> None:
     with transaction(store):
         done = store.submit([new_job(client="c", key=new_job().id) for _ in range(history)], NOW)
@@ -131,11 +146,63 @@ def cost(folder: Path, verb: Callable[[Store], None], pending: int, future: int,
     return sum(steps)
 
 
-@pytest.mark.parametrize("verb", [read_ahead, run, add_keyed, cancel, promote], ids=lambda verb: verb.__name__)
+@pytest.mark.parametrize("verb", [read_ahead, run, add_keyed, cancel, promote, sweep], ids=lambda verb: verb.__name__)
 def test_a_verb_costs_the_same_in_a_full_store(tmp_path: Path, verb: Callable[[Store], None]) -> None:
     little = cost(tmp_path / "little", verb, 100, 0, 0)
     much = cost(tmp_path / "much", verb, 6000, 6000, 6000)
     assert much < little * 1.1 + 20
+
+
+WANTS = [
+    Filter(tag="t"),
+    Filter(client="mine"),
+    Filter(name="n"),
+    Filter(cause=Cause.TIMEOUT),
+    Filter(queue="q", states=(State.FAILED,)),
+    Filter(queue="r", states=(State.PENDING,)),
+]
+
+
+@pytest.mark.parametrize("want", WANTS, ids=str)
+def test_the_few_that_match_are_found_and_listed_without_reading_the_others(tmp_path: Path, want: Filter) -> None:
+    costs = []
+    for many in (100, 6000):
+        store = open_sqlite(tmp_path / f"{many}.db", synchronous="OFF")
+        mine = [running(store, tags=("t",), client="mine", name="n") for _ in range(3)]
+        fill(store, many, many, many)
+        assert finish(store, *[ending(job, State.FAILED, error=error(cause=Cause.TIMEOUT)) for job in mine])
+        waiting = [add(store, queue="r") for _ in range(3)]
+        reader = store.reader()
+        with counted(reader) as steps:
+            ids = reader.find(want, limit=10, before=None).ids
+            page = reader.list(want, limit=10, before=None, full=False)
+        assert [*reversed(ids)] == [job.id for job in (waiting if want.queue == "r" else mine)]
+        assert tuple(job.id for job in page.jobs) == ids
+        costs.append(sum(steps))
+        reader.close()
+        store.close()
+    assert costs[1] < costs[0] * 1.1 + 20
+
+
+def test_a_step_of_a_search_is_short_however_few_match(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finding, "LOOK", 500)
+    store = open_sqlite(tmp_path / "stoker.db", synchronous="OFF")
+    fill(store, 9000, 0, 0)
+    reader = store.reader()
+    want = Filter(queue="q", states=(State.PENDING,), created_before=NOW)
+    before, costs = None, []
+    while True:
+        with counted(reader) as steps:
+            found = reader.find(want, limit=10, before=before)
+        assert found.ids == ()
+        costs.append(sum(steps))
+        before = found.next_seq
+        if before is None:
+            break
+    assert len(costs) == 9000 // 500 + 1
+    assert max(costs) < 500 * 40
+    reader.close()
+    store.close()
 
 
 def test_reading_on_behind_a_row_costs_the_same_however_deep(tmp_path: Path) -> None:

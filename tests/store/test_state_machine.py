@@ -18,8 +18,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from supervisor.config.model import Backoff
 from supervisor.core.job import Cause, Claim, NewJob, Outcome, Progress, State
 from supervisor.core.journal import JobEvent, Kind
+from supervisor.core.retention import Keep
 from supervisor.store.port import Changed, EventPage, Filter
 from tests.store.model import LIVE, Model, ModelJob, Told
 from tests.store.support import MAX_INTERRUPTIONS, NOW, Backend, MemoryBackend, SqliteBackend, error, new_id
@@ -38,7 +40,18 @@ options = st.fixed_dictionaries(
         "key": st.sampled_from(["a", "b", "c"]),
         "unique": st.sampled_from(["u", "v"]),
         "tags": st.sampled_from([("t",), ("t", "s")]),
+        "backoff": st.sampled_from([Backoff(base=0.1, cap=1 / 3), Backoff(delays=(0.0, 1.5), jitter=0)]),
+        "name": st.sampled_from(["m", "n"]),
     },
+)
+wants = st.builds(
+    Filter,
+    queue=st.sampled_from([None, *QUEUES]),
+    states=st.sampled_from([(), (State.PENDING,), (State.FAILED, State.CANCELLED)]),
+    tag=st.sampled_from([None, None, "s"]),
+    client=st.sampled_from([None, None, "c"]),
+    name=st.sampled_from([None, None, "n"]),
+    cause=st.sampled_from([None, None, Cause.ERROR, Cause.INTERRUPTED]),
 )
 endings = st.fixed_dictionaries(
     {"pick": st.integers(0, 40), "state": st.sampled_from([State.DONE, State.FAILED, State.CANCELLED, State.PENDING])},
@@ -93,16 +106,16 @@ class StoreMachine(RuleBasedStateMachine):
         self.model = self.committed
         self.open = False
 
-    @rule(clean=st.booleans())
-    def end_and_reopen(self, clean: bool) -> None:
+    @rule(clean=st.booleans(), not_again=st.sets(st.sampled_from(QUEUES)))
+    def end_and_reopen(self, clean: bool, not_again: set[str]) -> None:
         """Whatever was open is lost."""
         self.reader.close()
         if clean:
             self.store.close()
-        self.store = self.backend.open() if clean else self.backend.crash()
+        self.store = self.backend.open(not_again) if clean else self.backend.crash(not_again)
         self.reader = self.store.reader()
         self.model, self.open = self.committed, False
-        self.model.recover(NOW, MAX_INTERRUPTIONS)
+        self.model.recover(NOW, MAX_INTERRUPTIONS, not_again)
 
     def write(self, verb: str, *args: Any) -> Any:
         if self.open:
@@ -117,6 +130,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(batch=st.lists(options, min_size=1, max_size=4))
     def submit(self, batch: list[dict[str, Any]]) -> None:
         jobs = [self.job(**one) for one in batch]
+        assert set(self.store.answered(jobs)) == {job.id for job in jobs if self.model.earlier(job) is not None}
         for job, answer in zip(jobs, self.write("submit", jobs, self.now), strict=True):
             earlier = self.model.earlier(job)
             if earlier is not None:
@@ -216,11 +230,9 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(numbers=picks)
     def cancel(self, numbers: list[int]) -> None:
         for job, answer in self.change("cancel", numbers, self.now):
-            pending = job.state is State.PENDING
-            assert answer == Changed(before=job.state, changed=pending, queue=job.new.queue)
-            if pending:
-                job.state = State.CANCELLED
-                self.model.tell(job, Kind.CANCELLED, self.now)
+            before = job.state
+            changed = self.model.change("cancel", job, self.now)
+            assert answer == Changed(before=before, changed=changed, queue=job.new.queue)
 
     @rule(numbers=picks)
     def retry(self, numbers: list[int]) -> None:
@@ -228,13 +240,9 @@ class StoreMachine(RuleBasedStateMachine):
             able = job.state not in (*LIVE, State.DONE)
             holder = self.model.holder(job.new.queue, job.new.unique) if able else None
             conflict = None if holder is None else holder.new.id
-            changed = able and holder is None
-            assert answer == Changed(before=job.state, changed=changed, queue=job.new.queue, conflict=conflict)
-            if changed:
-                job.state, job.due, job.run_at, job.expires_at = State.PENDING, True, self.now, None
-                job.charged = job.interruptions = 0
-                job.result = job.progress = None
-                self.model.tell(job, Kind.RETRIED, self.now)
+            before = job.state
+            changed = self.model.change("retry", job, self.now)
+            assert answer == Changed(before=before, changed=changed, queue=job.new.queue, conflict=conflict)
 
     @rule(numbers=picks)
     def delete(self, numbers: list[int]) -> None:
@@ -242,11 +250,53 @@ class StoreMachine(RuleBasedStateMachine):
             if job.new.id not in self.model.jobs:  # named twice in this call
                 assert answer == Changed(before=None, changed=False)
                 continue
-            gone = job.state is not State.RUNNING
+            gone = self.model.change("delete", job, self.now)
             assert answer == Changed(before=job.state, changed=gone, queue=job.new.queue)
-            if gone:
-                del self.model.jobs[job.new.id]
-                self.model.tell(job, Kind.DELETED, self.now)
+
+    @rule(want=wants, verb=st.sampled_from(["cancel", "retry", "delete"]), limit=st.integers(1, 3))
+    def change_what_matches(self, want: Filter, verb: str, limit: int) -> None:
+        """In steps, from what is committed; whatever has changed in the open transaction does not match any more."""
+        before, done = None, 0
+        while True:
+            found = self.reader.find(want, limit=limit, before=before)
+            for job_id, answer in zip(found.ids, self.write(verb, found.ids, self.now, want), strict=True):
+                job = self.model.jobs.get(job_id)
+                changed = job is not None and matches(job, want) and self.model.change(verb, job, self.now)
+                assert answer.changed == changed
+                done += changed
+            if found.next_seq is None:
+                break
+            before = found.next_seq
+        if not self.open:
+            self.committed = self.model
+            assert verb == "retry" or not any(
+                matches(job, want) and able(verb, job) for job in self.model.jobs.values()
+            )
+
+    @rule(
+        age=st.none() | st.integers(0, 4),
+        most=st.none() | st.integers(0, 3),
+        limit=st.integers(1, 4),
+        spared=picks,
+        states=st.sets(st.sampled_from([state for state in State if state.final])),
+    )
+    def sweep(self, age: int | None, most: int | None, limit: int, spared: list[int], states: set[State]) -> None:
+        """As the daemon does: what has been kept long enough is deleted, in steps."""
+        spare = {self.ids[n % len(self.ids)] for n in spared if self.ids}
+        since = None if age is None else self.now - age * SECOND
+        kept = [Keep(queue=queue, state=state, since=since, most=most) for queue in QUEUES for state in states]
+        expected = {job.new.id for one in kept for job in self.model.outlived(one)} - spare
+        gone: set[str] = set()
+        while True:
+            ids = self.store.outlived(kept, spare=spare, limit=limit)
+            assert len(ids) == len(set(ids)) <= limit
+            assert all(answer.changed for answer in self.write("delete", ids, self.now))
+            gone |= set(ids)
+            if len(ids) < limit:
+                break
+        assert gone == expected
+        for job_id in gone:
+            self.model.change("delete", self.model.jobs[job_id], self.now)
 
     @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:
@@ -295,7 +345,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert job.state is State.PENDING
                 assert job.expires_at is not None
                 assert job.expires_at <= self.now
-                job.state = State.EXPIRED
+                job.state, job.finished_at = State.EXPIRED, self.now
                 self.model.tell(job, Kind.EXPIRED, self.now)
             if promoted.next_at is None or promoted.next_at > self.now:
                 break
@@ -317,9 +367,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert (job.seq, job.state, job.attempt) == (wanted.seq, wanted.state, wanted.attempt)
             assert (job.charged, job.interruptions, job.run_at) == (wanted.charged, wanted.interruptions, wanted.run_at)
             assert (job.result, job.payload, job.queue) == (wanted.result, wanted.new.payload, wanted.new.queue)
-            assert job.expires_at == wanted.expires_at
-            assert job.progress == wanted.progress
-            assert (job.finished_at is None) == (job.state in LIVE)
+            assert (job.expires_at, job.backoff) == (wanted.expires_at, wanted.new.backoff)
+            assert (job.finished_at, job.progress) == (wanted.finished_at, wanted.progress)
             assert [attempt.attempt for attempt in job.attempts] == wanted.failed
 
     @invariant()
@@ -327,9 +376,13 @@ class StoreMachine(RuleBasedStateMachine):
         for queue in QUEUES:
             rows = self.store.ready(queue, after=None, limit=1000, max_bytes=1 << 20)
             assert [row.id for row in rows] == self.model.ready(queue)
+            assert [row.backoff for row in rows] == [self.model.jobs[row.id].new.backoff for row in rows]
             assert [row.rank for row in rows] == sorted(row.rank for row in rows)
+            pending = sum(job.new.queue == queue for job in self.model.in_state(State.PENDING))
+            assert self.store.pending([queue]) == {queue: pending}
         assert self.store.next_at() == self.model.next_at()
         assert set(self.store.paused()) == self.model.paused
+        assert set(self.store.queues()) >= {job.new.queue for job in self.model.jobs.values()}
 
     @invariant()
     def a_reader_sees_what_is_committed(self) -> None:
@@ -380,7 +433,20 @@ def as_told(event: JobEvent) -> Told:
     return event.kind, event.at, event.attempt, event.run_at, cause, event.progress
 
 
+def able(verb: str, job: ModelJob) -> bool:
+    return job.state is State.PENDING if verb == "cancel" else job.state is not State.RUNNING
+
+
 def matches(job: ModelJob, want: Filter) -> bool:
+    return (
+        want.queue in (None, job.new.queue)
+        and want.name in (None, job.new.name)
+        and (want.cause is None or (job.state is State.FAILED and job.cause is want.cause))
+        and _matches(job, want)
+    )
+
+
+def _matches(job: ModelJob, want: Filter) -> bool:
     return (
         (not want.states or job.state in want.states)
         and (want.tag is None or want.tag in job.new.tags)

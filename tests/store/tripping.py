@@ -103,9 +103,9 @@ class Heard:
 
 
 @asynccontextmanager
-async def committing(store: Tripping) -> AsyncIterator[tuple[Committer, Heard]]:
-    """A committer at work; closed, and so flushed, at the end."""
-    committer = Committer(store)
+async def committing(store: Tripping, **limits: int) -> AsyncIterator[tuple[Committer, Heard]]:
+    """A committer at work, with the `limits` of queues; closed, and so flushed, at the end."""
+    committer = Committer(store, limits)
     heard = Heard(committer)
     async with trio.open_nursery() as nursery:
         await nursery.start(committer.run)

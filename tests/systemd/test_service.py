@@ -27,13 +27,15 @@ POOLS = {
     "hides": {"command": ["sh", "-c", HIDES], "kill_grace": f"{GRACE}s"},
     "echo": {"command": ["sh", "-c", 'while read job; do echo "{\\"status\\":\\"ok\\"}"; done'], "size": 2},
 }
-WHOLE = [".", "daemon", "echo.0", "echo.1", "hides.0"]
+WORKERS = ["echo.0", "echo.1", "hides.0"]
+WHOLE = [".", "daemon", *WORKERS]
 
 
 @pytest.fixture
 def stoker() -> Iterator[Service]:
     with service(POOLS, "RestartSec=0") as installed:
         installed.systemctl("start")
+        until(lambda: [len(of(installed, name)) for name in WORKERS] == [1, 1, 1], "all workers in their cgroups")
         yield installed
 
 
@@ -107,6 +109,7 @@ def test_after_a_crash_the_next_daemon_has_the_same_cgroup_with_new_workers(stok
 def test_what_was_not_delegated_is_left_alone() -> None:
     with service(POOLS, "Delegate=no") as stoker:
         stoker.systemctl("start")
+        until(lambda: stoker.property("StatusText").startswith("2 pools, 3/3 workers"), "all workers")
         assert {path: len(pids) for path, pids in stoker.tree().items()} == {".": 4}
         [reason] = [line["reason"] for line in stoker.log() if line["event"] == "cgroups_not_used"]
         assert reason.endswith(

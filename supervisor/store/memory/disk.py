@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.core.job import Job, Rank, State
+from supervisor.core.job import Job, NewJob, Rank, State
 from supervisor.core.journal import Extent, JobEvent, Kind
 
 
@@ -47,6 +47,11 @@ class Tables:
     def by_id(self, job_id: str) -> Job | None:
         seq = self.seqs.get(job_id)
         return None if seq is None else self.jobs[seq]
+
+    def earlier(self, new: NewJob) -> Job | None:
+        """The job that answers for `new`."""
+        seq = None if new.key is None else self.keys.get((new.client or "", new.key))
+        return self.holder(new.queue, new.unique) if seq is None else self.jobs[seq]
 
     def holder(self, queue: str, unique: str | None) -> Job | None:
         """The pending or running job of the queue that holds this `unique`."""

@@ -4,10 +4,10 @@ import itertools
 
 from msgspec.structs import replace
 
-from supervisor.core.job import Job, State
+from supervisor.core.job import Cause, Job, State
 from supervisor.core.journal import Extent, begin
 from supervisor.store.memory.disk import Disk, Tables
-from supervisor.store.port import EVENTS_LOOKED_AT, PAGE_BYTES, EventPage, Filter, Page, Position, QueueCounts
+from supervisor.store.port import EVENTS_LOOKED_AT, PAGE_BYTES, EventPage, Filter, Found, Page, Position, QueueCounts
 
 
 class MemoryReader:
@@ -22,7 +22,7 @@ class MemoryReader:
 
     def list(self, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
         jobs = self._disk.committed.jobs
-        matching = [job for job in reversed(jobs.values()) if _matches(job, want)]
+        matching = [job for job in reversed(jobs.values()) if matches(job, want)]
         rest = [job for job in matching if before is None or job.seq < before]
         page = rest[:limit]
         if full:
@@ -31,6 +31,12 @@ class MemoryReader:
         if not full:
             page = [replace(job, payload=None, result=None, attempts=()) for job in page]
         return Page(jobs=tuple(page), total=len(matching), next_seq=next_seq)
+
+    def find(self, want: Filter, *, limit: int, before: int | None) -> Found:
+        jobs = reversed(self._disk.committed.jobs.values())
+        rest = [job for job in jobs if matches(job, want) and (before is None or job.seq < before)]
+        found = rest[:limit]
+        return Found(ids=tuple(job.id for job in found), next_seq=found[-1].seq if len(found) < len(rest) else None)
 
     def position(self, job_id: str) -> Position | None:
         tables = self._disk.committed
@@ -83,10 +89,24 @@ def _fitting(page: list[Job]) -> int:
     return max(1, sum(size <= PAGE_BYTES for size in sizes))
 
 
-def _matches(job: Job, want: Filter) -> bool:
+def matches(job: Job, want: Filter) -> bool:
     return (
         (want.queue is None or job.queue == want.queue)
         and (not want.states or job.state in want.states)
         and (want.tag is None or want.tag in job.tags)
         and (want.client is None or job.client == want.client)
+        and (want.name is None or job.name == want.name)
+        and (want.cause is None or _ended_with(job, want.cause))
+        and _within(job.created_at, want.created_after, want.created_before)
+        and _within(job.finished_at, want.finished_after, want.finished_before)
     )
+
+
+def _ended_with(job: Job, cause: Cause) -> bool:
+    return job.state is State.FAILED and job.error is not None and job.error.cause is cause
+
+
+def _within(instant: int | None, after: int | None, before: int | None) -> bool:
+    if instant is None:
+        return after is None and before is None
+    return (after is None or instant >= after) and (before is None or instant < before)

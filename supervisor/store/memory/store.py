@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Progress, Rank, Ready, State
 from supervisor.core.journal import Kind
+from supervisor.core.retention import Keep
 from supervisor.store.memory.disk import Disk, Tables, rank
-from supervisor.store.memory.reader import MemoryReader
-from supervisor.store.port import KEPT_ATTEMPTS, Changed, Promoted, Recovered, Submitted, interrupted
+from supervisor.store.memory.reader import MemoryReader, matches
+from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Filter, Promoted, Recovered, Submitted, interrupted
 
 
 class MemoryStore:
@@ -46,7 +47,7 @@ class MemoryStore:
     def touch(self, now: int) -> None:
         assert self._work
 
-    def recover(self, now: int, *, max_interruptions: int) -> Recovered:
+    def recover(self, now: int, *, max_interruptions: int, not_again: Collection[str] = ()) -> Recovered:
         self.begin()
         work = self._work
         work.epoch += 1
@@ -54,12 +55,12 @@ class MemoryStore:
         failed = 0
         for job in running:
             job = replace(job, interruptions=job.interruptions + 1)
-            if job.interruptions < max_interruptions:
+            if job.interruptions < max_interruptions and job.queue not in not_again:
                 work.jobs[job.seq] = replace(job, state=State.PENDING, run_at=now)
                 work.tell(Kind.INTERRUPTED, job, now)
             else:
                 failed += 1
-                error = interrupted(max_interruptions)
+                error = NOT_AGAIN if job.queue in not_again else interrupted(max_interruptions)
                 attempts = _with_attempt(job, job.attempt, job.started_at or now, now, None, error)
                 work.jobs[job.seq] = replace(job, state=State.FAILED, finished_at=now, error=error, attempts=attempts)
                 work.tell(Kind.FAILED, job, now, cause=error.cause)
@@ -71,8 +72,7 @@ class MemoryStore:
 
     def _submit(self, new: NewJob, now: int) -> Submitted:
         work = self._work
-        key = (new.client or "", new.key) if new.key is not None else None
-        earlier = work.jobs[work.keys[key]] if key in work.keys else work.holder(new.queue, new.unique)
+        earlier = work.earlier(new)
         if earlier is not None:
             same = (earlier.queue, earlier.payload) == (new.queue, new.payload)
             return Submitted(seq=earlier.seq, id=earlier.id, created=False, state=earlier.state, due=False, same=same)
@@ -80,13 +80,19 @@ class MemoryStore:
         seq = self.disk.last_seq
         work.jobs[seq] = _born(new, seq)
         work.seqs[new.id] = seq
-        if key is not None:
-            work.keys[key] = seq
+        if new.key is not None:
+            work.keys[new.client or "", new.key] = seq
         due = new.run_at <= now
         if not due:
             work.later.add(seq)
         work.tell(Kind.SUBMITTED, work.jobs[seq], now, run_at=None if due else new.run_at)
         return Submitted(seq=seq, id=new.id, created=True, state=State.PENDING, due=due)
+
+    def pending(self, queues: Collection[str]) -> dict[str, int]:
+        return {queue: sum(1 for _ in self._seen.of(queue, State.PENDING)) for queue in queues}
+
+    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
+        return {job.id for job in jobs if self._seen.earlier(job) is not None}
 
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         return [self._claim(claim) for claim in claims], [self._finish(outcome) for outcome in outcomes]
@@ -148,20 +154,20 @@ class MemoryStore:
                 work.jobs[job.seq] = replace(job, progress=report.whole)
                 work.tell(Kind.PROGRESS, job, report.at, progress=report.brief)
 
-    def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+    def cancel(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         def cancel(job: Job) -> Changed:
             if job.state is State.PENDING:
                 self._end_pending(job, State.CANCELLED, now)
             return Changed(before=job.state, changed=job.state is State.PENDING, queue=job.queue)
 
-        return self._each(job_ids, cancel)
+        return self._each(job_ids, cancel, want)
 
     def _end_pending(self, job: Job, state: State, now: int) -> None:
         self._work.jobs[job.seq] = replace(job, state=state, finished_at=now)
         self._work.later.discard(job.seq)
         self._work.tell(Kind(state.value), job, now)
 
-    def retry(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+    def retry(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         def retry(job: Job) -> Changed:
             if not job.state.final or job.state is State.DONE:
                 return Changed(before=job.state, changed=False, queue=job.queue)
@@ -184,9 +190,9 @@ class MemoryStore:
             self._work.tell(Kind.RETRIED, job, now)
             return Changed(before=job.state, changed=True, queue=job.queue)
 
-        return self._each(job_ids, retry)
+        return self._each(job_ids, retry, want)
 
-    def delete(self, job_ids: Sequence[str], now: int) -> list[Changed]:
+    def delete(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         def delete(job: Job) -> Changed:
             work = self._work
             if job.state is not State.RUNNING:
@@ -197,14 +203,31 @@ class MemoryStore:
                 work.tell(Kind.DELETED, job, now)
             return Changed(before=job.state, changed=job.state is not State.RUNNING, queue=job.queue)
 
-        return self._each(job_ids, delete)
+        return self._each(job_ids, delete, want)
 
-    def _each(self, job_ids: Sequence[str], change: Callable[[Job], Changed]) -> list[Changed]:
-        answers: list[Changed] = []
-        for job_id in job_ids:
-            job = self._work.by_id(job_id)
-            answers.append(Changed(before=None, changed=False) if job is None else change(job))
-        return answers
+    def _each(self, job_ids: Sequence[str], change: Callable[[Job], Changed], want: Filter | None) -> list[Changed]:
+        return [self._one(self._work.by_id(job_id), change, want) for job_id in job_ids]
+
+    def _one(self, job: Job | None, change: Callable[[Job], Changed], want: Filter | None) -> Changed:
+        if job is None:
+            return Changed(before=None, changed=False)
+        if want is not None and not matches(job, want):
+            return Changed(before=job.state, changed=False, queue=job.queue)
+        return change(job)
+
+    def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
+        found: dict[str, None] = {}
+        for keep in keeps:
+            ended = sorted(self._seen.of(keep.queue, keep.state), key=lambda job: (job.finished_at or 0, job.seq))
+            excess = 0 if keep.most is None else len(ended) - keep.most
+            for place, job in enumerate(ended):
+                old = keep.since is not None and (job.finished_at or 0) <= keep.since
+                if (old or place < excess) and job.id not in spare:
+                    found[job.id] = None
+        return list(found)[:limit]
+
+    def queues(self) -> list[str]:
+        return sorted({job.queue for job in self._seen.jobs.values()} | self._seen.paused)
 
     def pause(self, queue: str, paused: bool) -> None:
         (self._work.paused.add if paused else self._work.paused.discard)(queue)
@@ -285,6 +308,7 @@ def _born(new: NewJob, seq: int) -> Job:
         error=None,
         attempt=0,
         max_attempts=new.max_attempts,
+        backoff=new.backoff,
         timeout=new.timeout,
         priority=new.priority,
         run_at=new.run_at,
@@ -318,6 +342,7 @@ def _ready(job: Job, payload: bytes) -> Ready:
         timeout=job.timeout,
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
+        backoff=job.backoff,
     )
 
 

@@ -1,22 +1,24 @@
 """What people and the clock do to jobs: cancel, retry, delete, pause; promote, expire; recover."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import apsw
 import msgspec
 
-from supervisor.store.port import Changed, Promoted, Recovered, interrupted
-from supervisor.store.sqlite import journal
+from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Filter, Promoted, Recovered, interrupted
+from supervisor.store.sqlite import filters, journal
 from supervisor.store.sqlite.queues import Queues
-from supervisor.store.sqlite.schema import CANCELLED, DONE, DUE, EXPIRED, FAILED, RUNNING, STATE_OF
+from supervisor.store.sqlite.schema import CANCELLED, DONE, DUE, EXPIRED, FAILED, LATER, RUNNING, STATE_OF
 
-_FOUND = """SELECT json_group_array(json_array(s.seq, j.id, s.state, q.name, s.uniq, (
+_FIND = """SELECT json_group_array(json_array(s.seq, j.id, s.state, q.name, s.uniq, (
       SELECT h.id FROM states AS t JOIN jobs AS h ON h.seq = t.seq
-      WHERE t.queue = s.queue AND t.uniq = s.uniq AND t.uniq IS NOT NULL AND t.state < 4 AND t.seq <> s.seq)))
-    FROM json_each(?) AS v
+      WHERE t.queue = s.queue AND t.uniq = s.uniq AND t.uniq IS NOT NULL AND t.state < 4 AND t.seq <> s.seq),
+      {matches}))
+    FROM json_each(:ids) AS v
     CROSS JOIN jobs AS j ON j.id = v.value
     CROSS JOIN states AS s ON s.seq = j.seq
     JOIN queues AS q ON q.id = s.queue"""
+_FOUND = _FIND.format(matches="1")
 
 _THESE = "seq IN (SELECT value FROM json_each(:seqs))"
 _CANCEL = f"UPDATE states SET state = {CANCELLED}, finished_at = :now, wake_at = NULL WHERE {_THESE}"
@@ -31,6 +33,7 @@ _DELETE = (
 )
 
 _decode_seqs = msgspec.json.Decoder(list[int]).decode
+_decode_numbers = msgspec.json.Decoder(dict[str, int]).decode
 _decode_texts = msgspec.json.Decoder(tuple[str, ...]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -42,6 +45,7 @@ class _Row(msgspec.Struct, array_like=True):
     queue: str
     unique: str | None
     holder: str | None  # the id of another live job with this `unique`
+    wanted: int  # whether it matches the filter
 
 
 _decode_rows = msgspec.json.Decoder(list[_Row]).decode
@@ -51,16 +55,23 @@ def _text(values: object) -> str:
     return _encode(values).decode()
 
 
-def _find(connection: apsw.Connection, job_ids: Sequence[str]) -> dict[str, _Row]:
-    return {row.id: row for row in _decode_rows(connection.execute(_FOUND, (_text(list(job_ids)),)).get)}
+def _find(connection: apsw.Connection, job_ids: Sequence[str], want: Filter | None) -> dict[str, _Row]:
+    ids = {"ids": _text(list(job_ids))}
+    if want is None:
+        found = connection.execute(_FOUND, ids).get
+    else:
+        number = filters.queue_number(connection, want)
+        sql = _FIND.format(matches=filters.matches(want))
+        found = connection.execute(sql, {**filters.bindings(want, number), **ids}).get
+    return {row.id: row for row in _decode_rows(found)}
 
 
 def _answer(row: _Row, changed: bool, conflict: str | None = None) -> Changed:
     return Changed(before=STATE_OF[row.state], changed=changed, queue=row.queue, conflict=conflict)
 
 
-def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list[Changed]:
-    rows = _find(connection, job_ids)
+def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+    rows = _find(connection, job_ids, want)
     answers: list[Changed] = []
     chosen: list[int] = []
     for job_id in job_ids:
@@ -68,7 +79,7 @@ def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> lis
         if row is None:
             answers.append(Changed(before=None, changed=False))
             continue
-        live = row.state < RUNNING
+        live = row.state < RUNNING and bool(row.wanted)
         answers.append(_answer(row, live))
         if live:
             chosen.append(row.seq)
@@ -80,8 +91,8 @@ def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> lis
     return answers
 
 
-def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list[Changed]:
-    rows = _find(connection, job_ids)
+def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+    rows = _find(connection, job_ids, want)
     taken: dict[tuple[str, str], str] = {}  # by a retry of this call
     answers: list[Changed] = []
     chosen: list[int] = []
@@ -90,7 +101,7 @@ def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list
         if row is None:
             answers.append(Changed(before=None, changed=False))
             continue
-        if row.state <= DONE:
+        if row.state <= DONE or not row.wanted:
             answers.append(_answer(row, False))
             continue
         holder = row.holder or (taken.get((row.queue, row.unique)) if row.unique is not None else None)
@@ -107,9 +118,11 @@ def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int) -> list
     return answers
 
 
-def delete(connection: apsw.Connection, job_ids: Sequence[str], now: int, last_seq: int) -> list[Changed]:
+def delete(
+    connection: apsw.Connection, job_ids: Sequence[str], now: int, last_seq: int, want: Filter | None = None
+) -> list[Changed]:
     """`last_seq`: the highest ever given, kept in the file because the row that proves it may be among these."""
-    rows = _find(connection, job_ids)
+    rows = _find(connection, job_ids, want)
     answers: list[Changed] = []
     chosen: list[int] = []
     for job_id in job_ids:
@@ -117,8 +130,9 @@ def delete(connection: apsw.Connection, job_ids: Sequence[str], now: int, last_s
         if row is None:
             answers.append(Changed(before=None, changed=False))
             continue
-        answers.append(_answer(row, row.state != RUNNING))
-        if row.state != RUNNING:
+        removed = row.state != RUNNING and bool(row.wanted)
+        answers.append(_answer(row, removed))
+        if removed:
             chosen.append(row.seq)
             del rows[job_id]
     if chosen:
@@ -133,6 +147,16 @@ def delete(connection: apsw.Connection, job_ids: Sequence[str], now: int, last_s
 def pause(connection: apsw.Connection, queues: Queues, queue: str, paused: bool) -> None:
     if queues.known(queue) is not None or paused:
         connection.execute("UPDATE queues SET paused = ? WHERE id = ?", (paused, queues.intern(queue)))
+
+
+_PENDING = f"""SELECT json_group_object(v.value, ifnull((
+      SELECT sum(n) FROM counts WHERE queue = (SELECT id FROM queues WHERE name = v.value)
+      AND state IN ({DUE}, {LATER})), 0))
+    FROM json_each(?) AS v"""
+
+
+def pending(connection: apsw.Connection, queues: Collection[str]) -> dict[str, int]:
+    return _decode_numbers(connection.execute(_PENDING, (_text(list(queues)),)).get)
 
 
 _NEXT_AT = """SELECT min(at) FROM (
@@ -174,22 +198,45 @@ def promote(connection: apsw.Connection, now: int, limit: int) -> Promoted:
     return Promoted(queues=_decode_texts(queues), expired=_decode_texts(expired), next_at=next_at(connection))
 
 
-_GIVE_UP = f"""UPDATE states SET state = {FAILED}, finished_at = :now, interruptions = interruptions + 1, error = :error
-    WHERE state = {RUNNING} AND interruptions + 1 >= :max"""
-_KEEP = """INSERT OR REPLACE INTO attempts (seq, attempt, record)
-    SELECT seq, attempt, json_object('attempt', attempt, 'started_at', started_at, 'finished_at', :now,
-      'pid', NULL, 'error', json(:error))
-    FROM states WHERE state = 3 AND interruptions + 1 >= :max"""
+_NOT_AGAIN = "queue IN (SELECT id FROM queues WHERE name IN (SELECT value FROM json_each(:queues)))"
+_TOO_OFTEN = "interruptions + 1 >= :max"
+
+
+def _give_up(which: str) -> tuple[str, ...]:
+    """The statements that fail such running rows."""
+    return (
+        f"""INSERT OR REPLACE INTO attempts (seq, attempt, record)
+        SELECT seq, attempt, json_object('attempt', attempt, 'started_at', started_at, 'finished_at', :now,
+          'pid', NULL, 'error', json(:error))
+        FROM states WHERE state = {RUNNING} AND {which}""",
+        f"""DELETE FROM attempts WHERE seq IN (
+          SELECT seq FROM states WHERE state = {RUNNING} AND attempt > {KEPT_ATTEMPTS} AND {which})
+        AND attempt <= (SELECT attempt FROM attempts AS a WHERE a.seq = attempts.seq
+          ORDER BY a.attempt DESC LIMIT 1 OFFSET {KEPT_ATTEMPTS})""",
+        f"""UPDATE states SET state = {FAILED}, finished_at = :now, interruptions = interruptions + 1, error = :error
+        WHERE state = {RUNNING} AND {which}""",
+    )
+
+
+_FAIL_AT_ONCE = _give_up(_NOT_AGAIN)
+_GIVE_UP = _give_up(_TOO_OFTEN)
 _REQUEUE = f"""UPDATE states SET state = {DUE}, run_at = :now, wake_at = expires_at, interruptions = interruptions + 1
     WHERE state = {RUNNING}"""
 
 
-def recover(connection: apsw.Connection, now: int, max_interruptions: int) -> Recovered:
-    bindings = {"now": now, "max": max_interruptions, "error": _text(interrupted(max_interruptions))}
+def recover(connection: apsw.Connection, now: int, max_interruptions: int, not_again: Collection[str]) -> Recovered:
+    bindings = {"now": now, "max": max_interruptions, "queues": _text(list(not_again))}
     epoch = connection.execute("UPDATE meta SET epoch = epoch + 1 RETURNING epoch").get
-    connection.execute(journal.RECOVERED, {"now": now, "max": max_interruptions})
-    connection.execute(_KEEP, bindings)
-    connection.execute(_GIVE_UP, bindings)
-    failed = connection.changes()
+    connection.execute(journal.RECOVERED, {key: bindings[key] for key in ("now", "max", "queues")})
+    failed = 0
+    if not_again:
+        failed += _fail(connection, _FAIL_AT_ONCE, {**bindings, "error": _text(NOT_AGAIN)})
+    failed += _fail(connection, _GIVE_UP, {**bindings, "error": _text(interrupted(max_interruptions))})
     connection.execute(_REQUEUE, bindings)
     return Recovered(epoch=epoch, requeued=connection.changes(), failed=failed)
+
+
+def _fail(connection: apsw.Connection, statements: tuple[str, ...], bindings: dict[str, object]) -> int:
+    for statement in statements:
+        connection.execute(statement, bindings)
+    return connection.changes()

@@ -11,6 +11,7 @@ import apsw
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from supervisor.config.model import Backoff
 from supervisor.core.job import Attempt, Job, JobError, Rank, Ready, State
 from supervisor.store.sqlite.schema import STATE_OF
 
@@ -25,9 +26,11 @@ def _ready_statements(place: str) -> tuple[str, str]:
     sizes = f"SELECT json_group_array(size) FROM (SELECT octet_length(j.payload) AS size {front})"
     rows = f"""SELECT CAST('[' || ifnull(group_concat(document), '') || ']' AS BLOB) FROM (SELECT format(
       '{{"seq":%d,"id":"%s","queue":%s,"payload":%s,"priority":%d,"attempt":%d,"charged":%d,"crashes":%d,'
-      || '"interruptions":%d,"timeout":%s,"max_attempts":%s,"expires_at":%s}}',
+      || '"interruptions":%d,"timeout":%s,"max_attempts":%s,"expires_at":%s,'
+      || '"backoff":%s}}',
       s.seq, j.id, :name, j.payload, -s.urgency, s.attempt, s.charged, s.crashes,
-      s.interruptions, {_OPTIONAL_TIMEOUT}, ifnull(j.max_attempts, 'null'), ifnull(s.expires_at, 'null')) AS document
+      s.interruptions, {_OPTIONAL_TIMEOUT}, ifnull(j.max_attempts, 'null'), ifnull(s.expires_at, 'null'),
+      ifnull(j.backoff, 'null')) AS document
       {front})"""
     return sizes, rows
 
@@ -43,6 +46,7 @@ _SUMMARY = f"""'{{"seq":' || s.seq || ',"id":"' || j.id || '","queue":' || json_
     || ',"attempt":' || s.attempt
     || ',"max_attempts":' || ifnull(j.max_attempts, 'null')
     || ',"timeout":' || {_OPTIONAL_TIMEOUT}
+    || ',"backoff":' || ifnull(j.backoff, 'null')
     || ',"urgency":' || s.urgency
     || ',"run_at":' || s.run_at
     || ',"created_at":' || j.created_at
@@ -86,6 +90,7 @@ class _Document(msgspec.Struct):
     attempt: int
     max_attempts: int | None
     timeout: float | None
+    backoff: Backoff | None
     urgency: int
     run_at: int
     created_at: int
@@ -205,6 +210,7 @@ def _job(row: _Document) -> Job:
         attempt=row.attempt,
         max_attempts=row.max_attempts,
         timeout=row.timeout,
+        backoff=row.backoff,
         priority=-row.urgency,
         run_at=row.run_at,
         created_at=row.created_at,

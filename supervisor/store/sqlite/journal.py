@@ -66,10 +66,12 @@ PROGRESSED = Bulk(
     width=4,
 )
 
+_GIVEN_UP = """(s.interruptions + 1 >= :max
+      OR s.queue IN (SELECT id FROM queues WHERE name IN (SELECT value FROM json_each(:queues))))"""
 RECOVERED = f"""{_INTO}
-    SELECT :now, s.seq, s.queue, iif(s.interruptions + 1 >= :max, {FAILED}, {INTERRUPTED}), s.attempt,
-      CASE WHEN s.interruptions + 1 >= :max THEN json_object('cause', 'interrupted') END
-    FROM states AS s WHERE s.state = 3 AND {_LOUD} ORDER BY s.seq"""
+    SELECT :now, s.seq, s.queue, iif({_GIVEN_UP}, {FAILED}, {INTERRUPTED}), s.attempt,
+      CASE WHEN {_GIVEN_UP} THEN json_object('cause', 'interrupted') END
+    FROM states AS s WHERE s.state = {RUNNING} AND {_LOUD} ORDER BY s.seq"""
 
 _HAPPENED = f"""{_INTO}
     SELECT :now, s.seq, s.queue, :kind, s.attempt, NULL

@@ -6,10 +6,10 @@ import apsw
 import msgspec
 
 from supervisor.store.port import PAGE_BYTES, Filter, Page, Position, QueueCounts
+from supervisor.store.sqlite import filters
 from supervisor.store.sqlite.documents import jobs_by_seq
 from supervisor.store.sqlite.schema import (
     CANCELLED,
-    CODES_OF,
     DONE,
     DUE,
     EXPIRED,
@@ -19,7 +19,7 @@ from supervisor.store.sqlite.schema import (
     STATE_OF,
 )
 
-_NEWEST = 2**63 - 1
+NEWEST = 2**63 - 1
 _FEW = 2000  # rows that are gathered through an index and sorted, rather than met on the way back from the newest
 
 _decode_seqs = msgspec.json.Decoder(list[int]).decode
@@ -28,26 +28,22 @@ _encode = msgspec.json.Encoder().encode
 
 def page(connection: apsw.Connection, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
     """As port.Reader.list."""
-    queue = None
-    if want.queue is not None:
-        queue = connection.execute("SELECT id FROM queues WHERE name = ?", (want.queue,)).get
-        if queue is None:
-            return Page(jobs=(), total=0, next_seq=None)
-    codes = sorted({code for state in want.states for code in CODES_OF[state]})
-    if want.tag is not None or want.client is not None:
-        total, source = _by_owner(connection, want, queue, codes)
+    queue = filters.queue_number(connection, want)
+    if queue is None and want.queue is not None:
+        return Page(jobs=(), total=0, next_seq=None)
+    bindings = filters.bindings(want, queue)
+    first = filters.way(want)
+    if first is None and filters.timed(want):
+        first = _ALL
+    if first is None:
+        total, source = _by_state(connection, queue, filters.codes(want))
     else:
-        total, source = _by_state(connection, queue, codes)
+        total, source = _by_way(connection, want, first, bindings)
     if not total:
         return Page(jobs=(), total=0, next_seq=None)
-    bindings = {
-        "queue": queue,
-        "tag": want.tag,
-        "client": want.client,
-        "before": _NEWEST if before is None else before,
-        # The total says when the last match has been met: without it a scan would go on to the end.
-        "limit": min(limit + 1, total),
-    }
+    bindings["before"] = NEWEST if before is None else before
+    # The total says when the last match has been met: without it a scan would go on to the end.
+    bindings["limit"] = min(limit + 1, total)
     seqs = _decode_seqs(connection.execute(f"SELECT json_group_array(seq) FROM ({source})", bindings).get)
     more = len(seqs) > limit
     seqs = seqs[:limit]
@@ -59,6 +55,19 @@ def page(connection: apsw.Connection, want: Filter, *, limit: int, before: int |
     return Page(jobs=tuple(jobs), total=total, next_seq=seqs[-1] if more else None)
 
 
+_ALL = filters.Way("s", "states AS s NOT INDEXED", "1")
+
+
+def _by_way(
+    connection: apsw.Connection, want: Filter, first: filters.Way, bindings: dict[str, object]
+) -> tuple[int, str]:
+    """How many jobs match, and the query that finds them, newest first."""
+    found = f"FROM {filters.joined(want, first)} WHERE {' AND '.join([first.condition, *filters.conditions(want)])}"
+    total = connection.execute(f"SELECT count(*) {found}", bindings).get
+    seq = f"{first.name}.seq"
+    return total, f"SELECT {seq} {found} AND {seq} < :before ORDER BY {seq} DESC LIMIT :limit"
+
+
 def _conditions(queue: int | None, codes: list[int]) -> str:
     text = ""
     if queue is not None:
@@ -66,24 +75,6 @@ def _conditions(queue: int | None, codes: list[int]) -> str:
     if codes:
         text += f" AND s.state IN ({','.join(map(str, codes))})"
     return text
-
-
-def _by_owner(connection: apsw.Connection, want: Filter, queue: int | None, codes: list[int]) -> tuple[int, str]:
-    """How many jobs have this tag or client, and the query that finds them, newest first."""
-    if want.tag is not None:
-        tables = "tags AS o CROSS JOIN states AS s ON s.seq = o.seq"
-        condition = "o.tag = :tag"
-        if want.client is not None:
-            tables += " CROSS JOIN jobs AS j ON j.seq = o.seq"
-            condition += " AND j.client = :client"
-    else:
-        tables = "jobs AS o INDEXED BY jobs_client CROSS JOIN states AS s ON s.seq = o.seq"
-        condition = "o.client = :client"
-    condition += _conditions(queue, codes)
-    bindings = {"queue": queue, "tag": want.tag, "client": want.client}
-    total = connection.execute(f"SELECT count(*) FROM {tables} WHERE {condition}", bindings).get
-    found = f"SELECT o.seq FROM {tables} WHERE {condition} AND o.seq < :before ORDER BY o.seq DESC LIMIT :limit"
-    return total, found
 
 
 _DEAD = "states_dead WHERE s.state > 4 AND"  # an index is used where its own condition is said in its own words
@@ -100,22 +91,34 @@ _INDEXED = {
 def _by_state(connection: apsw.Connection, queue: int | None, codes: list[int]) -> tuple[int, str]:
     """The same for jobs of a queue, of some states, or of both."""
     condition = _conditions(queue, codes)
-    rows = connection.execute(
-        f"SELECT state, sum(n) FROM counts AS s WHERE n > 0{condition} GROUP BY state", {"queue": queue}
-    ).fetchall()
-    held: dict[int, int] = dict(cast(list[tuple[int, int]], rows))
+    held = how_many(connection, queue, codes)
     total = sum(held.values())
-    if codes and all(code > DONE or (code in _INDEXED and n <= _FEW) for code, n in held.items()):
-        parts = (
-            f"SELECT * FROM (SELECT seq FROM states AS s INDEXED BY {_INDEXED[code]} s.state = {code}"
-            f"{_conditions(queue, [])} AND s.seq < :before ORDER BY s.seq DESC LIMIT :limit)"
-            for code in held
-        )
-        return total, f"{' UNION ALL '.join(parts)} ORDER BY seq DESC LIMIT :limit"
+    if codes and (source := indexed(held, queue)) is not None:
+        return total, source
     # Back from the newest by rowid: through an index on anything else, all that match would have to be sorted first.
     return total, (
         f"SELECT s.seq FROM states AS s NOT INDEXED WHERE s.seq < :before{condition} ORDER BY s.seq DESC LIMIT :limit"
     )
+
+
+def how_many(connection: apsw.Connection, queue: int | None, codes: list[int]) -> dict[int, int]:
+    """By state, those left out of which there are none."""
+    rows = connection.execute(
+        f"SELECT state, sum(n) FROM counts AS s WHERE n > 0{_conditions(queue, codes)} GROUP BY state", {"queue": queue}
+    ).fetchall()
+    return dict(cast(list[tuple[int, int]], rows))
+
+
+def indexed(held: dict[int, int], queue: int | None) -> str | None:
+    """The query that finds these through the states' own indexes; None: the way by rowid is the shorter one."""
+    if not all(code > DONE or (code in _INDEXED and n <= _FEW) for code, n in held.items()):
+        return None
+    parts = (
+        f"SELECT * FROM (SELECT seq FROM states AS s INDEXED BY {_INDEXED[code]} s.state = {code}"
+        f"{_conditions(queue, [])} AND s.seq < :before ORDER BY s.seq DESC LIMIT :limit)"
+        for code in held
+    )
+    return f"{' UNION ALL '.join(parts)} ORDER BY seq DESC LIMIT :limit"
 
 
 def _fitting(connection: apsw.Connection, seqs: list[int]) -> list[int]:

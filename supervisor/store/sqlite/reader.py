@@ -11,8 +11,8 @@ import apsw
 from supervisor.core.job import Job
 from supervisor.core.journal import Extent
 from supervisor.errors import StokerError
-from supervisor.store.port import EventPage, Filter, Page, Position, QueueCounts
-from supervisor.store.sqlite import documents, journal, listing
+from supervisor.store.port import EventPage, Filter, Found, Page, Position, QueueCounts
+from supervisor.store.sqlite import documents, finding, journal, listing
 from supervisor.store.sqlite.checkpoint import Gate, deadline
 from supervisor.store.sqlite.errors import translate
 
@@ -34,6 +34,9 @@ class SqliteReader:
 
     def list(self, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
         return self._read(lambda: listing.page(self._connection, want, limit=limit, before=before, full=full))
+
+    def find(self, want: Filter, *, limit: int, before: int | None) -> Found:
+        return self._read(lambda: finding.find(self._connection, want, limit=limit, before=before))
 
     def position(self, job_id: str) -> Position | None:
         return self._read(lambda: listing.position(self._connection, job_id))

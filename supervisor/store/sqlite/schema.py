@@ -125,10 +125,46 @@ CREATE TRIGGER states_counted_out AFTER DELETE ON states BEGIN
 END;
 """
 
+# Made anew, since a column that is added stands behind the payload.
+_BACKOFF_OF_A_JOB = """
+CREATE TABLE jobs_new (
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  max_attempts INTEGER,
+  timeout REAL,
+  backoff TEXT,  -- the configuration's Backoff as JSON
+  client TEXT,
+  key TEXT,
+  name TEXT,
+  tags TEXT,     -- a JSON array
+  payload BLOB   -- last: what comes before it is read without its overflow pages
+) STRICT;
+INSERT INTO jobs_new (seq, id, created_at, max_attempts, timeout, client, key, name, tags, payload)
+  SELECT seq, id, created_at, max_attempts, timeout, client, key, name, tags, payload FROM jobs;
+DROP TABLE jobs;
+ALTER TABLE jobs_new RENAME TO jobs;
+CREATE UNIQUE INDEX jobs_id ON jobs (id);
+CREATE UNIQUE INDEX jobs_key ON jobs (client, key) WHERE key IS NOT NULL;
+CREATE INDEX jobs_client ON jobs (client) WHERE client IS NOT NULL;
+"""
+
+# Filters by name and by cause. `error` is core's JobError as JSON, and failed jobs alone are in the second one.
+_FILTERS = """
+CREATE INDEX jobs_name ON jobs (name) WHERE name IS NOT NULL;
+CREATE INDEX states_cause ON states (json_extract(error, '$.cause'), seq, queue) WHERE state = 5;
+"""
+
+# In the order in which retention lets go of them: without it every sweep would read all of a queue's history. It makes
+# the end of a job a twentieth dearer in SQLite, which is little of the whole.
+_RETENTION = """
+CREATE INDEX states_ended ON states (queue, state, finished_at) WHERE state > 3;
+"""
+
 # No gap between two numbers, and no number twice: each is the highest and one, and the newest row is never removed. A
 # deleted job's public id is kept by its last event alone, which is why that is indexed, and nothing else of the journal
 # is: see journal.py.
-_JOURNAL_2 = """
+_JOURNAL = """
 CREATE TABLE events (
   n INTEGER PRIMARY KEY,
   at INTEGER NOT NULL,
@@ -143,12 +179,10 @@ CREATE INDEX events_deleted_id ON events (data ->> '$.id') WHERE kind = 12;
 ALTER TABLE queues ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;
 """
 
-_VERSION_2 = _JOURNAL_2
+_VERSION_2 = _BACKOFF_OF_A_JOB + _FILTERS + _RETENTION + _JOURNAL
 
-MIGRATIONS: tuple[str, ...] = (
-    _VERSION_1,
-    _VERSION_2,
-)  # MIGRATIONS[n] makes version n + 1 of version n; append, never edit
+# MIGRATIONS[n] makes version n + 1 of version n; append, never edit.
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 
 
 def migrate(connection: apsw.Connection, path: str, migrations: tuple[str, ...] = MIGRATIONS) -> None:

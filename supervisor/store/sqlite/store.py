@@ -8,8 +8,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 import apsw
 
 from supervisor.core.job import Claim, Job, NewJob, Outcome, Progress, Rank, Ready, State
+from supervisor.core.retention import Keep
 from supervisor.errors import StokerError
-from supervisor.store.port import Changed, Promoted, Recovered, Submitted
+from supervisor.store.port import Changed, Filter, Promoted, Recovered, Submitted
 from supervisor.store.sqlite import changes, documents, journal
 from supervisor.store.sqlite.checkpoint import LOG_BYTES, Checkpointer, Gate
 from supervisor.store.sqlite.errors import cannot_start, translate
@@ -18,8 +19,9 @@ from supervisor.store.sqlite.opening import create, open_reader, open_writer
 from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.reader import SqliteReader
 from supervisor.store.sqlite.record import Recorder
+from supervisor.store.sqlite.retention import outlived
 from supervisor.store.sqlite.schema import migrate
-from supervisor.store.sqlite.submit import submit
+from supervisor.store.sqlite.submit import answered, submit
 
 _STAMPS_OF_AN_EPOCH = 2**32
 
@@ -71,9 +73,9 @@ class SqliteStore:
         return translate(error, str(self._path))
 
     @_guarded
-    def recover(self, now: int, *, max_interruptions: int) -> Recovered:
+    def recover(self, now: int, *, max_interruptions: int, not_again: Collection[str] = ()) -> Recovered:
         self.begin()
-        recovered = changes.recover(self._connection, now, max_interruptions)
+        recovered = changes.recover(self._connection, now, max_interruptions, not_again)
         self.commit()
         self._stamps.last = recovered.epoch * _STAMPS_OF_AN_EPOCH
         return recovered
@@ -110,6 +112,14 @@ class SqliteStore:
         return submit(self._connection, self._queues, self._seqs, jobs, now)
 
     @_guarded
+    def pending(self, queues: Collection[str]) -> dict[str, int]:
+        return changes.pending(self._connection, queues)
+
+    @_guarded
+    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
+        return answered(self._connection, self._queues, jobs)
+
+    @_guarded
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         return self._recorder.record(claims, outcomes)
 
@@ -118,16 +128,24 @@ class SqliteStore:
         self._recorder.progress(reports)
 
     @_guarded
-    def cancel(self, job_ids: Sequence[str], now: int) -> list[Changed]:
-        return changes.cancel(self._connection, job_ids, now)
+    def cancel(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+        return changes.cancel(self._connection, job_ids, now, want)
 
     @_guarded
-    def retry(self, job_ids: Sequence[str], now: int) -> list[Changed]:
-        return changes.retry(self._connection, job_ids, now)
+    def retry(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+        return changes.retry(self._connection, job_ids, now, want)
 
     @_guarded
-    def delete(self, job_ids: Sequence[str], now: int) -> list[Changed]:
-        return changes.delete(self._connection, job_ids, now, self._seqs.last)
+    def delete(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+        return changes.delete(self._connection, job_ids, now, self._seqs.last, want)
+
+    @_guarded
+    def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
+        return outlived(self._connection, self._queues, keeps, spare, limit)
+
+    @_guarded
+    def queues(self) -> list[str]:
+        return [name for (name,) in self._connection.execute("SELECT name FROM queues ORDER BY name")]
 
     @_guarded
     def pause(self, queue: str, paused: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import apsw
 import msgspec
 
+from supervisor.core.admission import Scope, scopes
 from supervisor.core.job import NewJob, State
 from supervisor.store.port import Submitted
 from supervisor.store.sqlite.bulk import Bulk, Value
@@ -13,9 +14,9 @@ from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.schema import DUE, LATER, STATE_OF
 
 _JOBS = Bulk(
-    """INSERT INTO jobs (seq, id, created_at, payload, max_attempts, timeout, client, key, name, tags)
+    """INSERT INTO jobs (seq, id, created_at, payload, max_attempts, timeout, backoff, client, key, name, tags)
     SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL""",
-    width=10,
+    width=11,
 )
 _STATES = Bulk(
     """INSERT INTO states (seq, queue, urgency, state, run_at, wake_at, expires_at, uniq)
@@ -88,31 +89,27 @@ def _sort_out(
     """The answer to each job, and those that are new, which take the numbers from `next_seq` on."""
     keys = _held_keys(connection, queues, jobs)
     uniques = _held_uniques(connection, queues, jobs)
-    earlier: dict[tuple[str, ...], tuple[Submitted, NewJob]] = {}  # in this call
+    earlier: dict[Scope, tuple[Submitted, NewJob]] = {}  # in this call
     answers: list[Submitted] = []
     fresh: list[NewJob] = []
     for index, job in enumerate(jobs):
-        scopes = _scopes(job)
+        own = scopes(job)
         # A `unique` held in the file cannot have been taken earlier in this call too, so these two may change places.
-        answer = _held(keys.get(index)) or _earlier(earlier, scopes, job) or _held(uniques.get(index))
+        answer = _held(keys.get(index)) or _earlier(earlier, own, job) or _held(uniques.get(index))
         if answer is None:
             answer = Submitted(
                 seq=next_seq + len(fresh), id=job.id, created=True, state=State.PENDING, due=job.run_at <= now
             )
             fresh.append(job)
-            earlier.update(dict.fromkeys(scopes, (answer, job)))
+            earlier.update(dict.fromkeys(own, (answer, job)))
         answers.append(answer)
     return answers, fresh
 
 
-def _scopes(job: NewJob) -> list[tuple[str, ...]]:
-    """What no later job of this call may have in common with this one; the idempotency key first."""
-    scopes: list[tuple[str, ...]] = []
-    if job.key is not None:
-        scopes.append(("key", job.client or "", job.key))
-    if job.unique is not None:
-        scopes.append(("unique", job.queue, job.unique))
-    return scopes
+def answered(connection: apsw.Connection, queues: Queues, jobs: Sequence[NewJob]) -> set[str]:
+    """As port.Store.answered."""
+    held = {**_held_keys(connection, queues, jobs), **_held_uniques(connection, queues, jobs)}
+    return {jobs[index].id for index in held}
 
 
 def _held(row: _Held | None) -> Submitted | None:
@@ -121,10 +118,8 @@ def _held(row: _Held | None) -> Submitted | None:
     return Submitted(seq=row.seq, id=row.id, created=False, state=STATE_OF[row.state], due=False, same=bool(row.same))
 
 
-def _earlier(
-    seen: dict[tuple[str, ...], tuple[Submitted, NewJob]], scopes: list[tuple[str, ...]], job: NewJob
-) -> Submitted | None:
-    found = next((seen[scope] for scope in scopes if scope in seen), None)
+def _earlier(seen: dict[Scope, tuple[Submitted, NewJob]], own: list[Scope], job: NewJob) -> Submitted | None:
+    found = next((seen[scope] for scope in own if scope in seen), None)
     if found is None:
         return None
     answer, first = found
@@ -168,8 +163,9 @@ def _insert_optioned(connection: apsw.Connection, queues: Queues, first: int, jo
     states: list[Value] = []
     tags: list[Value] = []
     for seq, job in enumerate(jobs, first):
+        backoff = _encode(job.backoff).decode() if job.backoff is not None else None
         text = _encode(job.tags).decode() if job.tags else None
-        rows += (seq, job.id, job.created_at, job.payload, job.max_attempts, job.timeout)
+        rows += (seq, job.id, job.created_at, job.payload, job.max_attempts, job.timeout, backoff)
         rows += (job.client, job.key, job.name, text)
         states += (seq, queues.intern(job.queue), -job.priority, *_timing(job, now), job.expires_at, job.unique)
         for tag in job.tags:
@@ -187,6 +183,7 @@ def _is_plain(job: NewJob, now: int) -> bool:
         and job.unique is None
         and job.timeout is None
         and job.max_attempts is None
+        and job.backoff is None
         and job.name is None
         and not job.tags
     )

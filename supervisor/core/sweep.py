@@ -1,0 +1,41 @@
+"""What is done to all jobs that match a filter: which states each act takes, and how it is counted."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+import msgspec
+
+from supervisor.core.job import State
+
+
+class Act(StrEnum):
+    RETRY = "retry"
+    CANCEL = "cancel"
+    DELETE = "delete"
+
+
+FINAL = tuple(state for state in State if state.final)
+
+TAKES: Mapping[Act, tuple[State, ...]] = MappingProxyType(
+    {
+        Act.RETRY: (State.FAILED, State.CANCELLED, State.EXPIRED),
+        Act.CANCEL: (State.PENDING, State.RUNNING),
+        Act.DELETE: (State.PENDING, *FINAL),
+    }
+)
+
+# Where the filter names no state. What somebody ended on purpose does not come back with the failed ones, and what
+# still waits for its turn is not removed with what is over.
+UNLESS_SAID: Mapping[Act, tuple[State, ...]] = MappingProxyType(
+    {Act.RETRY: (State.FAILED,), Act.CANCEL: TAKES[Act.CANCEL], Act.DELETE: FINAL}
+)
+
+
+class Swept(msgspec.Struct, kw_only=True):
+    """So many matched when their turn came, were changed, or were `skipped`: retries whose `unique` value another job
+    holds. What is missing to `matched` are running jobs whose own end came before that of a cancel."""
+
+    matched: int = 0
+    changed: int = 0
+    skipped: int = 0

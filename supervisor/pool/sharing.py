@@ -1,0 +1,83 @@
+"""How a pool that serves several queues divides its workers among them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from protocol.control import ShareView
+from supervisor.config.model import NANOS, PoolConfig
+from supervisor.core.shares import Share, Shares
+from supervisor.pool.rates import Rate
+
+if TYPE_CHECKING:
+    from supervisor.pool.feeder import Line
+
+
+class Sharing:
+    """A pool of one queue has none: there is nothing to decide, and no clock to read. `may_begin` says whether anything
+    but the worker is missing for a line's next job."""
+
+    def __init__(self, config: PoolConfig, lines: dict[str, Line], may_begin: Callable[[Line], bool]) -> None:
+        self._may_begin = may_begin
+        self._lines = {queue: lines[queue] for queue in config.queues}
+        self._shares = Shares(config)
+        self._pairs = self._paired()
+        self._known: list[Share] | None = None  # who was ready when the shares were last told who waits
+        self._rates = {queue: Rate() for queue in config.queues}
+
+    def ready(self, now: int) -> list[Share]:
+        """Those with a job to give. `next` needs a list of its own."""
+        may_begin = self._may_begin
+        ready = [share for line, share in self._pairs if line.ahead and may_begin(line)]
+        if ready != self._known:
+            # Rows that are being read count: a queue has not gone because its jobs are done faster than they are read.
+            reading = [one for line, one in self._pairs if not (line.ahead or line.ahead.complete) and may_begin(line)]
+            self._shares.look(ready + reading, now)
+            self._known = None if reading else ready.copy()
+        return ready
+
+    def next(self, ready: list[Share], now: int, others: int) -> tuple[Line, Share] | None:
+        """Whose job goes to a free worker, while `others` are free besides. It is taken off `ready`: should its queue
+        have none after all, the next one is asked for."""
+        share = self._shares.pick(ready, now, others=others)
+        if share is None:
+            return None
+        ready.remove(share)
+        return self._lines[share.queue], share
+
+    def keeps_back(self, idle: int) -> bool:
+        """Whether the idle workers are kept for queues that have no job, while others have."""
+        return not any(
+            self._shares.may(share, idle - 1) for line, share in self._pairs if line.ahead and self._may_begin(line)
+        )
+
+    def revise(self, config: PoolConfig) -> None:
+        """Other weights and reserves of the same queues."""
+        self._shares.revise(config, time.monotonic_ns())
+        self._pairs = self._paired()
+
+    def _paired(self) -> tuple[tuple[Line, Share], ...]:
+        return tuple((self._lines[share.queue], share) for share in self._shares.all)
+
+    def sample(self, now: float) -> None:
+        for share in self._shares.all:
+            rate = self._rates[share.queue]
+            rate.total = share.used(time.monotonic_ns())
+            rate.sample(now)
+
+    def views(self) -> list[ShareView]:
+        return [self._view(share) for share in self._shares.all]
+
+    def _view(self, share: Share) -> ShareView:
+        rate, used = self._rates[share.queue], share.used(time.monotonic_ns())
+        rate.total = used
+        return ShareView(
+            queue=share.queue,
+            weight=share.weight,
+            reserve=share.reserve,
+            running=share.running,
+            workers=round(rate.per_second(time.monotonic()) / NANOS, 3),
+            used_secs=round(used / NANOS, 3),
+        )
