@@ -10,8 +10,8 @@ from msgspec import UNSET, Raw
 from protocol.control import EventDataView, EventsParams, EventsView, EventView
 from supervisor.control.context import Context
 from supervisor.control.cursors import decode_place, encode_place
-from supervisor.control.limits import MAX_EVENTS
 from supervisor.control.durations import check_secs
+from supervisor.control.limits import MAX_EVENTS
 from supervisor.control.times import to_rfc3339
 from supervisor.core.journal import JobEvent
 from supervisor.errors import Invalid
