@@ -105,13 +105,17 @@ class ListParams(FilterParams, frozen=True):
     full: bool = False
 
 
-class EventsParams(Params, frozen=True):
+class SubscribeParams(Params, frozen=True):
     """Neither `since` nor `last`: from the oldest event kept."""
 
     since: str | None = None
     last: int | None = None
     job: str | None = None
     queue: str | None = None
+    kind: str | list[str] | None = None
+
+
+class EventsParams(SubscribeParams, frozen=True):
     limit: int = 100
     wait_secs: float | None = None
 
@@ -262,6 +266,21 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     kind: str
     data: EventDataView
+
+
+class PlaceView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `subscribe`, and its notification `place`."""
+
+    cursor: str
+
+
+class GapView(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that were removed before they could be told; `first` is the number of the oldest one kept, which is
+    told next."""
+
+    cursor: str
+    missed: int
+    first: int
 
 
 class EventsView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,19 +1,24 @@
 """stoker events."""
 
 import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from protocol.client import Disconnected
+from protocol.client import CallFailed, Disconnected
 from supervisor.cli import output
-from supervisor.cli.connection import Unanswered, daemon
+from supervisor.cli.connection import candidates, connect, daemon, plainly
+from supervisor.cli.failures import NoDaemonThere, say
 from supervisor.cli.moments import clock, relative
-from supervisor.cli.options import id_type, json_option, place_options
+from supervisor.cli.options import id_type, json_option, place_options, places
 
 PAGE = 1000
-WAIT_SECS = 60.0  # of one call; then it is asked again
 LAST = 20
+AGAIN_SECS = 0.2  # between two looks for a daemon that went away
+
+Told = tuple[str, dict[str, Any]]
 
 
 @click.command()
@@ -22,47 +27,104 @@ LAST = 20
 @click.option("--last", type=click.IntRange(0), metavar="N", help=f"The newest N; {LAST} unless said, or all of a job.")
 @click.option("--queue", metavar="NAME", help="Of this queue.")
 @click.option("--job", metavar="ID", type=id_type, help="Of this job.")
+@click.option("--kind", "kinds", metavar="KIND", multiple=True, help="Of this kind: done, failed, …; may be repeated.")
 @json_option
 @place_options
 def events(
-    follow: bool, since: str | None, last: int | None, queue: str | None, job: str | None, as_json: bool
+    follow: bool,
+    since: str | None,
+    last: int | None,
+    queue: str | None,
+    job: str | None,
+    kinds: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Show what happened to jobs, the oldest first.
 
-    --last counts the events of all jobs, before --queue or --job choose from them. With --json: each event on a line
-    of its own.
+    --last counts the events of all jobs, before --queue, --job or --kind choose from them. With --json: each event on
+    a line of its own. --follow waits for a daemon that is restarted, and misses nothing meanwhile.
     """
     if since is not None and last is not None:
         raise click.UsageError("--since and --last do not go together: each says where to begin")
     if since is None and last is None and job is None:
         last = LAST
-    place = {"since": since, "last": last}
-    wanted = {"queue": queue, "job": job, "limit": PAGE, "wait_secs": WAIT_SECS if follow else None}
+    begin = _said({"since": since, "last": last})
+    wanted = _said({"queue": queue, "job": job, "kind": list(kinds) or None})
+    if follow:
+        with plainly():
+            _show(_followed(begin, wanted), as_json)
+    place = _show(_pages(begin, wanted), as_json)
+    if output.is_terminal() and not as_json:
+        print(f"what happens from here on: --since {place}", file=sys.stderr)
+
+
+def _said(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _show(told: Iterator[Told], as_json: bool) -> str | None:
+    """Returns the last place."""
+    place = None
+    for what, one in told:
+        place = one.get("cursor")
+        if what != "place":
+            output.write(_json(what, one) if as_json else _line(what, one))
+            output.flush()
+    return place
+
+
+def _pages(begin: dict[str, Any], wanted: dict[str, Any]) -> Iterator[Told]:
+    """All there is by now."""
     with daemon() as client:
         while True:
-            asked = {name: value for name, value in (place | wanted).items() if value is not None}
-            try:
-                page = client.events(**asked)
-            except Disconnected:
-                raise Unanswered(_left(place["since"])) from None
+            page = client.events(**begin, **wanted, limit=PAGE)
             for event in page["events"]:
-                output.write(output.to_json(event) if as_json else _line(event))
-            output.flush()
-            place = {"since": page["next"], "last": None}
-            if not page["more"] and not follow:
-                break
-    if output.is_terminal() and not as_json:
-        print(f"what happens from here on: --since {page['next']}", file=sys.stderr)
+                yield "event", event
+            yield "place", {"cursor": page["next"]}
+            begin = {"since": page["next"]}
+            if not page["more"]:
+                return
 
 
-def _left(since: object) -> str:
-    where = f" --since {since}" if since is not None else ""
-    return f"the daemon went away; once `stoker status` says that it is back, go on with `stoker events{where}`"
+def _followed(begin: dict[str, Any], wanted: dict[str, Any]) -> Iterator[Told]:
+    """For ever: each event once, however often the daemon goes away and comes back."""
+    paths = candidates(places())
+    known = False  # there was a daemon
+    while True:
+        try:
+            with connect(paths) as client:
+                for what, one in client.subscribe(**begin, **wanted):
+                    begin, known = {"since": one["cursor"]}, True
+                    yield what, one
+        except CallFailed as error:
+            if error.code != "gone" or not known:
+                raise
+            begin = {}
+            yield "gap", {"first": error.data["first"]}
+        except Disconnected:
+            if not known:
+                raise
+            say("the daemon went away; what happens is told here when it is back")
+        except NoDaemonThere:
+            if not known:
+                raise
+            time.sleep(AGAIN_SECS)
 
 
-def _line(event: dict[str, Any]) -> str:
+def _json(what: str, one: dict[str, Any]) -> str:
+    return output.to_json(one if what == "event" else {"kind": what, **one})
+
+
+def _line(what: str, event: dict[str, Any]) -> str:
+    if what == "gap":
+        return _gap(event)
     told = (clock(event["at"]), event["queue"], event["job"] or "(deleted)", event["kind"], _note(event["data"]))
     return output.cut(output.one_line("  ".join(filter(None, told))))
+
+
+def _gap(gap: dict[str, Any]) -> str:
+    how_many = f"{gap['missed']} events" if "missed" in gap else "events"
+    return f"({how_many} before number {gap['first']} were removed before they were read here)"
 
 
 def _note(data: dict[str, Any]) -> str:
@@ -72,11 +134,11 @@ def _note(data: dict[str, Any]) -> str:
     if "run_at" in data:
         notes.append(f"runs {relative(data['run_at'])}")
     if "progress" in data:
-        notes.append(_progress(data["progress"]))
+        notes.append(progress(data["progress"]))
     return ", ".join(filter(None, notes))
 
 
-def _progress(told: dict[str, Any]) -> str:
+def progress(told: dict[str, Any]) -> str:
     """`4 of 10: page 4`, or what there is of it."""
     share = told.get("progress")
     place = f"{told['done']} of {told['total']}" if "done" in told and "total" in told else told.get("done", share)

@@ -25,6 +25,7 @@ from protocol.control import (
     ResizeParams,
     SubmitManyParams,
     SubmitParams,
+    SubscribeParams,
     WaitParams,
 )
 from protocol.text import BadText, compact
@@ -90,6 +91,7 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "wait": Method(WaitParams, reading.wait, advice=reading.WAIT_ADVICE),
         "list": Method(ListParams, reading.list_jobs, in_turn=True, advice=reading.LIST_ADVICE),
         "events": Method(EventsParams, following.events, advice="use a smaller limit"),
+        "subscribe": Method(SubscribeParams, following.subscribe),
         "position": Method(JobParams, handlers.position),
         "cancel": Method(JobParams, handlers.cancel),
         "retry": Method(JobParams, handlers.retry),

@@ -19,6 +19,7 @@ from supervisor.control.sweeping import Sweeper
 from supervisor.control.times import to_rfc3339
 from supervisor.core.admission import Full, retry_after
 from supervisor.core.job import MICROS, Job, NewJob, State
+from supervisor.core.journal import Wanted, begin
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, QueueFull, TimedOut, UnknownQueue
 from supervisor.pool.feeder import Feeder, Line
@@ -148,19 +149,19 @@ class Service:
             self._with_progress(job)
         return page
 
-    async def events(
-        self, after: int | None, *, last: int | None, limit: int, job: str | None, queue: str | None, wait: float
-    ) -> EventPage:
-        """What the journal says next; `last`: that many events before its end. Where there is nothing yet that is
-        wanted: whatever comes within `wait` seconds. Raises Gone."""
-        if last is not None:
-            extent = await self._look(lambda reader: reader.extent())
-            after = max(extent.first - 1, extent.last - last)
+    async def place(self, after: int | None, *, last: int | None = None) -> int:
+        """The number after which to read the journal; `last`: that many events before its end. Raises Gone."""
+        extent = await self._look(lambda reader: reader.extent())
+        return begin(extent, after) if last is None else max(extent.first - 1, extent.last - last)
+
+    async def events(self, after: int | None, *, limit: int, want: Wanted, wait: float) -> EventPage:
+        """What the journal says next. Where there is nothing yet that is wanted: whatever comes within `wait`
+        seconds. Raises Gone."""
         deadline = trio.current_time() + wait
         while True:
             committed = self._committer.next_commit()
             began = trio.current_time()
-            page = await self._look(partial(_next_events, after=after, limit=limit, job=job, queue=queue))
+            page = await self._look(partial(_next_events, after=after, limit=limit, want=want))
             if self._feeder.running:
                 await trio.sleep(min(GIVE_WAY * (trio.current_time() - began), LONGEST_PAUSE))
             if page.events or (not page.more and trio.current_time() >= deadline):
@@ -396,8 +397,8 @@ class Service:
         return to_rfc3339(self._now() + max(0, line.throttled_until - time.monotonic_ns()) // 1000)
 
 
-def _next_events(reader: Reader, *, after: int | None, limit: int, job: str | None, queue: str | None) -> EventPage:
-    return reader.events(after, limit=limit, job=job, queue=queue)
+def _next_events(reader: Reader, *, after: int | None, limit: int, want: Wanted) -> EventPage:
+    return reader.events(after, limit=limit, want=want)
 
 
 class _Ended:

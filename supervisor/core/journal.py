@@ -47,6 +47,17 @@ class JobEvent(msgspec.Struct, frozen=True, kw_only=True):
     progress: bytes | None = None  # a JSON object
 
 
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events: those that meet all of it. No `kinds`: of any."""
+
+    job: str | None = None
+    queue: str | None = None
+    kinds: tuple[Kind, ...] = ()
+
+
+EVERY = Wanted()
+
+
 class Extent(msgspec.Struct, frozen=True):
     """What a journal holds: the numbers of its oldest and its newest event. Without any, `last` is `first - 1`."""
 

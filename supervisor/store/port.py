@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Progress, Rank, Ready, State
-from supervisor.core.journal import Extent, JobEvent
+from supervisor.core.journal import EVERY, Extent, JobEvent, Wanted
 from supervisor.core.retention import Keep
 from supervisor.core.verdict import cut_short
 
@@ -165,8 +165,8 @@ class Reader(Protocol):
         """Every queue the store has a row of (jobs or a pause)."""
         ...
 
-    def events(self, after: int | None, *, limit: int, job: str | None = None, queue: str | None = None) -> EventPage:
-        """What the journal says next, of all jobs or of one or of a queue; `after` None: from its oldest event on.
+    def events(self, after: int | None, *, limit: int, want: Wanted = EVERY) -> EventPage:
+        """What the journal says next of what is wanted; `after` None: from its oldest event on.
 
         Looks at no more than EVENTS_LOOKED_AT events, so that a page may be empty though there are more. Raises Gone
         as core.journal.begin.

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.cli.samples import ID
-from tests.cli.scripted import HangUp, Params, Refuse, ScriptedDaemon
+from tests.cli.scripted import Params, Refuse, ScriptedDaemon
 
 
 def event(kind: str, **changes: Any) -> dict[str, Any]:
@@ -69,21 +69,6 @@ def test_pages_are_asked_for_until_there_are_no_more(daemon: ScriptedDaemon, sto
     assert len(result.stdout.splitlines()) == 2
     wanted = {"job": ID, "queue": "thumbs", "limit": 1000}
     assert daemon.params("events") == [wanted, {**wanted, "since": "c1"}, {**wanted, "since": "c2"}]
-
-
-def test_following_goes_on_and_a_daemon_that_leaves_is_told_with_the_place(daemon: ScriptedDaemon, stoker: Run) -> None:
-    def answer(params: Params) -> dict[str, Any]:
-        if params["since"] == "c0":
-            return page(event("submitted"), next="c1")
-        raise HangUp
-
-    daemon.on("events", answer)
-    result = stoker("events", "--follow", "--since", "c0")
-    assert result.exit_code == 3
-    assert len(result.stdout.splitlines()) == 1
-    assert "stoker events --since c1" in result.stderr
-    asked = {"limit": 1000, "wait_secs": 60.0}
-    assert daemon.params("events") == [{"since": "c0", **asked}, {"since": "c1", **asked}]
 
 
 def test_since_and_last_exclude_each_other(daemon: ScriptedDaemon, stoker: Run) -> None:

@@ -11,7 +11,7 @@ from protocol.control import PoolView, QueueView, RestartView, StatusView, Store
 from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
 from supervisor.control.space import Space
 from supervisor.core.job import Job, NewJob, State
-from supervisor.core.journal import JobEvent
+from supervisor.core.journal import Extent, JobEvent, Kind, Wanted, begin
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
 from supervisor.store.port import EventPage, Filter, Page, Position, Submitted
@@ -79,6 +79,8 @@ class FakeService:
         self.waiting = 0
         self.asked: list[Any] = []
         self.journal: list[JobEvent] = []
+        self.removed = 0  # events that were before these
+        self.more_happens = trio.Event()
         self._changed = trio.lowlevel.ParkingLot()
 
     def add(self, **changes: Any) -> Job:
@@ -160,15 +162,37 @@ class FakeService:
         shown = tuple(msgspec.structs.replace(job, **left_out) for job in jobs[:limit])
         return Page(jobs=shown, total=len(self.jobs), next_seq=shown[-1].seq if len(jobs) > limit else None)
 
-    async def events(
-        self, after: int | None, *, last: int | None, limit: int, job: str | None, queue: str | None, wait: float
-    ) -> EventPage:
+    async def place(self, after: int | None, *, last: int | None = None) -> int:
         self._break()
-        self.asked.append((after, last, limit, job, queue, wait))
         await trio.lowlevel.checkpoint()
-        shown = [event for event in self.journal if event.n > (after or 0)][:limit]
-        reached = shown[-1].n if shown else after or 0
-        return EventPage(events=tuple(shown), last=reached, more=reached < len(self.journal))
+        extent = Extent(self.removed + 1, self.removed + len(self.journal))
+        return begin(extent, after) if last is None else max(self.removed, extent.last - last)
+
+    async def events(self, after: int | None, *, limit: int, want: Wanted, wait: float) -> EventPage:
+        self._break()
+        self.asked.append((after, limit, want, wait))
+        with trio.move_on_after(wait):
+            while self.removed + len(self.journal) <= (after or 0):
+                await self.more_happens.wait()
+        await trio.lowlevel.checkpoint()
+        place = await self.place(after)
+        shown = [event for event in self.journal if event.n > place][:limit]
+        reached = shown[-1].n if shown else place
+        kept = [event for event in shown if want.kinds in ((), (event.kind,))]
+        return EventPage(events=tuple(kept), last=reached, more=reached < self.removed + len(self.journal))
+
+    def happen(self, kind: Kind, **changes: Any) -> None:
+        """In the journal."""
+        n = self.removed + len(self.journal) + 1
+        values = {"n": n, "at": NOW + n, "job": "a", "queue": "thumbs", "kind": kind, "attempt": 0}
+        self.journal.append(JobEvent(**values | changes))
+        self.more_happens.set()
+        self.more_happens = trio.Event()
+
+    def forget(self, count: int) -> None:
+        """The oldest events of the journal."""
+        del self.journal[:count]
+        self.removed += count
 
     async def position(self, job_id: str) -> Position:
         await self.get(job_id)

@@ -3,21 +3,15 @@
 import pytest
 
 from supervisor.control.cursors import encode_cursor, encode_place
-from supervisor.core.journal import JobEvent, Kind
+from supervisor.core.journal import Kind, Wanted
 from supervisor.errors import Gone
 from tests.control.fake_service import NOW, FakeService
 from tests.control.talk import Talk
 
 
-def happen(service: FakeService, kind: Kind, **changes: object) -> None:
-    n = len(service.journal) + 1
-    values = {"n": n, "at": NOW + n, "job": "a", "queue": "thumbs", "kind": kind, "attempt": 0}
-    service.journal.append(JobEvent(**values | changes))  # type: ignore[arg-type]
-
-
 async def test_events_are_told_with_their_places(talk: Talk, service: FakeService) -> None:
-    happen(service, Kind.SUBMITTED)
-    happen(service, Kind.RETRYING, attempt=1, run_at=NOW, cause="error", job=None)
+    service.happen(Kind.SUBMITTED)
+    service.happen(Kind.RETRYING, attempt=1, run_at=NOW, cause="error", job=None)
     answer = await talk.ask("events")
     assert answer == {
         "events": [
@@ -45,7 +39,7 @@ async def test_events_are_told_with_their_places(talk: Talk, service: FakeServic
 
 async def test_every_page_begins_where_the_last_one_ended(talk: Talk, service: FakeService) -> None:
     for _ in range(5):
-        happen(service, Kind.SUBMITTED)
+        service.happen(Kind.SUBMITTED)
     seen, since = [], encode_place(0)
     more = True
     while more:
@@ -56,13 +50,15 @@ async def test_every_page_begins_where_the_last_one_ended(talk: Talk, service: F
 
 
 async def test_what_was_asked_reaches_the_service(talk: Talk, service: FakeService) -> None:
-    await talk.ask("events", job="a", queue="thumbs", limit=7, last=3)
-    await talk.ask("events", since=encode_place(0), wait_secs=0.5)
+    for _ in range(4):
+        service.happen(Kind.SUBMITTED)
+    await talk.ask("events", job="a", queue="thumbs", kind=["done", "failed"], limit=7, last=3)
+    await talk.ask("events", since=encode_place(0), kind="done", wait_secs=0.5)
     await talk.ask("events")
     assert service.asked == [
-        (None, 3, 7, "a", "thumbs", 0.0),
-        (0, None, 100, None, None, 0.5),
-        (None, None, 100, None, None, 0.0),
+        (1, 7, Wanted(job="a", queue="thumbs", kinds=(Kind.DONE, Kind.FAILED)), 0.0),
+        (0, 100, Wanted(kinds=(Kind.DONE,)), 0.5),
+        (None, 100, Wanted(), 0.0),
     ]
 
 
@@ -77,6 +73,8 @@ async def test_what_was_asked_reaches_the_service(talk: Talk, service: FakeServi
         ({"since": encode_cursor(3)}, "since"),
         ({"since": encode_place(-1)}, "since"),
         ({"wait_secs": -1}, "wait_secs"),
+        ({"kind": "dnoe"}, "kind"),
+        ({"kind": ["done", ""]}, "kind"),
     ],
 )
 async def test_what_makes_no_sense_is_refused_by_name(talk: Talk, asked: dict[str, object], word: str) -> None:

@@ -3,11 +3,13 @@
 import threading
 import time
 from collections import defaultdict
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import pytest
 
-from protocol.client import CallFailed, Client
+from protocol.client import CallFailed, Client, Disconnected
 from tests.e2e.conftest import Start
 from tests.e2e.daemon import Daemon
 from tests.workers import command
@@ -78,6 +80,51 @@ def test_followers_quick_and_slow_hear_everything_once_and_in_order(start: Start
     for found in heard:
         assert found == whole[-len(found) :]
         assert by_job(found).keys() == set(jobs)
+
+
+def subscribed(daemon: Daemon, found: list[dict[str, Any]], since: str | None = None, enough: int = 0) -> None:
+    """Until there are so many, or the daemon goes away."""
+    with daemon.client() as client, suppress(Disconnected):
+        for what, told in client.subscribe(**({} if since is None else {"since": since})):
+            assert what != "gap"
+            found += [told] if what == "event" else []
+            if len(found) == enough:
+                return
+
+
+def test_a_subscriber_hears_everything_once_and_in_order_and_goes_on_when_the_daemon_is_back(start: Start) -> None:
+    daemon = start(ECHO)
+    heard: list[dict[str, Any]] = []
+    following = threading.Thread(target=subscribed, args=(daemon, heard))
+    following.start()
+    with daemon.client() as client:
+        jobs = submit(client, 300)
+        client.wait_all(jobs)
+    daemon.kill()
+    following.join(60)
+    daemon.start()
+    with daemon.client() as client:
+        more = submit(client, 10)
+        client.wait_all(more)
+        whole = rest(client)
+    subscribed(daemon, heard, heard[-1]["cursor"] if heard else None, len(whole))
+    assert heard == whole
+    assert by_job(whole) == dict.fromkeys([*jobs, *more], GOOD)
+
+
+def test_who_takes_nothing_for_a_while_misses_nothing_and_a_stop_does_not_wait_for_him(start: Start) -> None:
+    daemon = start(ECHO)
+    with daemon.client() as slow, daemon.client() as client:
+        stream = slow.subscribe()
+        jobs = submit(client, 2000)  # more than the socket holds
+        client.wait_all(jobs)
+        whole = rest(client)
+        told = [one for what, one in islice(stream, 1 + len(whole)) if what == "event"]
+        assert told == whole
+        client.wait_all(submit(client, 2000))
+    with daemon.client() as idle:
+        idle.subscribe()
+        daemon.stop()
 
 
 def test_a_reader_goes_on_where_it_was_after_the_daemon_was_killed(start: Start) -> None:

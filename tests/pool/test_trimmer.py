@@ -1,15 +1,26 @@
 """The journal does not grow without end."""
 
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
 import pytest
 import trio
 
+from protocol.control import SubscribeParams
 from supervisor.config.model import StoreConfig
+from supervisor.control.context import Context
+from supervisor.control.following import subscribe
 from supervisor.core.job import MICROS
 from supervisor.pool import trimmer
 from supervisor.pool.trimmer import Trimmer
 from supervisor.store.committer import Committer
 from supervisor.store.memory import MemoryStore
+from tests.pool.rig import rig
 from tests.store.support import NOW, new_job, submit
+from tests.workers import command
 
 DAY = 86400 * MICROS
 
@@ -39,3 +50,26 @@ async def test_more_events_than_wanted_are_removed_however_many_steps_it_takes(
 ) -> None:
     monkeypatch.setattr(trimmer, "STEP", 2)
     assert await numbers_left(StoreConfig(events_max_count=3), *([0] * 10)) == [8, 9, 10]
+
+
+async def test_a_subscriber_is_told_of_events_that_are_removed_before_he_took_them(tmp_path: Path) -> None:
+    async with rig(command("echo"), folder=tmp_path) as daemon:
+        stream = (await subscribe(Context(daemon.service, daemon.now), SubscribeParams())).lines
+        async with aclosing(stream):
+            first, _ = await daemon.submit(1, 2)
+            await daemon.ends(first, _)
+            told = await notified(stream)
+            assert [one["method"] for one in told] == ["event"] * len(told)
+            await daemon.ends(*await daemon.submit(*range(10)))
+            config = StoreConfig(events_max_count=3)
+            await Trimmer(daemon.committer, config, now=daemon.now).trim()
+            [gap] = await notified(stream)
+            rest = await notified(stream)
+        assert gap["method"] == "gap"
+        assert gap["params"]["missed"] + len(told) + len(rest) == 36
+        assert gap["params"]["first"] == 34
+        assert len(rest) == 3
+
+
+async def notified(stream: AsyncGenerator[bytes, None]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (await anext(stream)).splitlines()]

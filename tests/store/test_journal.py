@@ -1,11 +1,12 @@
 """Every backend: the journal of what happened to jobs."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supervisor.core.job import Claim, Progress, State
-from supervisor.core.journal import Extent, JobEvent, Kind, begin
+from supervisor.core.journal import Extent, JobEvent, Kind, Wanted, begin
 from supervisor.errors import Gone
 from supervisor.store import port
 from supervisor.store.memory import reader as memory_reader
@@ -30,15 +31,15 @@ from tests.store.support import (
 )
 
 
-def events(store: Store, after: int | None = None, **wanted: str) -> list[JobEvent]:
+def events(store: Store, after: int | None = None, **wanted: Any) -> list[JobEvent]:
     reader = store.reader()
-    page = reader.events(after, limit=1000, **wanted)
+    page = reader.events(after, limit=1000, want=Wanted(**wanted))
     reader.close()
     assert not page.more
     return list(page.events)
 
 
-def kinds(store: Store, **wanted: str) -> list[Kind]:
+def kinds(store: Store, **wanted: Any) -> list[Kind]:
     return [event.kind for event in events(store, **wanted)]
 
 
@@ -203,10 +204,15 @@ def test_places_pages_and_what_they_want(store: Store) -> None:
     assert ([event.n for event in page.events], page.last, page.more) == ([5, 6, 7, 8, 9], 9, False)
     page = reader.events(9, limit=5)
     assert (page.events, page.last, page.more) == ((), 9, False)
-    assert [event.n for event in reader.events(1, limit=2, job=jobs[2].id).events] == [7, 8]
-    assert [event.n for event in reader.events(0, limit=9, queue="r").events] == [4, 5, 6]
-    assert reader.events(0, limit=9, queue="nobody").events == ()
-    assert reader.events(0, limit=9, job="nobody").events == ()
+    assert [event.n for event in reader.events(1, limit=2, want=Wanted(job=jobs[2].id)).events] == [7, 8]
+    assert [event.n for event in reader.events(0, limit=9, want=Wanted(queue="r")).events] == [4, 5, 6]
+    of_kinds = reader.events(0, limit=9, want=Wanted(kinds=(Kind.DONE, Kind.SUBMITTED))).events
+    assert [event.n for event in of_kinds] == [1, 3, 4, 6, 7, 9]
+    both = Wanted(job=jobs[1].id, queue="r", kinds=(Kind.STARTED,))
+    assert [event.n for event in reader.events(0, limit=9, want=both).events] == [5]
+    assert reader.events(0, limit=9, want=Wanted(job=jobs[1].id, queue="q")).events == ()
+    assert reader.events(0, limit=9, want=Wanted(queue="nobody")).events == ()
+    assert reader.events(0, limit=9, want=Wanted(job="nobody")).events == ()
     reader.close()
 
 
@@ -217,9 +223,9 @@ def test_a_page_looks_at_so_many_events_and_says_how_far_it_came(store: Store, m
     ended(store)
     wanted = ended(store, queue="r")
     reader = store.reader()
-    page = reader.events(0, limit=9, job=wanted.id)
+    page = reader.events(0, limit=9, want=Wanted(job=wanted.id))
     assert (page.events, page.last, page.more) == ((), 4, True)
-    page = reader.events(4, limit=9, job=wanted.id)
+    page = reader.events(4, limit=9, want=Wanted(job=wanted.id))
     assert ([event.n for event in page.events], page.last, page.more) == ([7, 8], 8, True)
     reader.close()
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from supervisor.config.model import Backoff
 from supervisor.core.job import Cause, Claim, NewJob, Outcome, Progress, State
-from supervisor.core.journal import JobEvent, Kind
+from supervisor.core.journal import JobEvent, Kind, Wanted
 from supervisor.core.retention import Keep
 from supervisor.store.port import Changed, EventPage, Filter
 from tests.store.model import LIVE, Model, ModelJob, Told
@@ -421,10 +421,10 @@ class StoreMachine(RuleBasedStateMachine):
     def the_journal_of_one_job_or_queue_is_that_part_of_it(self) -> None:
         every = self.reader.events(None, limit=10_000).events
         for queue in QUEUES:
-            of_queue = self.reader.events(None, limit=10_000, queue=queue).events
+            of_queue = self.reader.events(None, limit=10_000, want=Wanted(queue=queue)).events
             assert list(of_queue) == [event for event in every if event.queue == queue]
         for job_id in self.ids[-3:]:
-            of_job = self.reader.events(None, limit=10_000, job=job_id).events
+            of_job = self.reader.events(None, limit=10_000, want=Wanted(job=job_id)).events
             assert list(of_job) == [event for event in every if event.job == job_id]
 
 

@@ -13,7 +13,7 @@ import apsw
 import msgspec
 
 from supervisor.core.job import NULL
-from supervisor.core.journal import Extent, JobEvent, Kind, begin
+from supervisor.core.journal import Extent, JobEvent, Kind, Wanted, begin
 from supervisor.store.port import EVENTS_LOOKED_AT, EventPage
 from supervisor.store.sqlite.bulk import Bulk
 from supervisor.store.sqlite.queues import Queues
@@ -37,6 +37,7 @@ _KIND_OF = {
     RETRIED: Kind.RETRIED,
     DELETED: Kind.DELETED,
 }
+_NUMBERS = {kind: number for number, kind in _KIND_OF.items()}
 
 _INTO = "INSERT INTO events (at, job, queue, kind, attempt, data)"
 _LOUD = "s.queue IN (SELECT id FROM queues WHERE NOT silent)"
@@ -142,26 +143,34 @@ def extent(connection: apsw.Connection) -> Extent:
     return Extent(first, last)
 
 
-def page(
-    connection: apsw.Connection, after: int | None, *, limit: int, job: str | None, queue: str | None
-) -> EventPage:
+def page(connection: apsw.Connection, after: int | None, limit: int, want: Wanted) -> EventPage:
     """As port.Reader.events."""
     kept = extent(connection)
     place = begin(kept, after)
     until = min(kept.last, place + EVENTS_LOOKED_AT)
-    bindings = {"after": place, "until": until, "limit": limit}
-    wanted = ""
-    if job is not None:
-        wanted = "AND job = :job"
-        bindings["job"] = connection.execute(_SEQ, {"id": job}).get
-    if queue is not None:
-        wanted += " AND queue = :queue"
-        bindings["queue"] = connection.execute("SELECT id FROM queues WHERE name = ?", (queue,)).get
-    rows = cast(list[_Row], connection.execute(_PAGE.format(wanted=wanted), bindings).fetchall())
+    conditions, bindings = _meaning(connection, want)
+    bindings |= {"after": place, "until": until, "limit": limit}
+    rows = cast(list[_Row], connection.execute(_PAGE.format(wanted=conditions), bindings).fetchall())
     events = tuple(_event(row) for row in rows)
     if len(events) == limit:
         until = events[-1].n
     return EventPage(events=events, last=until, more=until < kept.last)
+
+
+def _meaning(connection: apsw.Connection, want: Wanted) -> tuple[str, dict[str, object]]:
+    """In SQL, with its bindings. A job or a queue that is not there has the number NULL, which nothing equals."""
+    conditions = ""
+    bindings: dict[str, object] = {}
+    if want.job is not None:
+        conditions += " AND job = :job"
+        bindings["job"] = connection.execute(_SEQ, {"id": want.job}).get
+    if want.queue is not None:
+        conditions += " AND queue = :queue"
+        bindings["queue"] = connection.execute("SELECT id FROM queues WHERE name = ?", (want.queue,)).get
+    if want.kinds:
+        conditions += " AND kind IN (SELECT value FROM json_each(:kinds))"
+        bindings["kinds"] = msgspec.json.encode([_NUMBERS[kind] for kind in want.kinds]).decode()
+    return conditions, bindings
 
 
 _Row = tuple[int, int, int, int, str | None, str, str | None]

@@ -9,7 +9,7 @@ from typing import TypeVar
 import apsw
 
 from supervisor.core.job import Job
-from supervisor.core.journal import Extent
+from supervisor.core.journal import EVERY, Extent, Wanted
 from supervisor.errors import StokerError
 from supervisor.store.port import EventPage, Filter, Found, Page, Position, QueueCounts
 from supervisor.store.sqlite import documents, finding, journal, listing
@@ -44,8 +44,8 @@ class SqliteReader:
     def counts(self) -> tuple[QueueCounts, ...]:
         return self._read(lambda: listing.counts(self._connection))
 
-    def events(self, after: int | None, *, limit: int, job: str | None = None, queue: str | None = None) -> EventPage:
-        return self._read(lambda: journal.page(self._connection, after, limit=limit, job=job, queue=queue))
+    def events(self, after: int | None, *, limit: int, want: Wanted = EVERY) -> EventPage:
+        return self._read(lambda: journal.page(self._connection, after, limit, want))
 
     def extent(self) -> Extent:
         return self._read(lambda: journal.extent(self._connection))
