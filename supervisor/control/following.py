@@ -9,6 +9,7 @@ committed would be one read less, and need a buffer, and something to do when it
 
 from collections.abc import AsyncGenerator
 
+import msgspec
 import trio
 from msgspec import UNSET, Raw
 
@@ -29,7 +30,7 @@ PLACE_SECS = 30.0  # after which he is told how far he is, if none of it was for
 AGAIN_SECS = 1.0  # after a read that failed
 
 
-async def events(context: Context, params: EventsParams) -> EventsView:
+async def events(context: Context, params: EventsParams) -> Raw:
     check_secs("wait_secs", params.wait_secs, positive=False)
     if not 1 <= params.limit <= MAX_EVENTS:
         raise Invalid(f"limit: must be between 1 and {MAX_EVENTS}")
@@ -37,8 +38,9 @@ async def events(context: Context, params: EventsParams) -> EventsView:
     after = _since(params)
     if params.last is not None:
         after = await context.service.place(None, last=params.last)
-    page = await context.service.events(after, limit=params.limit, want=want, wait=params.wait_secs or 0.0)
-    return EventsView(events=[event_view(one) for one in page.events], next=encode_place(page.last), more=page.more)
+    wait = params.wait_secs or 0.0
+    _, answer = await context.service.events(after, limit=params.limit, want=want, wait=wait, tell=_answer)
+    return answer
 
 
 async def subscribe(context: Context, params: SubscribeParams) -> Streaming:
@@ -51,7 +53,7 @@ async def _follow(context: Context, place: int, want: Wanted) -> AsyncGenerator[
     """Notifications, some at a time, without end."""
     while True:
         try:
-            page = await context.service.events(place, limit=PAGE, want=want, wait=PLACE_SECS)
+            page, told = await context.service.events(place, limit=PAGE, want=want, wait=PLACE_SECS, tell=_notify)
         except Gone:
             extent = await context.service.place(None)
             yield _gap(place, extent)
@@ -60,11 +62,16 @@ async def _follow(context: Context, place: int, want: Wanted) -> AsyncGenerator[
             await trio.sleep(AGAIN_SECS)
         else:
             if page.last > place:
-                yield _told(page)
+                yield told
             place = page.last
 
 
-def _told(page: EventPage) -> bytes:
+def _answer(page: EventPage) -> Raw:
+    events = [event_view(event) for event in page.events]
+    return Raw(msgspec.json.encode(EventsView(events=events, next=encode_place(page.last), more=page.more)))
+
+
+def _notify(page: EventPage) -> bytes:
     if not page.events:
         return encode_notification("place", PlaceView(cursor=encode_place(page.last)))
     return b"".join(encode_notification("event", event_view(event)) for event in page.events)

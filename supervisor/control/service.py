@@ -30,7 +30,7 @@ from supervisor.store.port import Changed, EventPage, Filter, Page, Position, Qu
 T = TypeVar("T")
 
 WAIT_SLICE = 50  # ids
-GIVE_WAY = 30  # times as long as it has read does a reader of the journal pause while jobs run: they go first
+GIVE_WAY = 25  # times as long as it has worked does a reader of the journal pause while jobs run: they go first
 LONGEST_PAUSE = 0.5  # seconds of that
 GATHER = 0.05  # seconds in which a journal's follower lets events come together
 
@@ -154,18 +154,19 @@ class Service:
         extent = await self._look(lambda reader: reader.extent())
         return begin(extent, after) if last is None else max(extent.first - 1, extent.last - last)
 
-    async def events(self, after: int | None, *, limit: int, want: Wanted, wait: float) -> EventPage:
-        """What the journal says next. Where there is nothing yet that is wanted: whatever comes within `wait`
-        seconds. Raises Gone."""
+    async def events(
+        self, after: int | None, *, limit: int, want: Wanted, wait: float, tell: Callable[[EventPage], T]
+    ) -> tuple[EventPage, T]:
+        """What the journal says next, and what `tell` makes of it, beside the loop. Where there is nothing yet that is
+        wanted: whatever comes within `wait` seconds. Raises Gone."""
         deadline = trio.current_time() + wait
         while True:
             committed = self._committer.next_commit()
-            began = trio.current_time()
-            page = await self._look(partial(_next_events, after=after, limit=limit, want=want))
+            page, told, cost = await self._look(partial(_tell, after=after, limit=limit, want=want, tell=tell))
             if self._feeder.running:
-                await trio.sleep(min(GIVE_WAY * (trio.current_time() - began), LONGEST_PAUSE))
+                await trio.sleep(min(GIVE_WAY * cost, LONGEST_PAUSE))
             if page.events or (not page.more and trio.current_time() >= deadline):
-                return page
+                return page, told
             after = page.last
             if not page.more:
                 with trio.move_on_at(deadline):
@@ -397,8 +398,13 @@ class Service:
         return to_rfc3339(self._now() + max(0, line.throttled_until - time.monotonic_ns()) // 1000)
 
 
-def _next_events(reader: Reader, *, after: int | None, limit: int, want: Wanted) -> EventPage:
-    return reader.events(after, limit=limit, want=want)
+def _tell(
+    reader: Reader, *, after: int | None, limit: int, want: Wanted, tell: Callable[[EventPage], T]
+) -> tuple[EventPage, T, float]:
+    """With the seconds of processor time that it took: of two threads in one interpreter, a clock would tell of both."""
+    began = time.thread_time()
+    page = reader.events(after, limit=limit, want=want)
+    return page, tell(page), time.thread_time() - began
 
 
 class _Ended:

@@ -1,8 +1,8 @@
 """The service's manners without a daemon behind it: jobs in a dict, which the test ends when it likes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import trio
@@ -15,6 +15,8 @@ from supervisor.core.journal import Extent, JobEvent, Kind, Wanted, begin
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
 from supervisor.store.port import EventPage, Filter, Page, Position, Submitted
+
+T = TypeVar("T")
 
 NOW = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
 
@@ -168,7 +170,9 @@ class FakeService:
         extent = Extent(self.removed + 1, self.removed + len(self.journal))
         return begin(extent, after) if last is None else max(self.removed, extent.last - last)
 
-    async def events(self, after: int | None, *, limit: int, want: Wanted, wait: float) -> EventPage:
+    async def events(
+        self, after: int | None, *, limit: int, want: Wanted, wait: float, tell: Callable[[EventPage], T]
+    ) -> tuple[EventPage, T]:
         self._break()
         self.asked.append((after, limit, want, wait))
         with trio.move_on_after(wait):
@@ -179,7 +183,8 @@ class FakeService:
         shown = [event for event in self.journal if event.n > place][:limit]
         reached = shown[-1].n if shown else place
         kept = [event for event in shown if want.kinds in ((), (event.kind,))]
-        return EventPage(events=tuple(kept), last=reached, more=reached < self.removed + len(self.journal))
+        page = EventPage(events=tuple(kept), last=reached, more=reached < self.removed + len(self.journal))
+        return page, tell(page)
 
     def happen(self, kind: Kind, **changes: Any) -> None:
         """In the journal."""
