@@ -11,6 +11,7 @@ from protocol.client import CallFailed, Disconnected
 from supervisor.cli import output
 from supervisor.cli.connection import candidates, connect, daemon, plainly
 from supervisor.cli.failures import NoDaemonThere, say
+from supervisor.cli.live import progress
 from supervisor.cli.moments import clock, relative
 from supervisor.cli.options import id_type, json_option, place_options, places
 
@@ -136,10 +137,3 @@ def _note(data: dict[str, Any]) -> str:
     if "progress" in data:
         notes.append(progress(data["progress"]))
     return ", ".join(filter(None, notes))
-
-
-def progress(told: dict[str, Any]) -> str:
-    """`4 of 10: page 4`, or what there is of it."""
-    share = told.get("progress")
-    place = f"{told['done']} of {told['total']}" if "done" in told and "total" in told else told.get("done", share)
-    return ": ".join(str(part) for part in (place, told.get("message")) if part is not None)

@@ -401,7 +401,7 @@ class Service:
 def _tell(
     reader: Reader, *, after: int | None, limit: int, want: Wanted, tell: Callable[[EventPage], T]
 ) -> tuple[EventPage, T, float]:
-    """With the seconds of processor time that it took: of two threads in one interpreter, a clock would tell of both."""
+    """With the seconds of processor time that it took: a clock would tell of the other threads too."""
     began = time.thread_time()
     page = reader.events(after, limit=limit, want=want)
     return page, tell(page), time.thread_time() - began
