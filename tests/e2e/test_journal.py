@@ -5,14 +5,15 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from protocol.client import CallFailed, Client, Disconnected
 from tests.e2e.conftest import Start
-from tests.e2e.daemon import Daemon
-from tests.workers import command
+from tests.e2e.daemon import Daemon, until
+from tests.workers import Gate, command
 
 ECHO = {"q": {"command": command("echo"), "size": 2}}
 GOOD = ["submitted", "started", "done"]
@@ -125,6 +126,42 @@ def test_who_takes_nothing_for_a_while_misses_nothing_and_a_stop_does_not_wait_f
     with daemon.client() as idle:
         idle.subscribe()
         daemon.stop()
+
+
+@pytest.mark.long
+def test_a_subscriber_who_sleeps_ten_seconds_in_a_hundred_thousand_events_misses_none(start: Start) -> None:
+    daemon = start(ECHO)
+    count = 35_000
+    with daemon.client() as slow, daemon.client() as client:
+        stream = slow.subscribe(last=0)
+        for _ in range(count // 1000):
+            submit(client, 1000)
+        told = [one for what, one in islice(stream, 1000) if what == "event"]
+        memory = daemon.memory()
+        time.sleep(10)
+        until(lambda: client.queues("q")[0]["done"] == count, "all jobs")
+        assert daemon.memory() - memory < 10e6
+        told += [one for what, one in islice(stream, 3 * count - len(told)) if what == "event"]
+        assert len(told) == 3 * count > 100_000
+        assert [event["cursor"] for event in told] == [event["cursor"] for event in rest(client, limit=1000)]
+        assert set(map(tuple, by_job(told).values())) == {tuple(GOOD)}
+
+
+def test_what_a_job_said_of_its_progress_is_there_after_the_daemons_death(start: Start, tmp_path: Path) -> None:
+    daemon = start({"q": {"command": command("progress")}})
+    with Gate(tmp_path) as gate:
+        with daemon.client() as client:
+            job = client.submit("q", {"steps": 2, "gate": gate.path})["id"]
+            told = until(lambda: client.events(kind="progress")["events"], "its progress in the journal")
+            said = client.get(job)["progress"]
+        assert (said["done"], said["total"]) == (1, 2)
+        daemon.kill()
+        daemon.start()
+        with daemon.client() as client:
+            assert client.get(job)["progress"] == said
+            assert client.events(kind=["progress", "interrupted"])["events"][0] == told[0]
+            gate.open()
+            assert client.wait(job)["progress"]["done"] == 2
 
 
 def test_a_reader_goes_on_where_it_was_after_the_daemon_was_killed(start: Start) -> None:
