@@ -101,39 +101,37 @@ class Table:
     """The plugin of one run."""
 
     def __init__(self) -> None:
-        self._claims: dict[str, list[Claim]] = {}  # of the tests that were collected, by node id
         self._outcomes: dict[Claim, set[str]] = defaultdict(set)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: Sequence[pytest.Item]) -> None:
-        """First, that is before `-m` throws any out."""
+        """A test's report carries what it claims, for it may come from another process (pytest-xdist)."""
         for item in items:
-            self._claims[item.nodeid] = [*_claims_of_item(item)]
+            item.user_properties += [("provokes", [*claim]) for claim in _claims_of_item(item)]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
-            for claim in self._claims.get(report.nodeid, ()):
-                self._outcomes[claim].add(report.outcome)
+            for name, claim in report.user_properties:
+                if name == "provokes":
+                    self._outcomes[Claim(*claim)].add(report.outcome)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._outcomes:
             return
-        known = {claim for collected in self._claims.values() for claim in collected}
         terminalreporter.section("what goes wrong with workers, and every limit")
         for row in ROWS:
-            for claim in sorted((claim for claim in known if claim.row == row), key=str):
-                if outcome := self._outcome(claim):
-                    markup = {"green": True} if outcome == "passed" else {"red": outcome == "failed"}
-                    terminalreporter.write(f"{outcome:<8}", **markup)
-                    program = claim.program or "(in the test)"
-                    terminalreporter.write_line(f"{row:<21}{program:<28}{_short(claim.test)}")
+            for claim in sorted((claim for claim in self._outcomes if claim.row == row), key=str):
+                outcome = self._outcome(claim)
+                markup = {"green": True} if outcome == "passed" else {"red": outcome == "failed"}
+                terminalreporter.write(f"{outcome:<8}", **markup)
+                program = claim.program or "(in the test)"
+                terminalreporter.write_line(f"{row:<21}{program:<28}{_short(claim.test)}")
         if left := [row for row in ROWS if not any(claim.row == row for claim in self._outcomes)]:
             few = len(left) <= FEW
             terminalreporter.write_line(f"not run: {', '.join(left) if few else f'{len(left)} other rows'}")
 
-    def _outcome(self, claim: Claim) -> str | None:
-        found = self._outcomes.get(claim, set())
-        return next((outcome for outcome in ("failed", "passed", "skipped") if outcome in found), None)
+    def _outcome(self, claim: Claim) -> str:
+        return next(outcome for outcome in ("failed", "passed", "skipped") if outcome in self._outcomes[claim])
 
 
 def _claims_of_item(item: pytest.Item) -> Iterator[Claim]:
