@@ -1,5 +1,7 @@
-"""The journal's old end is removed, a little at a time."""
+"""The journal's old end is removed, a little at a time. Apart from the janitor, which looks for jobs and may not find
+any, while events come to their end all the time, and in another order than jobs do."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -7,11 +9,12 @@ import trio
 
 from supervisor.config.model import StoreConfig
 from supervisor.core.job import MICROS
+from supervisor.core.retention import STEPS, next_step
 from supervisor.errors import StoreUnavailable
 from supervisor.store.committer import Committer
+from supervisor.store.port import Store
 
 EVERY = 5.0  # seconds
-STEP = 2000  # events of one transaction; some milliseconds for those who wait for theirs
 
 
 class Trimmer:
@@ -30,11 +33,23 @@ class Trimmer:
 
     async def trim(self) -> int:
         """Remove all that is too old or too many; returns how many events that was."""
+        total, step = 0, STEPS[0]
+        while True:
+            trimmed, took = await self._step(step)
+            total += trimmed
+            if trimmed < step:
+                return total
+            step = next_step(step, took)
+            await trio.sleep(took)  # so that half of the store's time is for others
+
+    async def _step(self, limit: int) -> tuple[int, float]:
+        """How many were removed, and for how many seconds the store was busy with it."""
         before = self._now() - int(self._config.events_max_age * MICROS)
         most = self._config.events_max_count
-        total = 0
-        while True:
-            trimmed = await self._committer.write(lambda store: store.trim_events(before=before, most=most, limit=STEP))
-            total += trimmed
-            if trimmed < STEP:
-                return total
+
+        def trim(store: Store) -> tuple[int, float]:
+            began = time.monotonic()
+            trimmed = store.trim_events(before=before, most=most, limit=limit)
+            return trimmed, time.monotonic() - began
+
+        return await self._committer.write(trim)

@@ -48,7 +48,7 @@ async def test_events_over_a_week_old_are_removed_unless_said_otherwise() -> Non
 async def test_more_events_than_wanted_are_removed_however_many_steps_it_takes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trimmer, "STEP", 2)
+    monkeypatch.setattr(trimmer, "STEPS", (2, 2))
     assert await numbers_left(StoreConfig(events_max_count=3), *([0] * 10)) == [8, 9, 10]
 
 
