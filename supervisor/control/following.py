@@ -37,27 +37,29 @@ async def events(context: Context, params: EventsParams) -> Raw:
     want = _wanted(params)
     after = _since(params)
     if params.last is not None:
-        after = await context.service.place(None, last=params.last)
+        after = await context.service.telling.place(None, last=params.last)
     wait = params.wait_secs or 0.0
-    _, answer = await context.service.events(after, limit=params.limit, want=want, wait=wait, tell=_answer)
+    _, answer = await context.service.telling.events(after, limit=params.limit, want=want, wait=wait, tell=_answer)
     return answer
 
 
 async def subscribe(context: Context, params: SubscribeParams) -> Streaming:
     want = _wanted(params)
-    place = await context.service.place(_since(params), last=params.last)
+    place = await context.service.telling.place(_since(params), last=params.last)
     return Streaming(PlaceView(cursor=encode_place(place)), _follow(context, place, want))
 
 
 async def _follow(context: Context, place: int, want: Wanted) -> AsyncGenerator[bytes, None]:
     """Notifications, some at a time, without end."""
+    read = context.service.telling.events
     while True:
         try:
-            page, told = await context.service.events(place, limit=PAGE, want=want, wait=PLACE_SECS, tell=_notify)
-        except Gone:
-            extent = await context.service.place(None)
-            yield _gap(place, extent)
-            place = extent
+            page, told = await read(place, limit=PAGE, want=want, wait=PLACE_SECS, tell=_notify)
+        except Gone as gone:
+            first = gone.data["first"]
+            assert isinstance(first, int)
+            yield _gap(place, first)
+            place = first - 1
         except StoreUnavailable:  # nothing is lost by waiting
             await trio.sleep(AGAIN_SECS)
         else:
@@ -77,8 +79,8 @@ def _notify(page: EventPage) -> bytes:
     return b"".join(encode_notification("event", event_view(event)) for event in page.events)
 
 
-def _gap(place: int, behind: int) -> bytes:
-    return encode_notification("gap", GapView(cursor=encode_place(behind), missed=behind - place, first=behind + 1))
+def _gap(place: int, first: int) -> bytes:
+    return encode_notification("gap", GapView(cursor=encode_place(first - 1), missed=first - 1 - place, first=first))
 
 
 def _since(params: SubscribeParams) -> int | None:

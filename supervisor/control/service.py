@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -16,23 +15,20 @@ from supervisor.config.model import Config, PoolConfig, QueueConfig
 from supervisor.control.complaints import cut
 from supervisor.control.space import Space
 from supervisor.control.sweeping import Sweeper
+from supervisor.control.telling import Telling
 from supervisor.control.times import to_rfc3339
 from supervisor.core.admission import Full, retry_after
 from supervisor.core.job import MICROS, Job, NewJob, State
-from supervisor.core.journal import Wanted, begin
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, QueueFull, TimedOut, UnknownQueue
 from supervisor.pool.feeder import Feeder, Line
 from supervisor.pool.pool import Pool
 from supervisor.store.committer import Committer
-from supervisor.store.port import Changed, EventPage, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
+from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
 
 T = TypeVar("T")
 
 WAIT_SLICE = 50  # ids
-GIVE_WAY = 25  # times as long as it has worked does a reader of the journal pause while jobs run: they go first
-LONGEST_PAUSE = 0.5  # seconds of that
-GATHER = 0.05  # seconds in which a journal's follower lets events come together
 
 
 class Service:
@@ -61,6 +57,7 @@ class Service:
         self._reader = reader
         self._reading = trio.Lock()
         self._feeder = feeder
+        self.telling = Telling(committer, feeder, self._look)
         self._pools = {pool.name: pool for pool in pools}
         self._queues = {queue.name: queue for queue in config.queues}
         self._epoch = epoch
@@ -148,31 +145,6 @@ class Service:
         for job in page.jobs:
             self._with_progress(job)
         return page
-
-    async def place(self, after: int | None, *, last: int | None = None) -> int:
-        """The number after which to read the journal; `last`: that many events before its end. Raises Gone."""
-        extent = await self._look(lambda reader: reader.extent())
-        return begin(extent, after) if last is None else max(extent.first - 1, extent.last - last)
-
-    async def events(
-        self, after: int | None, *, limit: int, want: Wanted, wait: float, tell: Callable[[EventPage], T]
-    ) -> tuple[EventPage, T]:
-        """What the journal says next, and what `tell` makes of it, beside the loop. Where there is nothing yet that is
-        wanted: whatever comes within `wait` seconds. Raises Gone."""
-        deadline = trio.current_time() + wait
-        while True:
-            committed = self._committer.next_commit()
-            page, told, cost = await self._look(partial(_tell, after=after, limit=limit, want=want, tell=tell))
-            if self._feeder.running:
-                await trio.sleep(min(GIVE_WAY * cost, LONGEST_PAUSE))
-            if page.events or (not page.more and trio.current_time() >= deadline):
-                return page, told
-            after = page.last
-            if not page.more:
-                with trio.move_on_at(deadline):
-                    await committed.wait()
-                    # Looking anew after each of a thousand commits a second would keep everybody from working.
-                    await trio.sleep(GATHER)
 
     async def position(self, job_id: str) -> Position:
         position = await self._read(lambda reader: reader.position(job_id))
@@ -396,15 +368,6 @@ class Service:
         if line is None or line.throttled_until is None:
             return None
         return to_rfc3339(self._now() + max(0, line.throttled_until - time.monotonic_ns()) // 1000)
-
-
-def _tell(
-    reader: Reader, *, after: int | None, limit: int, want: Wanted, tell: Callable[[EventPage], T]
-) -> tuple[EventPage, T, float]:
-    """With the seconds of processor time that it took: a clock would tell of the other threads too."""
-    began = time.thread_time()
-    page = reader.events(after, limit=limit, want=want)
-    return page, tell(page), time.thread_time() - began
 
 
 class _Ended:

@@ -81,6 +81,7 @@ class FakeService:
         self.waiting = 0
         self.asked: list[Any] = []
         self.journal: list[JobEvent] = []
+        self.telling = self
         self.removed = 0  # events that were before these
         self.more_happens = trio.Event()
         self._changed = trio.lowlevel.ParkingLot()

@@ -42,11 +42,10 @@ def submit(client: Client, count: int) -> list[str]:
     return [job["id"] for job in client.submit_many([{"queue": "q", "payload": n} for n in range(count)])]
 
 
-def follow(daemon: Daemon, count: int, found: list[dict[str, Any]], pause: float) -> None:
+def follow(daemon: Daemon, since: str, count: int, found: list[dict[str, Any]], pause: float) -> None:
     """Until so many jobs are done."""
     done = 0
     with daemon.client() as client:
-        since = client.events(last=0)["next"]
         while done < count:
             page = client.events(since=since, limit=50, wait_secs=10)
             since = page["next"]
@@ -61,14 +60,12 @@ def test_followers_quick_and_slow_hear_everything_once_and_in_order(start: Start
     with daemon.client() as client:
         client.pause("q")
         followers = [
-            threading.Thread(target=follow, args=(daemon, 500, found, pause))
+            threading.Thread(target=follow, args=(daemon, client.events(last=0)["next"], 500, found, pause))
             for found, pause in zip(heard, (0, 0.02), strict=True)
         ]
         before = rest(client)
         for follower in followers:
             follower.start()
-        while client.status()["connections"] < 3:
-            pass
         jobs = submit(client, 500)
         client.resume("q")
         client.wait_all(jobs)
