@@ -115,7 +115,7 @@ class Client:
 
     def submit(self, queue: str, payload: Any, **options: Any) -> Object:
         """Options: priority, run_at, delay_secs, timeout_secs, max_attempts, backoff, expires_in_secs, client + key,
-        unique, name, tags."""
+        unique + on_conflict, name, tags."""
         return self.call("submit", {"queue": queue, "payload": payload, **options})
 
     def submit_many(self, jobs: Sequence[Object]) -> Objects:

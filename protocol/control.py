@@ -51,6 +51,7 @@ class SubmitParams(Params, frozen=True):
     client: str | None = None
     key: str | None = None
     unique: str | None = None
+    on_conflict: str | None = None
     name: str | None = None
     tags: tuple[str, ...] = ()
 
@@ -162,6 +163,7 @@ class SubmittedView(msgspec.Struct, frozen=True, kw_only=True):
     created: bool
     state: str
     same: bool | UnsetType = UNSET  # only where created is false
+    replaced: str | UnsetType = UNSET  # only where a job was cancelled for this one: its id
 
 
 class SubmittedManyView(msgspec.Struct, frozen=True, kw_only=True):

@@ -144,6 +144,8 @@ def complaint(job_id: str, ending: Ending, timeout: float | None) -> str | None:
         return None
     if ending["state"] == "failed":
         return _failure(ending)
+    if ending["state"] == "cancelled" and ending.get("error") and ending["error"]["cause"] == "replaced":
+        return f"job {job_id} was cancelled: {ending['error']['message']}"
     told = {"cancelled": "was cancelled", "expired": "expired before it was done"}
     return f"job {job_id} {told.get(ending['state'], 'is ' + ending['state'])}"
 

@@ -89,7 +89,7 @@ def instant(text: str) -> str:
 
 
 STATES = ("pending", "running", "done", "failed", "cancelled", "expired")
-CAUSES = ("error", "desync", "garbage", "oversize", "exited", "timeout", "oom", "poison", "interrupted")
+CAUSES = ("error", "desync", "garbage", "oversize", "exited", "timeout", "oom", "poison", "interrupted", "replaced")
 
 
 def filter_options(command: Command) -> Command:
@@ -98,7 +98,9 @@ def filter_options(command: Command) -> Command:
     options = (
         click.option("--queue", metavar="NAME", help="Of this queue."),
         click.option("--state", type=click.Choice(STATES), multiple=True, help=several),
-        click.option("--cause", type=click.Choice(CAUSES), help="Failed jobs, with this cause in their error."),
+        click.option(
+            "--cause", type=click.Choice(CAUSES), metavar="WORD", help=f"With this in their error: {', '.join(CAUSES)}."
+        ),
         click.option("--tag", metavar="TEXT", help="With this tag."),
         click.option("--client", metavar="NAME", help="Submitted by this client."),
         click.option("--name", metavar="TEXT", help="With this name."),

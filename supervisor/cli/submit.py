@@ -34,6 +34,11 @@ from supervisor.cli.wait import report_each
 @click.option("--client", metavar="NAME", help="Who submits; the scope of --key.")
 @click.option("--key", metavar="TEXT", help="A second submit with this key answers with the first job.")
 @click.option("--unique", metavar="TEXT", help="Only one live job of QUEUE can have this value.")
+@click.option(
+    "--on-conflict",
+    type=click.Choice(("existing", "reject", "replace")),
+    help="If a live job has --unique's value: print its id (so unless said), refuse, or cancel it if it waits.",
+)
 @click.option("--name", metavar="TEXT", help="What to call the job, for people.")
 @click.option("--tag", "tags", metavar="TEXT", multiple=True, help="May be given several times.")
 @json_option
@@ -65,6 +70,8 @@ def _check(wait: bool, timeout: float | None, many: bool, job: dict[str, Any]) -
         raise click.UsageError("--delay and --run-at exclude each other")
     if "key" in job and "client" not in job:
         raise click.UsageError("--key needs --client, whose key it is")
+    if "on_conflict" in job and "unique" not in job:
+        raise click.UsageError("--on-conflict needs --unique, whose value another job may have")
     if many and ("key" in job or "unique" in job):
         raise click.UsageError("--key and --unique are for one job, --many would give them to each")
 
@@ -84,8 +91,7 @@ def _payload(words: tuple[str, ...]) -> str:
 def _submit_one(order: Order, payload: str) -> None:
     with daemon() as client:
         answer = _accepted(client, order, payload)
-        if answer.get("same") is False:
-            say(f"job {answer['id']} was there before, and its queue or payload is another")
+        _remark(answer, order)
         if not order.wait:
             print_answer(answer, order.as_json)
             return
@@ -94,6 +100,15 @@ def _submit_one(order: Order, payload: str) -> None:
             fine = report_each(client, ids, order.timeout, order.as_json)
     if not fine:
         raise click.exceptions.Exit(1)
+
+
+def _remark(answer: dict[str, Any], order: Order) -> None:
+    if answer.get("same") is False:
+        say(f"job {answer['id']} was there before, and its queue or payload is another")
+    elif not answer["created"] and "on_conflict" in order.options:
+        say(f"job {answer['id']} was there before")
+    if "replaced" in answer:
+        say(f"job {answer['replaced']} is cancelled: this one takes its place")
 
 
 def _accepted(client: VerbatimClient, order: Order, payload: str) -> dict[str, Any]:

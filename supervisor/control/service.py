@@ -18,17 +18,19 @@ from supervisor.control.sweeping import Sweeper
 from supervisor.control.telling import Telling
 from supervisor.control.times import to_rfc3339
 from supervisor.core.admission import Full, retry_after
-from supervisor.core.job import MICROS, Job, NewJob, State
+from supervisor.core.job import MICROS, Job, NewJob, OnConflict, State
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, QueueFull, TimedOut, UnknownQueue
 from supervisor.pool.feeder import Feeder, Line
 from supervisor.pool.pool import Pool
+from supervisor.pool.replacing import replaces
 from supervisor.store.committer import Committer
 from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
 
 T = TypeVar("T")
 
 WAIT_SLICE = 50  # ids
+_EXISTING = OnConflict.EXISTING
 
 
 class Service:
@@ -82,13 +84,28 @@ class Service:
             ) from None
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
-        """Returns when they are on disk. Raises QueueFull, and then none of them is."""
+        """Returns when they are on disk. Raises QueueFull, and Conflict with the `index` of the job that it is about;
+        then none of them is."""
         try:
+            if [job for job in jobs if job.on_conflict is not _EXISTING]:
+                return await self._submit_contested(jobs)
             return await self._committer.submit(
                 jobs, self._now(), lambda answers: self._feeder.submitted(jobs, answers)
             )
         except QueueFull as refusal:
             raise self._with_advice(refusal) from None
+
+    async def _submit_contested(self, jobs: Sequence[NewJob]) -> list[Submitted]:
+        """Whom they may replace begins no more, from the moment they are handed over."""
+        values, feeder = replaces(jobs), self._feeder
+        feeder.replacing.begin(values)
+        return await self._committer.submit(
+            jobs,
+            self._now(),
+            lambda answers: feeder.submitted(jobs, answers, values),
+            lambda: feeder.replacing.failed(values),
+            contested=True,
+        )
 
     def _with_advice(self, refusal: QueueFull) -> QueueFull:
         full = msgspec.convert(refusal.data, Full)

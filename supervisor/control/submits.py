@@ -7,10 +7,10 @@ import uuid_utils
 from protocol.control import SubmitParams
 from supervisor.config.model import QueueConfig
 from supervisor.control.backoffs import own_backoff
-from supervisor.control.complaints import cut
+from supervisor.control.complaints import cut, hint
 from supervisor.control.durations import check_secs
 from supervisor.control.times import from_rfc3339
-from supervisor.core.job import MICROS, NewJob
+from supervisor.core.job import MICROS, NewJob, OnConflict
 from supervisor.errors import Invalid, TooLarge
 
 MAX_PRIORITY = 2**31 - 1  # and the same below zero: what every store has a column for
@@ -18,6 +18,7 @@ MAX_ATTEMPTS = 2**31 - 1
 MAX_WORD = 255  # characters of client, key, unique and name
 MAX_TAGS = 20
 MAX_TAG = 100
+_EXISTING = OnConflict.EXISTING
 
 
 def new_job(params: SubmitParams, queue: QueueConfig, now: int) -> NewJob:
@@ -48,6 +49,7 @@ def new_job(params: SubmitParams, queue: QueueConfig, now: int) -> NewJob:
         client=params.client,
         key=params.key,
         unique=params.unique,
+        on_conflict=_EXISTING if params.on_conflict is None else _on_conflict(params.on_conflict, params.unique),
         name=params.name,
         tags=params.tags,
     )
@@ -97,6 +99,15 @@ def _check_words(params: SubmitParams) -> None:
         _check_word("name", params.name)
     if params.tags:
         _check_tags(params.tags)
+
+
+def _on_conflict(name: str, unique: str | None) -> OnConflict:
+    if unique is None:
+        raise Invalid("on_conflict: needs unique beside it, the value that a job of this queue may have already")
+    try:
+        return OnConflict(name)
+    except ValueError:
+        raise Invalid(f'on_conflict: there is none called "{cut(name)}"{hint(name, OnConflict)}') from None
 
 
 def _check_word(name: str, word: str) -> None:

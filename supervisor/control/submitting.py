@@ -1,12 +1,15 @@
 """submit and submit_many."""
 
+import itertools
+from collections.abc import Collection
+
 from protocol.control import SubmitManyParams, SubmitParams, SubmittedManyView, SubmittedView
 from supervisor.control.context import Context
 from supervisor.control.limits import too_many
 from supervisor.control.submits import new_job
 from supervisor.control.views import submitted_view
 from supervisor.core.job import NewJob
-from supervisor.errors import Invalid, NotFound, Refused, StoreUnavailable, UnknownQueue
+from supervisor.errors import Conflict, Invalid, NotFound, Refused, StoreUnavailable, UnknownQueue
 
 
 async def submit(context: Context, params: SubmitParams) -> SubmittedView:
@@ -15,7 +18,11 @@ async def submit(context: Context, params: SubmitParams) -> SubmittedView:
         context.service.space.take(len(job.payload))
     except Refused as refusal:
         return await _earlier(context, params, refusal)
-    [submitted] = await context.service.submit([job])
+    try:
+        [submitted] = await context.service.submit([job])
+    except Conflict as refusal:
+        data = {name: value for name, value in refusal.data.items() if name != "index"}
+        raise Conflict(refusal.message, **data) from None
     return submitted_view(submitted)
 
 
@@ -38,7 +45,10 @@ async def submit_many(context: Context, params: SubmitManyParams) -> SubmittedMa
             jobs.append(job)
         except Refused as refusal:
             earlier[index] = await _earlier(context, item, _at(index, refusal))
-    fresh = [submitted_view(submitted) for submitted in await service.submit(jobs)] if jobs else []
+    try:
+        fresh = [submitted_view(submitted) for submitted in await service.submit(jobs)] if jobs else []
+    except Conflict as refusal:
+        raise _at(_place(refusal, earlier), refusal) from None
     return SubmittedManyView(jobs=_merged(fresh, earlier) if earlier else fresh)
 
 
@@ -61,6 +71,14 @@ def _at(index: int, refusal: Refused) -> Refused:
         return refusal
     place = f"jobs[{index}].queue: " if isinstance(refusal, UnknownQueue) else f"jobs[{index}]."
     return type(refusal)(place + refusal.message, **{**refusal.data, "index": index})
+
+
+def _place(refusal: Conflict, earlier: Collection[int]) -> int:
+    """Which of all the call's jobs a conflict is about, which counts those that were handed over."""
+    handed = (place for place in itertools.count() if place not in earlier)
+    place = refusal.data["index"]
+    assert isinstance(place, int)
+    return next(itertools.islice(handed, place, None))
 
 
 def _merged(fresh: list[SubmittedView], earlier: dict[int, SubmittedView]) -> list[SubmittedView]:

@@ -53,7 +53,7 @@ def attempt_view(attempt: Attempt) -> AttemptView:
         attempt=attempt.attempt,
         started_at=to_rfc3339(attempt.started_at),
         finished_at=to_rfc3339(attempt.finished_at),
-        duration_secs=(attempt.finished_at - attempt.started_at) / MICROS,
+        duration_secs=max(0, attempt.finished_at - attempt.started_at) / MICROS,  # the clock may have been set back
         pid=attempt.pid,
         error=error_view(attempt.error),
     )
@@ -78,12 +78,13 @@ def backoff_view(backoff: Backoff) -> BackoffView:
 
 
 def submitted_view(submitted: Submitted) -> SubmittedView:
-    """`same` is said only where an earlier job answers."""
+    """`same` is said only where an earlier job answers, `replaced` where one was cancelled for this."""
     return SubmittedView(
         id=submitted.id,
         created=submitted.created,
         state=submitted.state,
         same=UNSET if submitted.created else submitted.same,
+        replaced=UNSET if submitted.replaced is None else submitted.replaced,
     )
 
 

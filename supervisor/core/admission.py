@@ -1,14 +1,13 @@
-"""Whether a queue has room for what is submitted to it, and when to ask again if not."""
+"""Who enters when many ask at once: whether a queue has room, and whether a `unique` value is free."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from supervisor.core.job import NewJob
+from supervisor.core.identity import Holder, Meeting, Scope, key_scope, meet, unique_scope
+from supervisor.core.job import NewJob, State
 
 RETRY_LEAST, RETRY_MOST = 1.0, 60.0  # seconds
-
-Scope = tuple[str, ...]
 
 
 class Full(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,53 +19,71 @@ class Full(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
 
 
-def scopes(job: NewJob) -> list[Scope]:
-    """What no later job may have in common with this one while it counts; the idempotency key first."""
-    found: list[Scope] = []
-    if job.key is not None:
-        found.append(("key", job.client or "", job.key))
-    if job.unique is not None:
-        found.append(("unique", job.queue, job.unique))
-    return found
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """Number `index` of a group may not have its `unique` value, because `holder` has it."""
+
+    index: int
+    holder: Holder
+    same_group: bool  # the holder is one of those that are refused with it
+
+
+class _Entry:
+    """What a group brings, if it may enter: so many jobs to each queue, and what they keep others from."""
+
+    def __init__(self, taken: Mapping[Scope, Holder]) -> None:
+        self.wanted: dict[str, int] = {}
+        self.taken: dict[Scope, Holder] = {}
+        self._before = taken
+
+    def holder(self, scope: Scope | None) -> Holder | None:
+        return None if scope is None else self.taken.get(scope) or self._before.get(scope)
+
+    def add(self, job: NewJob, count: int) -> None:
+        for scope in (key_scope(job), unique_scope(job)):
+            if scope is not None:
+                self.taken[scope] = Holder(job.id, State.PENDING, by_key=scope[0] == "key")
+        if count:
+            self.wanted[job.queue] = self.wanted.get(job.queue, 0) + count
 
 
 def admit(
     groups: Sequence[Sequence[NewJob]],
-    answered: Collection[str],
+    holders: Mapping[str, Holder],
     pending: Mapping[str, int],
     limits: Mapping[str, int],
-) -> list[Full | None]:
-    """Which of these groups may enter, in their order, each all or none; for one that may not, the first queue that is
-    full.
+) -> list[Full | Taken | None]:
+    """Which of these groups may enter, in their order, each all or none; for one that may not, why not.
 
-    `answered`: ids of jobs that make no new row, because an earlier one in the store answers for them. `pending` says
-    how many jobs wait in each limited queue. What an admitted group adds is counted for the groups behind it.
+    `holders`: for the id of a new job the one in the store that it meets, as the store is before all of them. `pending`
+    says how many jobs wait in each limited queue. What an admitted group adds is counted for the groups behind it.
     """
     waiting = dict(pending)
-    taken: set[Scope] = set()
-    verdicts: list[Full | None] = []
+    taken: dict[Scope, Holder] = {}
+    verdicts: list[Full | Taken | None] = []
     for group in groups:
-        wanted, mine = _wanted(group, answered, taken)
-        full = _first_full(wanted, waiting, limits)
-        verdicts.append(full)
-        if full is None:
-            taken |= mine
-            for queue, count in wanted.items():
+        entry = _Entry(taken)
+        refusal: Full | Taken | None = _enter(entry, group, holders) or _first_full(entry.wanted, waiting, limits)
+        verdicts.append(refusal)
+        if refusal is None:
+            taken |= entry.taken
+            for queue, count in entry.wanted.items():
                 waiting[queue] = waiting.get(queue, 0) + count
     return verdicts
 
 
-def _wanted(group: Sequence[NewJob], answered: Collection[str], taken: set[Scope]) -> tuple[dict[str, int], set[Scope]]:
-    """How many new jobs the group brings to each queue, and what they keep others from."""
-    wanted: dict[str, int] = {}
-    mine: set[Scope] = set()
-    for job in group:
-        own = scopes(job)
-        if job.id in answered or any(scope in taken or scope in mine for scope in own):
-            continue
-        mine.update(own)
-        wanted[job.queue] = wanted.get(job.queue, 0) + 1
-    return wanted, mine
+def _enter(entry: _Entry, group: Sequence[NewJob], holders: Mapping[str, Holder]) -> Taken | None:
+    """Fill in what the group brings; the first of its jobs that is refused."""
+    for index, job in enumerate(group):
+        stored = holders.get(job.id)
+        holder = stored if stored is not None and stored.by_key else entry.holder(key_scope(job))
+        # What was taken here is newer than what the store knew: it may have replaced that.
+        holder = holder or entry.holder(unique_scope(job)) or stored
+        meeting = None if holder is None else meet(job, holder)
+        if holder is None or meeting is Meeting.TAKES_OVER:
+            entry.add(job, 1 if holder is None else 0)
+        elif meeting is Meeting.REFUSED:
+            return Taken(index=index, holder=holder, same_group=any(one.id == holder.id for one in group))
+    return None
 
 
 def _first_full(wanted: Mapping[str, int], waiting: Mapping[str, int], limits: Mapping[str, int]) -> Full | None:

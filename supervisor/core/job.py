@@ -72,7 +72,7 @@ def advance(state: State, event: Event) -> State:
 
 
 class Cause(StrEnum):
-    """Why an attempt failed."""
+    """Why an attempt failed; or, of a job that never failed, why it ended."""
 
     ERROR = "error"
     DESYNC = "desync"
@@ -83,6 +83,15 @@ class Cause(StrEnum):
     OOM = "oom"
     POISON = "poison"
     INTERRUPTED = "interrupted"
+    REPLACED = "replaced"  # of a cancelled job: another took its place
+
+
+class OnConflict(StrEnum):
+    """What becomes of a submit whose `unique` value a live job of its queue has."""
+
+    EXISTING = "existing"  # that job answers
+    REJECT = "reject"
+    REPLACE = "replace"  # a pending one is cancelled; one that runs is in the way
 
 
 class JobError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
@@ -123,8 +132,13 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     client: str | None = None
     key: str | None = None
     unique: str | None = None
+    on_conflict: OnConflict = OnConflict.EXISTING  # of the submit, not of the job: it is not stored
     name: str | None = None
     tags: tuple[str, ...] = ()
+
+    def due(self, now: int) -> bool:
+        """Whether it may begin at once. One without a delay may, though the clock has been set back since."""
+        return self.run_at <= now or self.run_at <= self.created_at
 
 
 class Rank(msgspec.Struct, frozen=True, order=True, array_like=True):
@@ -150,6 +164,7 @@ class Ready(msgspec.Struct, kw_only=True):
     max_attempts: int | None
     expires_at: int | None
     backoff: Backoff | None = None
+    unique: str | None = None
 
     @property
     def rank(self) -> Rank:

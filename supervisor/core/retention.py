@@ -21,6 +21,12 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     since: int | None
     most: int | None
+    now: int = 2**63 - 1
+
+    def order(self, finished_at: int, seq: int) -> tuple[bool, int, int]:
+        """Of too many the first in this order go. What finished in the future did so before the clock was set back:
+        it goes before all that has finished since, which would else be gone as soon as it is done."""
+        return finished_at <= self.now, finished_at, seq
 
 
 def keeps(queues: Iterable[str], of: Mapping[str, Retention], others: Retention, now: int) -> list[Keep]:
@@ -37,7 +43,9 @@ def _of_queue(queue: str, retention: Retention, now: int) -> Iterable[Keep]:
         (State.EXPIRED, retention.expired, retention.max_expired),
     ):
         if age != _FOREVER or most is not None:
-            yield Keep(queue=queue, state=state, since=None if age == _FOREVER else now - int(age * MICROS), most=most)
+            yield Keep(
+                queue=queue, state=state, since=None if age == _FOREVER else now - int(age * MICROS), most=most, now=now
+            )
 
 
 def next_step(step: int, took: float) -> int:

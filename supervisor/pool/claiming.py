@@ -50,7 +50,8 @@ class Claiming:
         assert life is not None
         run.life = None
         self._feeder.drop(run)
-        self._feeder.offer(run.row)
+        if not run.replaced:
+            self._feeder.offer(run.row)
         life.let_go()
 
     def _is_wanted(self, run: Run) -> bool:

@@ -10,6 +10,7 @@ from supervisor.core.job import MICROS
 from supervisor.errors import StoreUnavailable
 from supervisor.pool.feeder import Feeder
 from supervisor.store.committer import Committer
+from supervisor.store.port import Promoted
 
 log = structlog.get_logger("stoker.clock")
 
@@ -48,13 +49,19 @@ class Clock:
 
     async def _step(self, now: int) -> None:
         self._next = None
+        self._feeder.expiring = now  # the clock may be set back before the store has done it
         try:
-            promoted = await self._committer.write(lambda store: store.promote(now, STEP))
+            promoted = await self._committer.write(lambda store: store.promote(now, STEP), self._promoted)
         except StoreUnavailable:
+            self._feeder.expiring = 0
             self.note(now)
             await trio.sleep(LONGEST_SLEEP)
             return
         if promoted.next_at is not None:
             self.note(promoted.next_at)
+
+    def _promoted(self, promoted: Promoted) -> None:
+        """In the order of the commits, before anything else is given out."""
         self._feeder.expired(promoted.expired)
+        self._feeder.expiring = 0
         self._feeder.reread(promoted.queues)

@@ -24,6 +24,7 @@ from supervisor.core.verdict import Verdict, judge
 from supervisor.pool.alarm import Alarm
 from supervisor.pool.claiming import Claiming
 from supervisor.pool.rates import Rate
+from supervisor.pool.replacing import Replacing, Value
 from supervisor.pool.run import Run
 from supervisor.pool.sharing import Sharing
 from supervisor.pool.waiters import Waiters
@@ -55,6 +56,7 @@ class Line:
         self.pools: list[Pool] = []
         self.reading = False
         self.stale = True  # the look-ahead does not know the front of the queue
+        self.overdue = False  # it lacks rows that were past their expiry, and the store may not have ended them
         self.submitted = Rate()
         self.finished = Rate()
 
@@ -94,6 +96,8 @@ class Feeder:
         self._progress_kept = float("-inf")  # monotonic
         self.held: Counter[str] = Counter()
         self.waiters = Waiters()
+        self.replacing = Replacing(self.lines, self.reread)
+        self.expiring = 0  # the store is about to end what expires by this instant, whatever the clock says by now
         self.stopped = False  # draining: nothing new is checked out
         self.at: Callable[[int], None] = lambda instant: None
         self.emptied: Callable[[], None] = lambda: None  # nothing runs any more
@@ -116,8 +120,12 @@ class Feeder:
 
     # -- jobs come in ----------------------------------------------------------------------------------------------
 
-    def submitted(self, jobs: Sequence[NewJob], answers: Sequence[Submitted]) -> None:
-        """They are on disk."""
+    def submitted(self, jobs: Sequence[NewJob], answers: Sequence[Submitted], values: Sequence[Value] = ()) -> None:
+        """They are on disk. `values` are those that were given to `replacing`."""
+        if values:
+            self._replaced(self.replacing.done(values, jobs, answers))
+        # What comes of those that are on their way says whether a job is wanted here.
+        contested = self.replacing if self.replacing else None
         lines: dict[str, Line] = {}
         for job, answer in zip(jobs, answers, strict=True):
             if not answer.created:
@@ -128,7 +136,7 @@ class Feeder:
             line.submitted.total += 1
             if not answer.due:
                 self.at(job.run_at)
-            elif line.ahead.takes(-job.priority, answer.seq):
+            elif (contested is None or job not in contested) and line.ahead.takes(-job.priority, answer.seq):
                 line.ahead.offer(_ready(job, answer))
                 lines[line.name] = line
             if job.expires_at is not None:
@@ -136,10 +144,19 @@ class Feeder:
         for line in lines.values():
             self.wake(line)
 
+    def _replaced(self, ids: Sequence[str]) -> None:
+        for job_id in ids:
+            run = self.running.get(job_id)
+            if run is not None:  # its attempt has just come to its end, on disk, and nobody was told yet
+                run.replaced = True
+        self.ended(ids)
+
     def offer(self, row: Ready) -> None:
         """A row is due again."""
         line = self.lines.get(row.queue)
-        if line is not None and row.id not in self.held and row.id not in self.running and line.ahead.offer(row):
+        if line is None or row.id in self or row in self.replacing:
+            return
+        if line.ahead.offer(row):
             self.wake(line)
 
     def reread(self, queues: Iterable[str]) -> None:
@@ -169,6 +186,8 @@ class Feeder:
                 ahead.replace(rows, complete=complete, skip=self)
             else:
                 ahead.fill(rows, after=after, complete=complete, skip=self)
+            if self.replacing:
+                self.replacing.keep_out(line)
             self.wake(line)
 
         def failed() -> None:
@@ -273,8 +292,9 @@ class Feeder:
 
     def _next_row(self, line: Line) -> Ready | None:
         row = line.ahead.pop()
-        while row is not None and row.expires_at is not None and row.expires_at <= self._now():
-            self.at(row.expires_at)  # the store's clock ends it
+        while row is not None and row.expires_at is not None and row.expires_at <= max(self._now(), self.expiring):
+            self.at(row.expires_at)  # the store's clock ends it, unless it is set back by then
+            line.overdue = True
             row = line.ahead.pop()
         if line.ahead.wants_rows:
             self._read_ahead(line)
@@ -342,6 +362,8 @@ class Feeder:
             self.emptied()
 
     def _sent_back(self, run: Run, outcome: Outcome) -> None:
+        if run.replaced:
+            return
         if outcome.due:
             self.offer(run.row_again(outcome))
         elif outcome.run_at is not None:
@@ -396,13 +418,15 @@ class Feeder:
             line.ahead.discard(ids)
 
     def tick(self, now: float) -> None:
-        """About once a second (`now`: monotonic): rates, what running jobs said of their progress, and a second
-        chance for reads that failed."""
+        """About once a second (`now`: monotonic): rates, what running jobs said of their progress, and a second chance
+        for reads that failed and for jobs that seemed to have expired."""
         for sharing in self._shared:
             sharing.sample(now)
         for line in self.lines.values():
             line.submitted.sample(now)
             line.finished.sample(now)
+            if line.overdue:
+                line.overdue, line.stale = False, True
             self.wake(line)
         if self.progressing and now - self._progress_kept >= PROGRESS_EVERY:
             self._progress_kept = now
@@ -452,4 +476,5 @@ def _ready(job: NewJob, answer: Submitted) -> Ready:
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
         backoff=job.backoff,
+        unique=job.unique,
     )

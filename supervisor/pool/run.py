@@ -27,6 +27,7 @@ class Run:
         "outcome",
         "pid",
         "progress",
+        "replaced",
         "row",
         "share",
         "since",
@@ -46,6 +47,7 @@ class Run:
         self.since = 0  # and from when, in monotonic nanoseconds
         self.pid: int | None = None
         self.cancel = False
+        self.replaced = False  # by a submit that was on disk right behind its outcome
         self.progress: Reply | None = None
         self.outcome: Outcome | None = None  # decided; from then on it only waits for the disk
         self.waited_for = False  # already when it was decided

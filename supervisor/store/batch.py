@@ -54,12 +54,23 @@ class Call(Generic[T]):
 
 
 class Submit(Call[list[Submitted]]):
-    __slots__ = ("jobs", "now")
+    """`contested`: one of its jobs does not let itself be answered by whoever has its `unique` value."""
 
-    def __init__(self, jobs: Sequence[NewJob], now: int, done: Callable[[list[Submitted]], None]) -> None:
-        super().__init__(lambda store: store.submit(jobs, now), done)
+    __slots__ = ("contested", "jobs", "now")
+
+    def __init__(
+        self,
+        jobs: Sequence[NewJob],
+        now: int,
+        done: Callable[[list[Submitted]], None],
+        failed: Callable[[], None] | None = None,
+        *,
+        contested: bool = False,
+    ) -> None:
+        super().__init__(lambda store: store.submit(jobs, now), done, failed)
         self.jobs = jobs
         self.now = now
+        self.contested = contested
 
 
 class ClaimFirst(Call[bool]):

@@ -126,10 +126,18 @@ class Committer:
         self._flush()
 
     async def submit(
-        self, jobs: Sequence[NewJob], now: int, done: Callable[[list[Submitted]], None]
+        self,
+        jobs: Sequence[NewJob],
+        now: int,
+        done: Callable[[list[Submitted]], None],
+        failed: Callable[[], None] | None = None,
+        *,
+        contested: bool = False,
     ) -> list[Submitted]:
-        """`done` is called on the loop when they are on disk, also if the caller has gone away meanwhile."""
-        call = Submit(jobs, now, done)
+        """One of the two is called on the loop, also if the caller has gone away meanwhile: `done` when they are on
+        disk, `failed` when none is and none will be. Say `contested` if any of them has an `on_conflict` of its own:
+        then a submit that meets a holder it may not have fails with Conflict."""
+        call = Submit(jobs, now, done, failed, contested=contested)
         self._next.submits.append(call)
         self._flush()
         return await call.wait()

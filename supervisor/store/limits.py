@@ -1,4 +1,4 @@
-"""Which submits of a batch a limited queue still has room for.
+"""Which submits of a batch may enter: their queues have room, and their `unique` values are free where that matters.
 
 Decided by the writer within the transaction that inserts them: nobody else writes, so the counts are exact, however
 many submits share a commit.
@@ -6,29 +6,38 @@ many submits share a commit.
 
 from collections.abc import Mapping
 
-from supervisor.core.admission import Full, admit
-from supervisor.errors import QueueFull
+from supervisor.core.admission import Full, Taken, admit
+from supervisor.core.job import NewJob, OnConflict, State
+from supervisor.errors import Conflict, QueueFull, Refused
 from supervisor.store.batch import Submit
 from supervisor.store.port import Store
 
 
 def admitted(store: Store, submits: list[Submit], limits: Mapping[str, int]) -> list[Submit]:
     """Those that may enter; each of the others has its error."""
-    queues = {job.queue for submit in submits for job in submit.jobs} & limits.keys()
+    contested = [submit for submit in submits if submit.contested]
+    if not limits and not contested:
+        return submits
     for submit in submits:
         submit.error = None  # of a try that was rolled back
-    if not queues:
+    queues = {job.queue for submit in submits for job in submit.jobs} & limits.keys()
+    if not queues and not contested:
         return submits
     named = [job for submit in submits for job in submit.jobs if job.key is not None or job.unique is not None]
-    answered = store.answered(named) if named else ()
-    verdicts = admit([submit.jobs for submit in submits], answered, store.pending(queues), limits)
-    for submit, full in zip(submits, verdicts, strict=True):
-        if full is not None:
-            submit.error = _refusal(full)
-    return [submit for submit, full in zip(submits, verdicts, strict=True) if full is None]
+    holders = store.holders(named) if named else {}
+    pending = store.pending(queues) if queues else {}
+    verdicts = admit([submit.jobs for submit in submits], holders, pending, limits)
+    for submit, verdict in zip(submits, verdicts, strict=True):
+        if verdict is not None:
+            submit.error = _refusal(submit, verdict)
+    return [submit for submit, verdict in zip(submits, verdicts, strict=True) if verdict is None]
 
 
-def _refusal(full: Full) -> QueueFull:
+def _refusal(submit: Submit, verdict: Full | Taken) -> Refused:
+    return _full(verdict) if isinstance(verdict, Full) else _taken(submit.jobs[verdict.index], verdict)
+
+
+def _full(full: Full) -> QueueFull:
     """Without advice: how long to wait is not for the store to say."""
     return QueueFull(
         f"queue {full.queue} is full: {full.pending} jobs are pending, and it takes {full.limit} "
@@ -38,3 +47,17 @@ def _refusal(full: Full) -> QueueFull:
         pending=full.pending,
         limit=full.limit,
     )
+
+
+def _taken(job: NewJob, taken: Taken) -> Conflict:
+    """`index` says which of the submit's jobs it is about. A holder that is refused too has no id to name."""
+    if taken.same_group:
+        text = 'unique: an earlier job of this call has the same value: leave one out, or say on_conflict = "replace"'
+        return Conflict(text, index=taken.index)
+    holder = taken.holder
+    if job.on_conflict is OnConflict.REPLACE:
+        text = f"unique: job {holder.id} has this value and runs, so it is not replaced: wait for its end, or cancel it"
+    else:
+        begun = "runs" if holder.state is State.RUNNING else "waits"
+        text = f"unique: job {holder.id} has this value and {begun}: wait for its end, cancel it, or replace it"
+    return Conflict(text, index=taken.index, holder=holder.id, state=holder.state.value)

@@ -9,11 +9,12 @@ transaction is rolled back; errors.StartError from `open` for what it may not (l
 not a database).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from supervisor.core.identity import Holder
 from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Progress, Rank, Ready, State
 from supervisor.core.journal import EVERY, Extent, JobEvent, Wanted
 from supervisor.core.retention import Keep
@@ -26,7 +27,8 @@ PAGE_BYTES = 8 * 1024 * 1024  # of payloads and results in one page of a full li
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one submitted job. `created` False: an earlier job (same client and key, or a live one of the same
-    queue and `unique`) answers, and `same` says whether queue and payload are equal."""
+    queue and `unique`) answers, and `same` says whether queue and payload are equal. `refused`: and that job is in the
+    way. `replaced` is the id of the job that was cancelled for this one."""
 
     seq: int
     id: str
@@ -34,6 +36,8 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     due: bool  # created, and ready to be claimed now
     same: bool = True
+    refused: bool = False
+    replaced: str | None = None
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +72,9 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs are meant: those that meet all of it; None or empty: all.
 
-    `cause` is that of the error that a job ended with, so it means failed jobs alone. The times are `after` or at, and
-    `before`; a job that has not finished has finished neither before nor after anything.
+    `cause` is that of the error that a job ended with, so it means failed jobs alone, or, if it is REPLACED, cancelled
+    ones. The times are `after` or at, and `before`; a job that has not finished has finished neither before nor after
+    anything.
     """
 
     queue: str | None = None
@@ -211,15 +216,19 @@ class Store(Protocol):
 
     def submit(self, jobs: Sequence[NewJob], now: int) -> list[Submitted]:
         """Insert, in order. A job with client and key, or with `unique`, may be answered by an earlier one, also by
-        one earlier in the same call. `run_at <= now` is due at once."""
+        one earlier in the same call, or take its place, as core.identity.meet says. What is NewJob.due
+        at `now` is due at once.
+
+        A job that was replaced by a later one of the same call is there too: created, and cancelled. All answers tell
+        how things stand after the call."""
         ...
 
     def pending(self, queues: Collection[str]) -> dict[str, int]:
         """How many jobs are pending in each of these queues, due or not, as the open transaction sees it."""
         ...
 
-    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
-        """The ids of those that a submit would answer with an earlier job, not counting jobs of the same call."""
+    def holders(self, jobs: Sequence[NewJob]) -> Mapping[str, Holder]:
+        """For the ids of those that a submit would find held: by which job, not counting jobs of the same call."""
         ...
 
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:

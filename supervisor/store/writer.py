@@ -105,7 +105,7 @@ class Writer:
                     log.error("claim_refused", seqs=refused)
             if batch.firsts:
                 _claim_all(store, batch.firsts)
-            _submit_all(store, admitted(store, batch.submits, self._limits) if self._limits else batch.submits)
+            _submit_all(store, admitted(store, batch.submits, self._limits))
             for call in batch.writes:
                 call.result = call.fn(store)
             store.commit()
@@ -174,7 +174,8 @@ def _submit_all(store: Store, submits: list[Submit]) -> None:
         for one in submits:
             one.result = store.submit(one.jobs, one.now)
         return
-    answers = store.submit([job for one in submits for job in one.jobs], max(one.now for one in submits))
+    # Between two of them the clock may have been set back: a delay is not over for it.
+    answers = store.submit([job for one in submits for job in one.jobs], min(one.now for one in submits))
     start = 0
     for one in submits:
         one.result = answers[start : start + len(one.jobs)]

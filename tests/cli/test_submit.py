@@ -47,7 +47,7 @@ def test_every_option_goes_into_the_request(daemon: ScriptedDaemon, stoker: Run)
             "2",
         ),
         *("--expires-in", "1h", "--client", "shop", "--key", "order-1", "--unique", "u", "--name", "a picture"),
-        *("--tag", "x", "--tag", "y", "--backoff", "1s,1m30s,250ms"),
+        *("--tag", "x", "--tag", "y", "--backoff", "1s,1m30s,250ms", "--on-conflict", "reject"),
     )
     assert result.exit_code == 0
     assert daemon.params("submit") == [
@@ -63,6 +63,7 @@ def test_every_option_goes_into_the_request(daemon: ScriptedDaemon, stoker: Run)
             "client": "shop",
             "key": "order-1",
             "unique": "u",
+            "on_conflict": "reject",
             "name": "a picture",
             "tags": ["x", "y"],
         }
@@ -94,6 +95,8 @@ def test_run_at_is_sent_in_utc(daemon: ScriptedDaemon, stoker: Run, written: str
         (["--timeout", "5s"], "--timeout is for --wait"),
         (["--delay", "5s", "--run-at", "2030-01-31"], "exclude each other"),
         (["--key", "k"], "--key needs --client"),
+        (["--on-conflict", "replace"], "--on-conflict needs --unique"),
+        (["--unique", "u", "--on-conflict", "ignore"], "'existing', 'reject', 'replace'"),
         (["--max-attempts", "0"], "--max-attempts"),
         (["--many", "--client", "c", "--key", "k"], "--many would give them to each"),
         (["--many", "{}"], "--many reads the payloads from stdin"),
@@ -119,6 +122,32 @@ def test_an_earlier_job_with_another_payload_is_a_remark_not_an_error(daemon: Sc
     result = stoker("submit", "thumbs", "--client", "c", "--key", "k")
     assert (result.exit_code, result.stdout) == (0, f"{ID}\n")
     assert f"stoker: job {ID} was there before" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("policy", "answer", "said"),
+    [
+        ("existing", {"created": False, "same": True}, f"stoker: job {ID} was there before\n"),
+        ("replace", {"created": True, "replaced": "0199"}, "stoker: job 0199 is cancelled: this one takes its place\n"),
+        ("replace", {"created": True}, ""),
+    ],
+)
+def test_whoever_says_what_to_do_on_a_conflict_is_told_what_was_done(
+    daemon: ScriptedDaemon, stoker: Run, policy: str, answer: dict[str, object], said: str
+) -> None:
+    daemon.on("submit", {"id": ID, "state": "pending", **answer})
+    result = stoker("submit", "thumbs", "--unique", "u", "--on-conflict", policy)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{ID}\n", said)
+
+
+def test_a_conflict_is_exit_1_with_the_daemons_sentence(daemon: ScriptedDaemon, stoker: Run) -> None:
+    def refuse(params: dict[str, object]) -> None:
+        raise Refuse("conflict", "unique: job 0199 has this value and waits: wait for its end")
+
+    daemon.on("submit", refuse)
+    result = stoker("submit", "thumbs", "--unique", "u", "--on-conflict", "reject")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "stoker: unique: job 0199 has this value and waits: wait for its end\n"
 
 
 def test_wait_prints_the_result_alone(daemon: ScriptedDaemon, stoker: Run) -> None:
@@ -154,6 +183,14 @@ def test_a_signal_is_named(daemon: ScriptedDaemon, stoker: Run) -> None:
     assert "on its first attempt: exited: the worker exited while it had the job (SIGSEGV)\n" in (
         stoker("submit", "thumbs", "--wait").stderr
     )
+
+
+def test_a_replaced_job_is_exit_1_and_says_by_whom(daemon: ScriptedDaemon, stoker: Run) -> None:
+    daemon.on("submit", ACCEPTED)
+    why = error(cause="replaced", message="job 0199 took its place", exit_code=None)
+    daemon.on("wait", job("cancelled", error=why))
+    result = stoker("submit", "thumbs", "--wait")
+    assert (result.exit_code, result.stderr) == (1, f"stoker: job {ID} was cancelled: job 0199 took its place\n")
 
 
 @pytest.mark.parametrize(("state", "said"), [("cancelled", "was cancelled"), ("expired", "expired before it was done")])

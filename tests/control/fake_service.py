@@ -66,7 +66,7 @@ def a_job(**changes: Any) -> Job:
 class FakeService:
     """`handed` are the jobs of every submit, in order, from the moment they were handed over. While `hold` is an
     event, submits and gets are answered only once it is set; with `shield` they are not cancelled either. `breakage`
-    is raised by the next call of anything."""
+    is raised by the next call of anything, `breakage_of_submit` by the next submit when it was handed over."""
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or a_config()
@@ -78,6 +78,8 @@ class FakeService:
         self.hold: trio.Event | None = None
         self.shield = False
         self.breakage: Exception | None = None
+        self.breakage_of_submit: Exception | None = None
+        self.answers: list[dict[str, Any]] = []  # what the next submits' answers have besides
         self.waiting = 0
         self.asked: list[Any] = []
         self.journal: list[JobEvent] = []
@@ -119,7 +121,12 @@ class FakeService:
         self._break()
         self.handed += jobs
         await self._hold_up()
-        return [self._insert(job) for job in jobs]
+        error, self.breakage_of_submit = self.breakage_of_submit, None
+        if error is not None:
+            raise error
+        made = [self._insert(job) for job in jobs]
+        more, self.answers = self.answers or [{}] * len(made), []
+        return [msgspec.structs.replace(one, **besides) for one, besides in zip(made, more, strict=True)]
 
     def _insert(self, new: NewJob) -> Submitted:
         for job in self.jobs.values():

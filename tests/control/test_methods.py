@@ -73,6 +73,27 @@ async def test_an_earlier_job_answers_also_where_the_submit_would_be_refused_now
     assert (await talk.refusal("submit", **{**params, "key": "8"})).word in ("unknown_queue", "too_large", "invalid")
 
 
+async def test_a_submit_that_meets_another_job_says_what_became_of_the_two(talk: Talk, service: FakeService) -> None:
+    service.answers = [{"replaced": "old"}]
+    answer = await talk.ask("submit", queue="thumbs", payload=1, unique="u", on_conflict="replace")
+    assert answer == {"id": service.handed[0].id, "created": True, "state": "pending", "replaced": "old"}
+    service.breakage_of_submit = Conflict("unique: taken", index=0, holder="old", state="running")
+    refusal = await talk.refusal("submit", queue="thumbs", payload=1, unique="u", on_conflict="replace")
+    assert (refusal.word, refusal.message) == ("conflict", "unique: taken")
+    assert refusal.data == {"code": "conflict", "holder": "old", "state": "running"}
+
+
+async def test_in_submit_many_a_conflict_says_which_job_it_is_about(talk: Talk, service: FakeService) -> None:
+    """Those that a key answers although they would be refused are not among the jobs that the store saw."""
+    service.add(id="old", client="shop", key="7", payload=b"1", queue="thumbs")
+    keyed = {"queue": "nowhere", "payload": 1, "client": "shop", "key": "7"}
+    good = {"queue": "thumbs", "payload": 1, "unique": "u"}
+    service.breakage_of_submit = Conflict("unique: taken", index=1, holder="held", state="pending")
+    refusal = await talk.refusal("submit_many", jobs=[keyed, good, keyed, {**good, "on_conflict": "reject"}])
+    assert refusal.message == "jobs[3].unique: taken"
+    assert refusal.data == {"code": "conflict", "holder": "held", "state": "pending", "index": 3}
+
+
 async def test_an_unknown_queue_is_refused(talk: Talk) -> None:
     refusal = await talk.refusal("submit", queue="nowhere", payload=1)
     assert (refusal.code, refusal.word) == (-32000, "unknown_queue")

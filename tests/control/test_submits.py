@@ -10,6 +10,7 @@ from protocol.control import SubmitParams
 from supervisor.config.model import Backoff, QueueConfig
 from supervisor.control.durations import MAX_SECS
 from supervisor.control.submits import new_job
+from supervisor.core.job import OnConflict
 from supervisor.errors import Invalid, TooLarge
 from tests.control.fake_service import NOW
 
@@ -27,6 +28,7 @@ def test_a_plain_submit_is_due_at_once_and_leaves_the_rest_to_the_queue_and_the_
     assert (new.queue, new.payload, new.created_at, new.run_at) == ("thumbs", b'{"a":1}', NOW, NOW)
     assert (new.priority, new.timeout, new.max_attempts, new.expires_at) == (0, None, None, None)
     assert (new.client, new.key, new.unique, new.name, new.tags) == (None, None, None, None, ())
+    assert new.on_conflict is OnConflict.EXISTING
 
 
 def test_ids_are_uuids_of_version_7_in_the_order_of_submission() -> None:
@@ -124,6 +126,9 @@ def test_a_payload_over_the_queues_limit_is_refused_with_both_sizes() -> None:
         ({"client": ""}, "client: must have 1 to 255 characters, got 0"),
         ({"client": "c", "key": "k" * 256}, "key: must have 1 to 255 characters, got 256"),
         ({"unique": ""}, "unique: must have 1 to 255 characters"),
+        ({"on_conflict": "replace"}, "on_conflict: needs unique beside it"),
+        ({"on_conflict": "existing"}, "on_conflict: needs unique beside it"),
+        ({"unique": "u", "on_conflict": "rejct"}, 'on_conflict: there is none called "rejct"; did you mean "reject"?'),
         ({"name": "n" * 256}, "name: must have 1 to 255 characters"),
         ({"tags": ["t"] * 21}, "tags: at most 20 to a job, got 21"),
         ({"tags": ["a", ""]}, "tags[1]: must have 1 to 100 characters, got 0"),

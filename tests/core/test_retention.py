@@ -13,10 +13,10 @@ DAY = 86400 * MICROS
 def test_by_default_failed_jobs_are_kept_longer_than_the_others() -> None:
     week = NOW - 7 * DAY
     assert keeps(["q"], {}, Retention(), NOW) == [
-        Keep(queue="q", state=State.DONE, since=week, most=None),
-        Keep(queue="q", state=State.FAILED, since=NOW - 30 * DAY, most=None),
-        Keep(queue="q", state=State.CANCELLED, since=week, most=None),
-        Keep(queue="q", state=State.EXPIRED, since=week, most=None),
+        Keep(queue="q", state=State.DONE, since=week, most=None, now=NOW),
+        Keep(queue="q", state=State.FAILED, since=NOW - 30 * DAY, most=None, now=NOW),
+        Keep(queue="q", state=State.CANCELLED, since=week, most=None, now=NOW),
+        Keep(queue="q", state=State.EXPIRED, since=week, most=None, now=NOW),
     ]
 
 
@@ -27,7 +27,7 @@ def test_what_is_kept_for_ever_in_any_number_is_not_looked_for() -> None:
 
 def test_what_is_kept_for_ever_may_have_a_number() -> None:
     some = Retention(done=inf, failed=inf, cancelled=inf, expired=inf, max_failed=5)
-    assert keeps(["q"], {}, some, NOW) == [Keep(queue="q", state=State.FAILED, since=None, most=5)]
+    assert keeps(["q"], {}, some, NOW) == [Keep(queue="q", state=State.FAILED, since=None, most=5, now=NOW)]
 
 
 def test_a_queue_has_its_own_and_one_that_nobody_knows_has_that_of_the_others() -> None:

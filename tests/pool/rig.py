@@ -98,8 +98,7 @@ class Rig:
                 id=str(uuid_utils.uuid7()),
                 queue=queue,
                 payload=msgspec.json.encode(payload),
-                created_at=moment,
-                **{"run_at": moment, **options},
+                **{"created_at": moment, "run_at": moment, **options},
             )
             for payload in payloads
         ]

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from supervisor.core.job import Cause, NewJob, Outcome, State
+from supervisor.core.job import Cause, NewJob, OnConflict, Outcome, State
 from supervisor.core.journal import Kind
 from supervisor.core.retention import Keep
 
@@ -61,12 +61,12 @@ class Model:
             self.events += 1
             self.told.setdefault(job.new.id, []).append((kind, at, job.attempt, run_at, cause, progress))
 
-    def earlier(self, new: NewJob) -> ModelJob | None:
-        """The job that answers for `new`."""
+    def keyed(self, new: NewJob) -> ModelJob | None:
+        """The job that has its key."""
         for job in self.jobs.values():
             if new.key is not None and (job.new.client, job.new.key) == (new.client, new.key):
                 return job
-        return self.holder(new.queue, new.unique)
+        return None
 
     def holder(self, queue: str, unique: str | None) -> ModelJob | None:
         for job in self.jobs.values():
@@ -74,11 +74,21 @@ class Model:
                 return job
         return None
 
+    def replaceable(self, new: NewJob) -> ModelJob | None:
+        """The job whose place `new` takes."""
+        holder = self.holder(new.queue, new.unique)
+        waits = holder is not None and holder.state is State.PENDING
+        return holder if waits and new.on_conflict is OnConflict.REPLACE and self.keyed(new) is None else None
+
     def submit(self, new: NewJob, seq: int, now: int) -> None:
+        old = self.replaceable(new)
+        if old is not None:
+            old.state, old.finished_at, old.cause = State.CANCELLED, now, Cause.REPLACED
+            self.tell(old, Kind.CANCELLED, now, None, Cause.REPLACED)
         self.seqs.add(seq)
-        job = ModelJob(new, seq, State.PENDING, new.run_at <= now, new.run_at, new.expires_at)
-        self.jobs[new.id] = job
-        self.tell(job, Kind.SUBMITTED, now, None if job.due else job.run_at)
+        due = new.run_at <= max(now, new.created_at)
+        job = self.jobs[new.id] = ModelJob(new, seq, State.PENDING, due, new.run_at, new.expires_at)
+        self.tell(job, Kind.SUBMITTED, now, None if due else new.run_at)
 
     def finish(self, job: ModelJob, outcome: Outcome) -> None:
         job.state = outcome.state
@@ -152,6 +162,8 @@ class Model:
         """Which jobs of a queue and state it does not keep."""
         found = [job for job in self.in_state(keep.state) if job.new.queue == keep.queue]
         newest_first = sorted(found, key=lambda job: (job.finished_at, job.seq), reverse=True)
+        before_a_step_back = [job for job in newest_first if job.finished_at > keep.now]
+        newest_first = [job for job in newest_first if job.finished_at <= keep.now] + before_a_step_back
         beyond = [] if keep.most is None else newest_first[keep.most :]
         return [job for job in found if job in beyond or (keep.since is not None and job.finished_at <= keep.since)]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.job import Claim, Progress, State
+from supervisor.core.job import Cause, Claim, OnConflict, Progress, State
 from supervisor.core.journal import Extent, JobEvent, Kind, Wanted, begin
 from supervisor.errors import Gone
 from supervisor.store import port
@@ -283,3 +283,19 @@ def test_a_batch_costs_one_statement_and_none_while_every_queue_is_silent(tmp_pa
         backend.trace(None)
         assert sum("INTO events" in statement for statement in statements) == expected
     backend.close()
+
+
+def test_a_replaced_job_is_told_as_cancelled_and_why_also_within_one_batch(store: Store) -> None:
+    old = add(store, unique="u")
+    between, new = submit(
+        store,
+        new_job(unique="u", on_conflict=OnConflict.REPLACE, run_at=NOW + 5),
+        new_job(unique="u", on_conflict=OnConflict.REPLACE),
+        now=NOW + 1,
+    )
+    told = [(event.kind, event.run_at, event.cause) for event in events(store, job=old.id)]
+    assert told == [(Kind.SUBMITTED, None, None), (Kind.CANCELLED, None, Cause.REPLACED)]
+    told = [(event.kind, event.run_at, event.cause) for event in events(store, job=between.id)]
+    assert told == [(Kind.SUBMITTED, NOW + 5, None), (Kind.CANCELLED, None, Cause.REPLACED)]
+    assert kinds(store, job=new.id) == [Kind.SUBMITTED]
+    assert [event.n for event in events(store)] == [1, 2, 3, 4, 5]

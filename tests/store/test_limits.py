@@ -4,6 +4,7 @@ import pytest
 import trio
 import trio.testing
 
+from supervisor.core.identity import Holder
 from supervisor.core.job import Claim, State
 from supervisor.errors import QueueFull, StoreUnavailable
 from supervisor.store.committer import Committer
@@ -30,7 +31,7 @@ def test_due_and_future_jobs_are_pending_and_no_others(store: Store) -> None:
 
 def test_what_an_earlier_job_would_answer_is_known_beforehand(store: Store) -> None:
     keyed = add(store, client="c", key="k")
-    add(store, unique="u")
+    unique = add(store, unique="u")
     again, other, held, elsewhere, plain = (
         new_job(client="c", key="k", queue="r"),
         new_job(client="d", key="k"),
@@ -38,11 +39,20 @@ def test_what_an_earlier_job_would_answer_is_known_beforehand(store: Store) -> N
         new_job(unique="u", queue="r"),
         new_job(),
     )
-    assert set(store.answered([again, other, held, elsewhere, plain])) == {again.id, held.id}
-    assert store.answered([]) is not None
+    assert store.holders([again, other, held, elsewhere, plain]) == {
+        again.id: Holder(keyed.id, State.PENDING, by_key=True),
+        held.id: Holder(unique.id, State.PENDING),
+    }
+    assert store.holders([]) == {}
+    claim(store, unique)
+    both = new_job(client="c", key="k", unique="u")
+    assert store.holders([held, both]) == {
+        held.id: Holder(unique.id, State.RUNNING),
+        both.id: Holder(keyed.id, State.PENDING, by_key=True),
+    }
     with transaction(store):
         store.delete([keyed.id], NOW)
-    assert set(store.answered([again])) == set()
+    assert store.holders([again]) == {}
 
 
 async def submit(committer: Committer, *names: str, **values: object) -> list[Submitted]:

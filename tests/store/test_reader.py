@@ -112,7 +112,7 @@ FILTERS: list[dict[str, Any]] = [
     {"name": "name"},
     {"name": "name 2", "client": "c2", "states": (State.FAILED, State.DONE)},
     {"name": "name 2", "created_after": NOW + 30},
-    *({"cause": cause} for cause in (Cause.TIMEOUT, Cause.ERROR, Cause.OOM)),
+    *({"cause": cause} for cause in (Cause.TIMEOUT, Cause.ERROR, Cause.OOM, Cause.REPLACED)),
     {"cause": Cause.TIMEOUT, "queue": "q1", "states": (State.FAILED, State.CANCELLED)},
     {"cause": Cause.ERROR, "states": (State.CANCELLED,)},
     {"cause": Cause.ERROR, "client": "c0", "created_before": NOW + 40},

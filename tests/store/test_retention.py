@@ -89,3 +89,14 @@ def test_every_queue_that_has_had_a_job_is_known(store: Store) -> None:
     ended(store, queue="r")
     add(store)
     assert store.queues() == ["q", "r"]
+
+
+def test_what_finished_before_the_clock_was_set_back_goes_before_what_has_finished_since(store: Store) -> None:
+    first, second, third = ended_at(store, NOW + 50, NOW + 60, NOW + 55)
+    [since] = ended_at(store, NOW)
+    told = Keep(queue="q", state=State.DONE, since=None, most=2, now=NOW + 10)
+    assert set(outlived(store, told)) == {first, third}
+    assert outlived(store, told, limit=1) == [first]
+    assert set(outlived(store, told, spare=(first,))) == {third}
+    assert set(outlived(store, keep(most=2))) == {since, first}  # and when the clock is there again, it is the oldest
+    assert second not in outlived(store, told)

@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
-from supervisor.core.job import Cause, Claim, Progress, Rank, State
+from supervisor.core.job import Cause, Claim, OnConflict, Progress, Rank, State
 from supervisor.core.retention import Keep
 from supervisor.store.port import Filter, Store
 from supervisor.store.sqlite import SqliteStore, finding, open_sqlite
@@ -41,6 +41,8 @@ def every_verb(store: Store) -> None:
         optioned = new_job(client="c", key="k", unique="u", tags=("t",), expires_at=NOW + 99)
         first, second = store.submit([optioned, new_job(run_at=NOW + 5, expires_at=NOW + 9)], NOW)
         (third,) = store.submit([new_job()], NOW)
+        heir = new_job(unique="w", on_conflict=OnConflict.REPLACE)
+        store.submit([new_job(unique="w"), heir], NOW)
         claims = [Claim(seq=job.seq, attempt=30, started_at=NOW) for job in (first, third)]
         store.record(claims, [ending(first, State.FAILED, attempt=30, error=error()), ending(second)])
         store.progress([Progress(seq=third.seq, attempt=30, at=NOW, whole=b"{}", brief=b"{}")])
@@ -62,7 +64,7 @@ def every_verb(store: Store) -> None:
         store.pending(["q", "r"])
         store.queues()
         store.outlived([Keep(queue="q", state=State.DONE, since=NOW, most=0)], spare=(), limit=9)
-        store.answered([new_job(client="c", key="k", unique="u")])
+        store.holders([new_job(client="c", key="k", unique="u")])
         store.paused()
         store.ready("q", after=Rank(0, 1), limit=3, max_bytes=4)
 

@@ -19,10 +19,11 @@ from hypothesis.stateful import (
 )
 
 from supervisor.config.model import Backoff
-from supervisor.core.job import Cause, Claim, NewJob, Outcome, Progress, State
+from supervisor.core.identity import Holder
+from supervisor.core.job import Cause, Claim, NewJob, OnConflict, Outcome, Progress, State
 from supervisor.core.journal import JobEvent, Kind, Wanted
 from supervisor.core.retention import Keep
-from supervisor.store.port import Changed, EventPage, Filter
+from supervisor.store.port import Changed, EventPage, Filter, Submitted
 from tests.store.model import LIVE, Model, ModelJob, Told
 from tests.store.support import MAX_INTERRUPTIONS, NOW, Backend, MemoryBackend, SqliteBackend, error, new_id
 
@@ -34,11 +35,13 @@ picks = st.lists(st.integers(0, 40), max_size=4)
 options = st.fixed_dictionaries(
     {"queue": st.sampled_from(QUEUES), "payload": st.sampled_from([b"1", b"[2]"])},
     optional={
+        "stepped": st.sampled_from([-86400, 0]),
         "priority": st.integers(-1, 1),
         "delay": st.integers(-2, 5),
         "life": st.integers(0, 8),
         "key": st.sampled_from(["a", "b", "c"]),
         "unique": st.sampled_from(["u", "v"]),
+        "on_conflict": st.sampled_from(OnConflict),
         "tags": st.sampled_from([("t",), ("t", "s")]),
         "backoff": st.sampled_from([Backoff(base=0.1, cap=1 / 3), Backoff(delays=(0.0, 1.5), jitter=0)]),
         "name": st.sampled_from(["m", "n"]),
@@ -51,7 +54,7 @@ wants = st.builds(
     tag=st.sampled_from([None, None, "s"]),
     client=st.sampled_from([None, None, "c"]),
     name=st.sampled_from([None, None, "n"]),
-    cause=st.sampled_from([None, None, Cause.ERROR, Cause.INTERRUPTED]),
+    cause=st.sampled_from([None, None, Cause.ERROR, Cause.INTERRUPTED, Cause.REPLACED]),
 )
 endings = st.fixed_dictionaries(
     {"pick": st.integers(0, 40), "state": st.sampled_from([State.DONE, State.FAILED, State.CANCELLED, State.PENDING])},
@@ -130,26 +133,46 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(batch=st.lists(options, min_size=1, max_size=4))
     def submit(self, batch: list[dict[str, Any]]) -> None:
         jobs = [self.job(**one) for one in batch]
-        assert set(self.store.answered(jobs)) == {job.id for job in jobs if self.model.earlier(job) is not None}
-        for job, answer in zip(jobs, self.write("submit", jobs, self.now), strict=True):
-            earlier = self.model.earlier(job)
-            if earlier is not None:
-                same = (earlier.new.queue, earlier.new.payload) == (job.queue, job.payload)
-                assert (answer.created, answer.id, answer.seq) == (False, earlier.new.id, earlier.seq)
-                assert (answer.state, answer.same, answer.due) == (earlier.state, same, False)
-                continue
-            assert (answer.created, answer.id, answer.state) == (True, job.id, State.PENDING)
-            assert answer.due == (job.run_at <= self.now)
-            assert answer.seq not in self.model.seqs
-            self.model.submit(job, answer.seq, self.now)
-            self.ids.append(job.id)
+        assert self.store.holders(jobs) == {job.id: holder for job in jobs if (holder := self.holder(job)) is not None}
+        answers = self.write("submit", jobs, self.now)
+        for job, answer in zip(jobs, answers, strict=True):
+            self.expect_answer(job, answer)
+        for job, answer in zip(jobs, answers, strict=True):  # they tell how things stand after all of them
+            stands = self.model.jobs[answer.id].state
+            assert answer.state is stands
+            due = job.run_at <= max(self.now, job.created_at)
+            assert answer.due == (answer.created and stands is State.PENDING and due)
 
-    def job(self, *, delay: int = 0, life: int | None = None, key: str | None = None, **values: Any) -> NewJob:
+    def holder(self, new: NewJob) -> Holder | None:
+        job = self.model.keyed(new) or self.model.holder(new.queue, new.unique)
+        return None if job is None else Holder(job.new.id, job.state, by_key=self.model.keyed(new) is not None)
+
+    def expect_answer(self, job: NewJob, answer: Submitted) -> None:
+        """As if each job came alone."""
+        held, old = self.holder(job), self.model.replaceable(job)
+        if held is not None and old is None:
+            earlier = self.model.jobs[held.id]
+            same = (earlier.new.queue, earlier.new.payload) == (job.queue, job.payload)
+            refused = not held.by_key and job.on_conflict is not OnConflict.EXISTING
+            assert (answer.created, answer.id, answer.seq) == (False, earlier.new.id, earlier.seq)
+            assert (answer.same, answer.refused, answer.replaced) == (same, refused, None)
+            return
+        assert (answer.created, answer.refused, answer.id) == (True, False, job.id)
+        assert answer.replaced == (None if old is None else old.new.id)
+        assert answer.seq not in self.model.seqs
+        self.model.submit(job, answer.seq, self.now)
+        self.ids.append(job.id)
+
+    def job(
+        self, *, delay: int = 0, life: int | None = None, key: str | None = None, stepped: int = 0, **values: Any
+    ) -> NewJob:
+        """`stepped`: so many seconds the clock was set between its making and its submit."""
+        made = self.now - stepped * SECOND
         return NewJob(
             id=new_id(),
-            created_at=self.now,
-            run_at=self.now + delay * SECOND,
-            expires_at=None if life is None else self.now + life * SECOND,
+            created_at=made,
+            run_at=made + delay * SECOND,
+            expires_at=None if life is None else made + life * SECOND,
             client=None if key is None else "c",
             key=key,
             **values,
@@ -284,7 +307,9 @@ class StoreMachine(RuleBasedStateMachine):
         """As the daemon does: what has been kept long enough is deleted, in steps."""
         spare = {self.ids[n % len(self.ids)] for n in spared if self.ids}
         since = None if age is None else self.now - age * SECOND
-        kept = [Keep(queue=queue, state=state, since=since, most=most) for queue in QUEUES for state in states]
+        kept = [
+            Keep(queue=queue, state=state, since=since, most=most, now=self.now) for queue in QUEUES for state in states
+        ]
         expected = {job.new.id for one in kept for job in self.model.outlived(one)} - spare
         gone: set[str] = set()
         while True:
@@ -333,7 +358,7 @@ class StoreMachine(RuleBasedStateMachine):
             events += page.events
         return events
 
-    @rule(step=st.integers(-3, 6), limit=st.integers(1, 5))
+    @rule(step=st.integers(-3, 6) | st.sampled_from([-86400, 86400]), limit=st.integers(1, 5))
     def let_time_pass(self, step: int, limit: int) -> None:
         """Or go back."""
         self.now += step * SECOND
@@ -369,6 +394,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (job.result, job.payload, job.queue) == (wanted.result, wanted.new.payload, wanted.new.queue)
             assert (job.expires_at, job.backoff) == (wanted.expires_at, wanted.new.backoff)
             assert (job.finished_at, job.progress) == (wanted.finished_at, wanted.progress)
+            assert (None if job.error is None else job.error.cause) == wanted.cause
             assert [attempt.attempt for attempt in job.attempts] == wanted.failed
 
     @invariant()
@@ -377,6 +403,7 @@ class StoreMachine(RuleBasedStateMachine):
             rows = self.store.ready(queue, after=None, limit=1000, max_bytes=1 << 20)
             assert [row.id for row in rows] == self.model.ready(queue)
             assert [row.backoff for row in rows] == [self.model.jobs[row.id].new.backoff for row in rows]
+            assert [row.unique for row in rows] == [self.model.jobs[row.id].new.unique for row in rows]
             assert [row.rank for row in rows] == sorted(row.rank for row in rows)
             pending = sum(job.new.queue == queue for job in self.model.in_state(State.PENDING))
             assert self.store.pending([queue]) == {queue: pending}
@@ -433,6 +460,10 @@ def as_told(event: JobEvent) -> Told:
     return event.kind, event.at, event.attempt, event.run_at, cause, event.progress
 
 
+def ended_with(cause: Cause) -> State:
+    return State.CANCELLED if cause is Cause.REPLACED else State.FAILED
+
+
 def able(verb: str, job: ModelJob) -> bool:
     return job.state is State.PENDING if verb == "cancel" else job.state is not State.RUNNING
 
@@ -441,7 +472,7 @@ def matches(job: ModelJob, want: Filter) -> bool:
     return (
         want.queue in (None, job.new.queue)
         and want.name in (None, job.new.name)
-        and (want.cause is None or (job.state is State.FAILED and job.cause is want.cause))
+        and (want.cause is None or (job.state is ended_with(want.cause) and job.cause is want.cause))
         and _matches(job, want)
     )
 

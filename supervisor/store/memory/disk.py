@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from supervisor.core.identity import Holder
 from supervisor.core.job import Job, NewJob, Rank, State
 from supervisor.core.journal import Extent, JobEvent, Kind
 
@@ -48,10 +49,11 @@ class Tables:
         seq = self.seqs.get(job_id)
         return None if seq is None else self.jobs[seq]
 
-    def earlier(self, new: NewJob) -> Job | None:
-        """The job that answers for `new`."""
+    def earlier(self, new: NewJob) -> tuple[Job, Holder] | None:
+        """The job that `new` meets."""
         seq = None if new.key is None else self.keys.get((new.client or "", new.key))
-        return self.holder(new.queue, new.unique) if seq is None else self.jobs[seq]
+        job = self.holder(new.queue, new.unique) if seq is None else self.jobs[seq]
+        return None if job is None else (job, Holder(job.id, job.state, by_key=seq is not None))
 
     def holder(self, queue: str, unique: str | None) -> Job | None:
         """The pending or running job of the queue that holds this `unique`."""

@@ -100,7 +100,8 @@ def matches(job: Job, want: Filter) -> bool:
 
 
 def _ended_with(job: Job, cause: Cause) -> bool:
-    return job.state is State.FAILED and job.error is not None and job.error.cause is cause
+    ended = State.CANCELLED if cause is Cause.REPLACED else State.FAILED
+    return job.state is ended and job.error is not None and job.error.cause is cause
 
 
 def _within(instant: int | None, after: int | None, before: int | None) -> bool:

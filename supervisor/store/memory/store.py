@@ -1,11 +1,12 @@
 """The writer's verbs, one job at a time."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec import Raw
 from msgspec.structs import replace
 
-from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Progress, Rank, Ready, State
+from supervisor.core.identity import Holder, Meeting, meet, replaced
+from supervisor.core.job import Attempt, Cause, Claim, Job, JobError, NewJob, Outcome, Progress, Rank, Ready, State
 from supervisor.core.journal import Kind
 from supervisor.core.retention import Keep
 from supervisor.store.memory.disk import Disk, Tables, rank
@@ -68,31 +69,42 @@ class MemoryStore:
         return Recovered(epoch=work.epoch, requeued=len(running) - failed, failed=failed)
 
     def submit(self, jobs: Sequence[NewJob], now: int) -> list[Submitted]:
-        return [self._submit(job, now) for job in jobs]
+        answers = [self._submit(job, now) for job in jobs]
+        gone = {answer.replaced for answer in answers}
+        return [replace(one, state=State.CANCELLED, due=False) if one.id in gone else one for one in answers]
 
     def _submit(self, new: NewJob, now: int) -> Submitted:
         work = self._work
         earlier = work.earlier(new)
+        old: str | None = None
         if earlier is not None:
-            same = (earlier.queue, earlier.payload) == (new.queue, new.payload)
-            return Submitted(seq=earlier.seq, id=earlier.id, created=False, state=earlier.state, due=False, same=same)
+            job, holder = earlier
+            meeting = meet(new, holder)
+            if meeting is not Meeting.TAKES_OVER:
+                same = (job.queue, job.payload) == (new.queue, new.payload)
+                refused = meeting is Meeting.REFUSED
+                return Submitted(
+                    seq=job.seq, id=job.id, created=False, state=job.state, due=False, same=same, refused=refused
+                )
+            self._end_pending(replace(job, error=replaced(new.id)), State.CANCELLED, now, Cause.REPLACED)
+            old = job.id
         self.disk.last_seq += 1
         seq = self.disk.last_seq
         work.jobs[seq] = _born(new, seq)
         work.seqs[new.id] = seq
         if new.key is not None:
             work.keys[new.client or "", new.key] = seq
-        due = new.run_at <= now
+        due = new.due(now)
         if not due:
             work.later.add(seq)
         work.tell(Kind.SUBMITTED, work.jobs[seq], now, run_at=None if due else new.run_at)
-        return Submitted(seq=seq, id=new.id, created=True, state=State.PENDING, due=due)
+        return Submitted(seq=seq, id=new.id, created=True, state=State.PENDING, due=due, replaced=old)
 
     def pending(self, queues: Collection[str]) -> dict[str, int]:
         return {queue: sum(1 for _ in self._seen.of(queue, State.PENDING)) for queue in queues}
 
-    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
-        return {job.id for job in jobs if self._seen.earlier(job) is not None}
+    def holders(self, jobs: Sequence[NewJob]) -> Mapping[str, Holder]:
+        return {job.id: earlier[1] for job in jobs if (earlier := self._seen.earlier(job)) is not None}
 
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         return [self._claim(claim) for claim in claims], [self._finish(outcome) for outcome in outcomes]
@@ -162,10 +174,10 @@ class MemoryStore:
 
         return self._each(job_ids, cancel, want)
 
-    def _end_pending(self, job: Job, state: State, now: int) -> None:
+    def _end_pending(self, job: Job, state: State, now: int, cause: Cause | None = None) -> None:
         self._work.jobs[job.seq] = replace(job, state=state, finished_at=now)
         self._work.later.discard(job.seq)
-        self._work.tell(Kind(state.value), job, now)
+        self._work.tell(Kind(state.value), job, now, cause=cause)
 
     def retry(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         def retry(job: Job) -> Changed:
@@ -218,7 +230,9 @@ class MemoryStore:
     def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
         found: dict[str, None] = {}
         for keep in keeps:
-            ended = sorted(self._seen.of(keep.queue, keep.state), key=lambda job: (job.finished_at or 0, job.seq))
+            ended = sorted(
+                self._seen.of(keep.queue, keep.state), key=lambda job: keep.order(job.finished_at or 0, job.seq)
+            )
             excess = 0 if keep.most is None else len(ended) - keep.most
             for place, job in enumerate(ended):
                 old = keep.since is not None and (job.finished_at or 0) <= keep.since
@@ -343,6 +357,7 @@ def _ready(job: Job, payload: bytes) -> Ready:
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
         backoff=job.backoff,
+        unique=job.unique,
     )
 
 

@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import apsw
 
+from supervisor.core.job import Cause
 from supervisor.store.port import Filter
-from supervisor.store.sqlite.schema import CODES_OF, FAILED
+from supervisor.store.sqlite.schema import CANCELLED, CODES_OF, FAILED
 
 _CAUSE = f"s.state = {FAILED} AND json_extract(s.error, '$.cause') = :cause"  # in the words of its index
+_REPLACED = f"s.state = {CANCELLED} AND json_extract(s.error, '$.cause') = 'replaced'"
 _TAGGED = "EXISTS (SELECT 1 FROM tags WHERE tag = :tag AND seq = s.seq)"
 
 
@@ -58,8 +60,13 @@ def way(want: Filter) -> Way | None:
     if want.name is not None:
         return Way("j", "jobs AS j INDEXED BY jobs_name", "j.name = :name")
     if want.cause is not None:
-        return Way("s", "states AS s INDEXED BY states_cause", _CAUSE)
+        index = "states_replaced" if want.cause is Cause.REPLACED else "states_cause"
+        return Way("s", f"states AS s INDEXED BY {index}", _caused(want.cause))
     return None
+
+
+def _caused(cause: Cause) -> str:
+    return _REPLACED if cause is Cause.REPLACED else _CAUSE
 
 
 def joined(want: Filter, first: Way) -> str:
@@ -92,7 +99,7 @@ def conditions(want: Filter) -> list[str]:
     if want.name is not None:
         found.append("j.name = :name")
     if want.cause is not None:
-        found.append(_CAUSE)
+        found.append(_caused(want.cause))
     for column in ("j.created_at", "s.finished_at"):
         name = column[2:].removesuffix("_at")
         if getattr(want, f"{name}_after") is not None:

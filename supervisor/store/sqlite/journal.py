@@ -12,7 +12,7 @@ from typing import cast
 import apsw
 import msgspec
 
-from supervisor.core.job import NULL
+from supervisor.core.job import NULL, Cause
 from supervisor.core.journal import Extent, JobEvent, Kind, Wanted, begin
 from supervisor.store.port import EVENTS_LOOKED_AT, EventPage
 from supervisor.store.sqlite.bulk import Bulk
@@ -42,8 +42,11 @@ _NUMBERS = {kind: number for number, kind in _KIND_OF.items()}
 _INTO = "INSERT INTO events (at, job, queue, kind, attempt, data)"
 _LOUD = "s.queue IN (SELECT id FROM queues WHERE NOT silent)"
 
+# One that another of its own batch has replaced is cancelled by now, and was submitted all the same.
 SUBMITTED_FROM = f"""{_INTO}
-    SELECT :now, s.seq, s.queue, {SUBMITTED}, 0, CASE s.state WHEN {LATER} THEN json_object('run_at', s.run_at) END
+    SELECT :now, s.seq, s.queue, {SUBMITTED}, 0,
+      CASE WHEN s.state = {LATER} OR s.state = {CANCELLED} AND s.run_at > max(:now, (
+        SELECT created_at FROM jobs WHERE seq = s.seq)) THEN json_object('run_at', s.run_at) END
     FROM states AS s WHERE s.seq >= :first AND {_LOUD} ORDER BY s.seq"""
 
 # For those that the fence let through. A row sent back does not say when; its batch does, within a moment.
@@ -75,7 +78,7 @@ RECOVERED = f"""{_INTO}
     FROM states AS s WHERE s.state = {RUNNING} AND {_LOUD} ORDER BY s.seq"""
 
 _HAPPENED = f"""{_INTO}
-    SELECT :now, s.seq, s.queue, :kind, s.attempt, NULL
+    SELECT :now, s.seq, s.queue, :kind, s.attempt, :data
     FROM json_each(:seqs) AS v CROSS JOIN states AS s ON s.seq = v.value WHERE {_LOUD}"""
 
 _DELETED = f"""{_INTO}
@@ -84,9 +87,10 @@ _DELETED = f"""{_INTO}
     WHERE {_LOUD}"""
 
 
-def happened(connection: apsw.Connection, kind: int, seqs: str, now: int) -> None:
+def happened(connection: apsw.Connection, kind: int, seqs: str, now: int, cause: Cause | None = None) -> None:
     """The same to all these jobs. `seqs` is a JSON array."""
-    connection.execute(_HAPPENED, {"kind": kind, "seqs": seqs, "now": now})
+    data = None if cause is None else msgspec.json.encode({"cause": cause}).decode()
+    connection.execute(_HAPPENED, {"kind": kind, "seqs": seqs, "now": now, "data": data})
 
 
 def deleted(connection: apsw.Connection, seqs: str, now: int) -> None:

@@ -16,9 +16,11 @@ _TOO_OLD = """SELECT json_group_array(id) FROM (
         ON s.queue = k.value ->> 0 AND s.state = k.value ->> 1 AND s.state > 3 AND s.finished_at <= k.value ->> 2
       CROSS JOIN jobs AS j ON j.seq = s.seq
       WHERE j.id NOT IN (SELECT value FROM json_each(:spare)) LIMIT :limit)"""
-_TOO_MANY = """SELECT json_group_array(id) FROM (
-      SELECT s.seq FROM states AS s INDEXED BY states_ended
-      WHERE s.queue = :queue AND s.state = :state AND s.state > 3 ORDER BY s.finished_at, s.seq LIMIT :limit) AS s
+_FIRST = """SELECT * FROM (SELECT s.seq FROM states AS s INDEXED BY states_ended
+      WHERE s.queue = :queue AND s.state = :state AND s.state > 3 AND s.finished_at {when} :now
+      ORDER BY s.finished_at, s.seq LIMIT :limit)"""
+_TOO_MANY = f"""SELECT json_group_array(id) FROM (
+      {_FIRST.format(when=">")} UNION ALL {_FIRST.format(when="<=")} LIMIT :limit) AS s
     CROSS JOIN jobs AS j ON j.seq = s.seq
     WHERE j.id NOT IN (SELECT value FROM json_each(:spare))"""
 _HELD = """SELECT json_group_array(n) FROM (
@@ -39,11 +41,13 @@ def outlived(
     old = [(number, code, keep.since) for number, code, keep in known if keep.since is not None]
     found = dict.fromkeys(_too_old(connection, old, spared, limit))
     many = [(number, code, keep.most) for number, code, keep in known if keep.most is not None]
+    now = max((keep.now for keep in keeps), default=0)  # a sweep has one
     for number, code, excess in _excess(connection, many):
         if len(found) >= limit:
             break
         # Those that are spared are asked for on top, or a step that met nobody else would be taken for the last.
-        bindings = {"queue": number, "state": code, "limit": min(excess, limit + len(spare)), "spare": spared}
+        bounds = {"queue": number, "state": code, "now": now, "limit": min(excess, limit + len(spare))}
+        bindings = {**bounds, "spare": spared}
         found |= dict.fromkeys(_decode_ids(connection.execute(_TOO_MANY, bindings).get))
     return list(found)[:limit]
 

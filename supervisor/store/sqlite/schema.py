@@ -179,7 +179,12 @@ CREATE INDEX events_deleted_id ON events (data ->> '$.id') WHERE kind = 12;
 ALTER TABLE queues ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;
 """
 
-_VERSION_2 = _BACKOFF_OF_A_JOB + _FILTERS + _RETENTION + _JOURNAL
+# Its own index: the one by cause holds failed jobs alone.
+_REPLACED = """
+CREATE INDEX states_replaced ON states (seq, queue) WHERE state = 6 AND json_extract(error, '$.cause') = 'replaced';
+"""
+
+_VERSION_2 = _BACKOFF_OF_A_JOB + _FILTERS + _RETENTION + _REPLACED + _JOURNAL
 
 # MIGRATIONS[n] makes version n + 1 of version n; append, never edit.
 MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)

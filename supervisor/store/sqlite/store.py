@@ -1,12 +1,13 @@
 """The store on SQLite: one file, one writer."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import apsw
 
+from supervisor.core.identity import Holder
 from supervisor.core.job import Claim, Job, NewJob, Outcome, Progress, Rank, Ready, State
 from supervisor.core.retention import Keep
 from supervisor.errors import StokerError
@@ -21,7 +22,7 @@ from supervisor.store.sqlite.reader import SqliteReader
 from supervisor.store.sqlite.record import Recorder
 from supervisor.store.sqlite.retention import outlived
 from supervisor.store.sqlite.schema import migrate
-from supervisor.store.sqlite.submit import answered, submit
+from supervisor.store.sqlite.submit import holders, submit
 
 _STAMPS_OF_AN_EPOCH = 2**32
 
@@ -116,8 +117,8 @@ class SqliteStore:
         return changes.pending(self._connection, queues)
 
     @_guarded
-    def answered(self, jobs: Sequence[NewJob]) -> Collection[str]:
-        return answered(self._connection, self._queues, jobs)
+    def holders(self, jobs: Sequence[NewJob]) -> Mapping[str, Holder]:
+        return holders(self._connection, self._queues, jobs)
 
     @_guarded
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:

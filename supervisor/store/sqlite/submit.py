@@ -1,17 +1,19 @@
 """Inserting jobs, and recognising those that are there already."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 import apsw
 import msgspec
+from msgspec.structs import replace
 
-from supervisor.core.admission import Scope, scopes
-from supervisor.core.job import NewJob, State
+from supervisor.core.identity import Holder, Meeting, Scope, key_scope, meet, replaced, unique_scope
+from supervisor.core.job import Cause, NewJob, State
 from supervisor.store.port import Submitted
+from supervisor.store.sqlite import journal
 from supervisor.store.sqlite.bulk import Bulk, Value
-from supervisor.store.sqlite.journal import SUBMITTED_FROM
 from supervisor.store.sqlite.queues import Counter, Queues
-from supervisor.store.sqlite.schema import DUE, LATER, STATE_OF
+from supervisor.store.sqlite.schema import CANCELLED, DUE, LATER, STATE_OF
 
 _JOBS = Bulk(
     """INSERT INTO jobs (seq, id, created_at, payload, max_attempts, timeout, backoff, client, key, name, tags)
@@ -36,6 +38,11 @@ _PLAIN_STATES = Bulk(
 )
 _TAGS = Bulk(
     "INSERT OR IGNORE INTO tags (tag, seq) SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL",
+    width=2,
+)
+_REPLACE = Bulk(
+    f"""UPDATE states SET state = {CANCELLED}, finished_at = ?, wake_at = NULL, error = v.column2
+    FROM (VALUES {{rows}}) AS v WHERE seq = v.column1""",
     width=2,
 )
 _HELD_KEYS = Bulk(
@@ -75,41 +82,89 @@ def submit(
         first = seqs.take(len(jobs))
         _insert(connection, queues, first, jobs, now)
         return [
-            Submitted(seq=seq, id=job.id, created=True, state=State.PENDING, due=job.run_at <= now)
+            Submitted(seq=seq, id=job.id, created=True, state=State.PENDING, due=job.run_at <= now or job.due(now))
             for seq, job in enumerate(jobs, first)
         ]
-    answers, fresh = _sort_out(connection, queues, seqs.last + 1, jobs, now)
-    _insert(connection, queues, seqs.take(len(fresh)), fresh, now)
+    plan = _Plan(_held_keys(connection, queues, jobs), _held_uniques(connection, queues, jobs), seqs.last + 1, now)
+    answers = [plan.answer(index, job) for index, job in enumerate(jobs)]
+    first = seqs.take(len(plan.fresh))
+    # A `unique` has one live row at every moment: whoever goes, goes first, or comes as one that is gone already.
+    _replace(connection, [one for one in plan.gone.values() if one.seq < first], now)
+    _insert(connection, queues, first, plan.fresh, now, plan.gone)
+    _replace(connection, [one for one in plan.gone.values() if one.seq >= first], now)
+    if plan.gone:
+        return [replace(one, state=State.CANCELLED, due=False) if one.id in plan.gone else one for one in answers]
     return answers
 
 
-def _sort_out(
-    connection: apsw.Connection, queues: Queues, next_seq: int, jobs: Sequence[NewJob], now: int
-) -> tuple[list[Submitted], list[NewJob]]:
-    """The answer to each job, and those that are new, which take the numbers from `next_seq` on."""
-    keys = _held_keys(connection, queues, jobs)
-    uniques = _held_uniques(connection, queues, jobs)
-    earlier: dict[Scope, tuple[Submitted, NewJob]] = {}  # in this call
-    answers: list[Submitted] = []
-    fresh: list[NewJob] = []
-    for index, job in enumerate(jobs):
-        own = scopes(job)
-        # A `unique` held in the file cannot have been taken earlier in this call too, so these two may change places.
-        answer = _held(keys.get(index)) or _earlier(earlier, own, job) or _held(uniques.get(index))
+class _Gone(NamedTuple):
+    seq: int
+    by: str  # the id of the job that takes its place
+
+
+class _Plan:
+    """Job by job, what a call is to answer and to do: `fresh` are new rows, numbered from `next_seq` on, and `gone`, by
+    their ids, those that were replaced."""
+
+    def __init__(self, keys: dict[int, _Held], uniques: dict[int, _Held], next_seq: int, now: int) -> None:
+        self.fresh: list[NewJob] = []
+        self.gone: dict[str, _Gone] = {}
+        self._keys = keys
+        self._uniques = uniques
+        self._next_seq = next_seq
+        self._now = now
+        self._taken: dict[Scope, Submitted] = {}  # in this call
+        self._jobs: dict[str, NewJob] = {}  # by the ids of those answers
+
+    def answer(self, index: int, job: NewJob) -> Submitted:
+        found = self._found(index, job)
+        if found is None:
+            return self._create(job, None)
+        answer, by_key = found
+        meeting = meet(job, Holder(answer.id, answer.state, by_key=by_key))
+        if meeting is Meeting.TAKES_OVER:
+            self.gone[answer.id] = _Gone(answer.seq, job.id)
+            return self._create(job, answer.id)
+        return replace(answer, refused=True) if meeting is Meeting.REFUSED else answer
+
+    def _found(self, index: int, job: NewJob) -> tuple[Submitted, bool] | None:
+        """The answer of the job that is there already, and whether it is so by its key. What was taken in this call is
+        newer than what the file knew: it may have replaced that."""
+        by_key = _held(self._keys.get(index)) or self._earlier(key_scope(job), job)
+        if by_key is not None:
+            return by_key, True
+        by_unique = self._earlier(unique_scope(job), job) or _held(self._uniques.get(index))
+        return None if by_unique is None else (by_unique, False)
+
+    def _earlier(self, scope: Scope | None, job: NewJob) -> Submitted | None:
+        answer = None if scope is None else self._taken.get(scope)
         if answer is None:
-            answer = Submitted(
-                seq=next_seq + len(fresh), id=job.id, created=True, state=State.PENDING, due=job.run_at <= now
-            )
-            fresh.append(job)
-            earlier.update(dict.fromkeys(own, (answer, job)))
-        answers.append(answer)
-    return answers, fresh
+            return None
+        first = self._jobs[answer.id]
+        same = first.queue == job.queue and first.payload == job.payload
+        return Submitted(seq=answer.seq, id=answer.id, created=False, state=State.PENDING, due=False, same=same)
+
+    def _create(self, job: NewJob, replaced: str | None) -> Submitted:
+        answer = Submitted(
+            seq=self._next_seq + len(self.fresh),
+            id=job.id,
+            created=True,
+            state=State.PENDING,
+            due=job.due(self._now),
+            replaced=replaced,
+        )
+        self.fresh.append(job)
+        self._jobs[job.id] = job
+        self._taken.update({scope: answer for scope in (key_scope(job), unique_scope(job)) if scope is not None})
+        return answer
 
 
-def answered(connection: apsw.Connection, queues: Queues, jobs: Sequence[NewJob]) -> set[str]:
-    """As port.Store.answered."""
-    held = {**_held_keys(connection, queues, jobs), **_held_uniques(connection, queues, jobs)}
-    return {jobs[index].id for index in held}
+def holders(connection: apsw.Connection, queues: Queues, jobs: Sequence[NewJob]) -> dict[str, Holder]:
+    """As port.Store.holders."""
+    by_unique = _held_uniques(connection, queues, jobs)
+    found = {jobs[index].id: Holder(row.id, STATE_OF[row.state]) for index, row in by_unique.items()}
+    by_key = _held_keys(connection, queues, jobs)
+    return found | {jobs[index].id: Holder(row.id, STATE_OF[row.state], by_key=True) for index, row in by_key.items()}
 
 
 def _held(row: _Held | None) -> Submitted | None:
@@ -118,13 +173,14 @@ def _held(row: _Held | None) -> Submitted | None:
     return Submitted(seq=row.seq, id=row.id, created=False, state=STATE_OF[row.state], due=False, same=bool(row.same))
 
 
-def _earlier(seen: dict[Scope, tuple[Submitted, NewJob]], own: list[Scope], job: NewJob) -> Submitted | None:
-    found = next((seen[scope] for scope in own if scope in seen), None)
-    if found is None:
-        return None
-    answer, first = found
-    same = first.queue == job.queue and first.payload == job.payload
-    return Submitted(seq=answer.seq, id=answer.id, created=False, state=State.PENDING, due=False, same=same)
+def _replace(connection: apsw.Connection, gone: list[_Gone], now: int) -> None:
+    rows: list[Value] = []
+    for one in gone:
+        rows += (one.seq, _encode(replaced(one.by)).decode())
+    _REPLACE.run(connection, rows, now)
+    if gone:
+        seqs = _encode([one.seq for one in gone]).decode()
+        journal.happened(connection, CANCELLED, seqs, now, Cause.REPLACED)
 
 
 def _held_keys(connection: apsw.Connection, queues: Queues, jobs: Sequence[NewJob]) -> dict[int, _Held]:
@@ -147,18 +203,28 @@ def _look_up(connection: apsw.Connection, query: Bulk, flat: list[Value]) -> dic
     return {row.index: row for text in query.select(connection, flat) for row in _decode_held(text)}
 
 
-def _insert(connection: apsw.Connection, queues: Queues, first: int, jobs: Sequence[NewJob], now: int) -> None:
+def _insert(
+    connection: apsw.Connection,
+    queues: Queues,
+    first: int,
+    jobs: Sequence[NewJob],
+    now: int,
+    gone: Container[str] = (),
+) -> None:
+    """`gone`: ids of jobs that have ended already."""
     if not jobs:
         return
     if all(_is_plain(job, now) for job in jobs):
         _insert_plain(connection, queues, first, jobs)
     else:
-        _insert_optioned(connection, queues, first, jobs, now)
+        _insert_optioned(connection, queues, first, jobs, now, gone)
     if queues.any_loud:
-        connection.execute(SUBMITTED_FROM, {"first": first, "now": now})
+        connection.execute(journal.SUBMITTED_FROM, {"first": first, "now": now})
 
 
-def _insert_optioned(connection: apsw.Connection, queues: Queues, first: int, jobs: Sequence[NewJob], now: int) -> None:
+def _insert_optioned(
+    connection: apsw.Connection, queues: Queues, first: int, jobs: Sequence[NewJob], now: int, gone: Container[str]
+) -> None:
     rows: list[Value] = []
     states: list[Value] = []
     tags: list[Value] = []
@@ -167,7 +233,8 @@ def _insert_optioned(connection: apsw.Connection, queues: Queues, first: int, jo
         text = _encode(job.tags).decode() if job.tags else None
         rows += (seq, job.id, job.created_at, job.payload, job.max_attempts, job.timeout, backoff)
         rows += (job.client, job.key, job.name, text)
-        states += (seq, queues.intern(job.queue), -job.priority, *_timing(job, now), job.expires_at, job.unique)
+        timing = (CANCELLED, job.run_at, None) if job.id in gone else _timing(job, now)
+        states += (seq, queues.intern(job.queue), -job.priority, *timing, job.expires_at, job.unique)
         for tag in job.tags:
             tags += (tag, seq)
     _JOBS.run(connection, rows)
@@ -177,7 +244,7 @@ def _insert_optioned(connection: apsw.Connection, queues: Queues, first: int, jo
 
 def _is_plain(job: NewJob, now: int) -> bool:
     return (
-        job.run_at <= now
+        (job.run_at <= now or job.due(now))  # the call is dearer than all the rest
         and job.expires_at is None
         and job.client is None
         and job.unique is None
@@ -202,6 +269,6 @@ def _insert_plain(connection: apsw.Connection, queues: Queues, first: int, jobs:
 
 def _timing(job: NewJob, now: int) -> tuple[int, int, int | None]:
     """Code, run_at, wake_at."""
-    if job.run_at <= now:
+    if job.due(now):
         return DUE, job.run_at, job.expires_at
     return LATER, job.run_at, job.run_at if job.expires_at is None else min(job.run_at, job.expires_at)
