@@ -127,6 +127,11 @@ class JobParams(Params, frozen=True):
     id: str
 
 
+class RunningParams(Params, frozen=True):
+    queue: str | None = None
+    limit: int = 50
+
+
 class QueueParams(Params, frozen=True):
     """pause, resume."""
 
@@ -249,6 +254,7 @@ class ListView(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None  # a cursor; null: that was the last page
 
 
+<<<<<<< HEAD
 class EventDataView(msgspec.Struct, frozen=True, kw_only=True):
     """`run_at` where the job waits for it, `cause` where an attempt failed. `progress`: the worker's, without
     its data."""
@@ -289,6 +295,13 @@ class EventsView(msgspec.Struct, frozen=True, kw_only=True):
     events: list[EventView]
     next: str  # a cursor
     more: bool  # already there, behind it
+=======
+class RunningView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `running`: the jobs that have run for the longest, and how many run in all."""
+
+    jobs: list[JobView]
+    total: int
+>>>>>>> main
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -309,9 +322,30 @@ class ManyView(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
 
 
+class EndsView(msgspec.Struct, frozen=True, kw_only=True):
+    """Attempts per second, by how they ended. `retried`: failed, and to be tried again; `released`: given back at
+    nobody's cost, throttled ones included."""
+
+    done: float
+    failed: float
+    cancelled: float
+    retried: float
+    released: float
+
+
+class SpreadView(msgspec.Struct, frozen=True, kw_only=True):
+    """Percentiles of a duration in seconds, each off by 1/32 at most; `count`: of how many."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+
+
 class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     """`due` is the part of `pending` whose run_at has come; rates are per second over the last minute. `limited_by` is
-    what keeps the next job from beginning: "rate", "concurrency", or nothing of the kind."""
+    what keeps the next job from beginning: "rate", "concurrency", or nothing of the kind. `wait_secs` (from due to
+    checkout) and `run_secs` (of attempts that were not given back) are of the last five minutes; None without any."""
 
     queue: str
     paused: bool
@@ -327,6 +361,10 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True):
     oldest_pending_secs: float | None
     submit_rate: float
     finish_rate: float
+    ends_1m: EndsView
+    ends_5m: EndsView
+    wait_secs: SpreadView | None
+    run_secs: SpreadView | None
     pools: list[str]  # that serve it; empty: nothing does
 
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "retry": ("jobs", "retry"),
     "delete": ("jobs", "delete"),
     "status": ("look", "status"),
+    "top": ("top.command", "top"),
     "queues": ("look", "queues"),
     "pools": ("look", "pools"),
     "workers": ("look", "workers"),

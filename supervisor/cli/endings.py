@@ -104,7 +104,7 @@ class _Listening:
             job = self._client.call("get", {"id": job_id}, ANSWER_SECS)
             others = f"{ended} of {self._jobs} have ended; " if self._jobs > 1 else ""
             self._line.show(others + how_far(job))
-        self._progress_at = monotonic() + max(PROGRESS_SECS, 20 * (monotonic() - began))
+        self._progress_at = monotonic() + min(max(PROGRESS_SECS, 20 * (monotonic() - began)), LAST_LOOK)
 
     def _tell(self, job_id: str) -> None:
         why = why_it_waits(self._client, job_id)

@@ -1,6 +1,7 @@
 """The daemon's queues, pools, workers and itself, as a person reads them."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from supervisor.cli import output
 from supervisor.cli.moments import relative
@@ -18,6 +19,17 @@ QUEUES = (
     Column("IN/S", right=True),
     Column("OUT/S", right=True),
     Column("NOTE", word=True, give=True),
+)
+FIGURES = (
+    Column("QUEUE"),
+    Column("WAIT 50%", right=True),
+    Column("95%", right=True),
+    Column("99%", right=True),
+    Column("RUN 50%", right=True),
+    Column("95%", right=True),
+    Column("99%", right=True),
+    Column("FAIL/S", right=True, spare=True),
+    Column("RETRY/S", right=True, spare=True),
 )
 POOLS = (
     Column("POOL"),
@@ -62,6 +74,10 @@ def show_status(view: View) -> None:
 
 def show_queues(views: Sequence[View]) -> None:
     show(QUEUES, [_queue(queue) for queue in views])
+    rows = [_figures(queue) for queue in views if queue["wait_secs"] is not None or queue["run_secs"] is not None]
+    if rows:
+        output.write("\nIn the last five minutes, how long jobs waited and ran:")
+        show(FIGURES, rows)
 
 
 def show_pools(views: Sequence[View]) -> None:
@@ -83,17 +99,34 @@ def _queue(queue: View) -> tuple[str, ...]:
         queue["queue"],
         *(str(queue[state]) for state in ("pending", "running", "done", "failed")),
         "" if oldest is None else about_duration(oldest),
-        _rate(queue["submit_rate"]),
-        _rate(queue["finish_rate"]),
-        ", ".join(_notes(queue)),
+        rate(queue["submit_rate"]),
+        rate(queue["finish_rate"]),
+        ", ".join(notes(queue)),
     )
 
 
-def _notes(queue: View) -> Iterator[str]:
+def _figures(queue: View) -> tuple[str, ...]:
+    ends = queue["ends_5m"]
+    figures = [figure for name in ("wait_secs", "run_secs") for figure in _percentiles(queue[name])]
+    return (queue["queue"], *figures, rate(ends["failed"]), rate(ends["retried"]))
+
+
+def _percentiles(spread: View | None) -> Iterator[str]:
+    for name in ("p50", "p95", "p99"):
+        yield "" if spread is None else brief(spread[name])
+
+
+def brief(seconds: float) -> str:
+    """A duration that may be far below a millisecond."""
+    return f"{seconds * 1000:.1f}ms" if seconds < 0.01 else about_duration(seconds)
+
+
+def notes(queue: View, now: datetime | None = None) -> Iterator[str]:
+    """What is worth knowing of it beside its numbers, the gravest first."""
     if queue["paused"]:
         yield "paused"
     if queue["throttled_until"] is not None:
-        yield f"throttled, goes on {relative(queue['throttled_until'])}"
+        yield f"throttled, goes on {relative(queue['throttled_until'], now)}"
     if queue["limited_by"] is not None and queue["due"]:
         yield f"waits for {queue['limited_by']}"
     if not queue["pools"]:
@@ -143,17 +176,17 @@ def _worker(worker: View, generations: bool) -> tuple[str, ...]:
         str(worker["pid"] or ""),
         worker["state"],
         str(worker["jobs_done"]),
-        "" if worker["rss"] is None else _memory(worker["rss"]),
+        "" if worker["rss"] is None else memory(worker["rss"]),
         "" if worker["age_secs"] is None else about_duration(worker["age_secs"]),
         worker["job"] or "",
     )
 
 
-def _rate(per_second: float) -> str:
+def rate(per_second: float) -> str:
     return f"{per_second:.0f}" if per_second >= 100 or per_second == 0 else f"{per_second:.1f}"
 
 
-def _memory(count: float) -> str:
+def memory(count: float) -> str:
     for unit in ("B", "K", "M"):
         if count < 1000:
             return f"{count:.0f}{unit}"

@@ -2,7 +2,16 @@
 
 from collections.abc import Sequence
 
-from protocol.control import GetParams, JobsView, JobView, ListParams, ListView, WaitParams
+from protocol.control import (
+    GetParams,
+    JobsView,
+    JobView,
+    ListParams,
+    ListView,
+    RunningParams,
+    RunningView,
+    WaitParams,
+)
 from supervisor.control.context import Context
 from supervisor.control.cursors import decode_cursor, encode_cursor
 from supervisor.control.durations import check_secs
@@ -54,8 +63,7 @@ async def _final(context: Context, ids: list[str], timeout: float | None) -> Seq
 
 
 async def list_jobs(context: Context, params: ListParams) -> ListView:
-    if not 1 <= params.limit <= MAX_PAGE:
-        raise Invalid(f"limit: must be between 1 and {MAX_PAGE}")
+    _check_limit(params.limit)
     want = to_filter(params)
     before = None if params.cursor is None else decode_cursor(params.cursor)
     page = await context.service.list_jobs(want, limit=params.limit, before=before, full=params.full)
@@ -65,3 +73,14 @@ async def list_jobs(context: Context, params: ListParams) -> ListView:
         total=page.total,
         next=None if page.next_seq is None else encode_cursor(page.next_seq),
     )
+
+
+async def running(context: Context, params: RunningParams) -> RunningView:
+    _check_limit(params.limit)
+    jobs, total = await context.service.running(params.queue, params.limit)
+    return RunningView(jobs=job_views(jobs, context.service.config, full=False), total=total)
+
+
+def _check_limit(limit: int) -> None:
+    if not 1 <= limit <= MAX_PAGE:
+        raise Invalid(f"limit: must be between 1 and {MAX_PAGE}")

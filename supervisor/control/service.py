@@ -13,11 +13,14 @@ import trio
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, PoolConfig, QueueConfig
 from supervisor.control.complaints import cut
+from supervisor.control.running import running_jobs
 from supervisor.control.space import Space
 from supervisor.control.sweeping import Sweeper
 from supervisor.control.telling import Telling
 from supervisor.control.times import to_rfc3339
+from supervisor.control.views import ends_view, spread_view
 from supervisor.core.admission import Full, retry_after
+from supervisor.core.ends import MINUTE, MINUTES, Ends
 from supervisor.core.job import MICROS, Job, NewJob, OnConflict, State
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, QueueFull, TimedOut, UnknownQueue
@@ -110,7 +113,7 @@ class Service:
     def _with_advice(self, refusal: QueueFull) -> QueueFull:
         full = msgspec.convert(refusal.data, Full)
         line = self._feeder.lines[full.queue]
-        seconds = retry_after(full, line.finished.per_second(time.monotonic()))
+        seconds = retry_after(full, line.ends.per_second(time.monotonic(), MINUTE).final)
         if seconds is None:
             return QueueFull(
                 f"{refusal.message}, so that {full.wanted} at once never fit: submit fewer, or raise it", **refusal.data
@@ -162,6 +165,12 @@ class Service:
         for job in page.jobs:
             self._with_progress(job)
         return page
+
+    async def running(self, queue: str | None, limit: int) -> tuple[list[Job], int]:
+        """The jobs that have run for the longest, the first one first, and how many run in all."""
+        if queue is not None:
+            self.queue(queue)
+        return await running_jobs(self._feeder, self._read, queue, limit)
 
     async def position(self, job_id: str) -> Position:
         position = await self._read(lambda reader: reader.position(job_id))
@@ -363,6 +372,8 @@ class Service:
         line = self._feeder.lines.get(name)
         oldest = counts.oldest_pending_at if counts else None
         now = time.monotonic()
+        ends = line.ends if line else Ends(now)
+        minute = ends.per_second(now, MINUTE)
         return QueueView(
             queue=name,
             paused=line.paused if line else bool(counts and counts.paused),
@@ -377,7 +388,11 @@ class Service:
             expired=counts.expired if counts else 0,
             oldest_pending_secs=None if oldest is None else max(0.0, round((self._now() - oldest) / MICROS, 3)),
             submit_rate=line.submitted.per_second(now) if line else 0.0,
-            finish_rate=line.finished.per_second(now) if line else 0.0,
+            finish_rate=minute.final,
+            ends_1m=ends_view(minute),
+            ends_5m=ends_view(ends.per_second(now, MINUTES)),
+            wait_secs=spread_view(line.waits) if line else None,
+            run_secs=spread_view(line.runs) if line else None,
             pools=[pool.name for pool in line.pools] if line else [],
         )
 

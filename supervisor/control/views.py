@@ -1,13 +1,15 @@
-"""Jobs as clients see them."""
+"""Jobs, and the figures of queues, as clients see them."""
 
 from collections.abc import Sequence
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, structs
 
-from protocol.control import AttemptView, BackoffView, ErrorView, JobView, SubmittedView
+from protocol.control import AttemptView, BackoffView, EndsView, ErrorView, JobView, SpreadView, SubmittedView
 from supervisor.config.model import Backoff, Config, QueueConfig
 from supervisor.control.times import maybe_rfc3339, to_rfc3339
+from supervisor.core.ends import PerSecond
 from supervisor.core.job import MICROS, NULL, Attempt, Job, JobError
+from supervisor.core.spread import Spread, percentiles
 from supervisor.store.port import Submitted
 
 
@@ -75,6 +77,18 @@ def backoff_view(backoff: Backoff) -> BackoffView:
     if backoff.delays is not None:
         return BackoffView(delays_secs=backoff.delays, jitter=backoff.jitter)
     return BackoffView(base_secs=backoff.base, factor=backoff.factor, cap_secs=backoff.cap, jitter=backoff.jitter)
+
+
+def ends_view(rates: PerSecond) -> EndsView:
+    return EndsView(**structs.asdict(rates))
+
+
+def spread_view(spread: Spread) -> SpreadView | None:
+    counts = spread.counts()
+    if not counts:
+        return None
+    p50, p95, p99 = (round(micros / MICROS, 6) for micros in percentiles(counts, (50, 95, 99)))
+    return SpreadView(count=sum(counts.values()), p50=p50, p95=p95, p99=p99)
 
 
 def submitted_view(submitted: Submitted) -> SubmittedView:

@@ -163,6 +163,7 @@ class Ready(msgspec.Struct, kw_only=True):
     timeout: float | None
     max_attempts: int | None
     expires_at: int | None
+    due_at: int  # since when it could have begun: its run_at, but not before it was submitted
     backoff: Backoff | None = None
     unique: str | None = None
 

@@ -17,9 +17,11 @@ import structlog
 from msgspec import Raw
 
 from supervisor.config.model import NANOS, QueueConfig
+from supervisor.core.ends import Ends
 from supervisor.core.gate import NEVER, Gate
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.lookahead import Lookahead
+from supervisor.core.spread import Spread
 from supervisor.core.verdict import Verdict, judge
 from supervisor.pool.alarm import Alarm
 from supervisor.pool.claiming import Claiming
@@ -58,7 +60,9 @@ class Line:
         self.stale = True  # the look-ahead does not know the front of the queue
         self.overdue = False  # it lacks rows that were past their expiry, and the store may not have ended them
         self.submitted = Rate()
-        self.finished = Rate()
+        self.ends = Ends(time.monotonic())
+        self.waits = Spread()  # from due to checkout,
+        self.runs = Spread()  # and from there to the end of the attempt
 
     def pause(self, paused: bool) -> None:
         self.paused = paused
@@ -258,7 +262,7 @@ class Feeder:
             row = self._next_row(line)
             if row is not None:
                 run = self._check_out(row, line, pool)
-                run.share, run.since = share, now
+                run.share = share
                 share.begin(now)
                 return run
         return None
@@ -304,6 +308,8 @@ class Feeder:
         timeout = row.timeout if row.timeout is not None else pool.config.timeout
         run = Run(row, self._now(), timeout, claim_first=line.claims_first)
         self.running[row.id] = run
+        run.since = time.monotonic_ns()
+        line.waits.add(run.started_at - row.due_at)
         if line.gate.limited:
             line.gate.enter(time.monotonic_ns())
         claim = Claim(seq=row.seq, attempt=run.attempt, started_at=run.started_at)
@@ -318,13 +324,16 @@ class Feeder:
     def finished(self, run: Run, verdict: Verdict) -> None:
         """A child is done with a job, or done for. From here on only the disk is waited for."""
         line = self.lines[run.row.queue]
+        ended = time.monotonic_ns()
         if run.share is not None:
-            run.share.end(run.since, time.monotonic_ns())
+            run.share.end(run.since, ended)
         if verdict.delay and line.policy.on_throttle == "queue":
             self._throttle(line, time.monotonic_ns() + int(verdict.delay * NANOS))
         outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
         run.outcome = outcome
         run.life = None
+        if outcome.state is not State.PENDING or outcome.error is not None:  # it was not given back
+            line.runs.add((ended - run.since) // 1000)
         run.waited_for = run.id in self.waiters and outcome.state.final
         self._committer.outcome(outcome, run, get=run.id if run.waited_for else None)
         if line.gate.limited:
@@ -340,12 +349,12 @@ class Feeder:
             assert outcome is not None
             if not ok:
                 log.error("stale_outcome", job=run.id, attempt=run.attempt)
-            elif outcome.state is State.PENDING:
+                continue
+            self.lines[run.row.queue].ends.count(outcome)
+            if outcome.state is State.PENDING:
                 self._sent_back(run, outcome)
-            else:
-                self.lines[run.row.queue].finished.total += 1
-                if not run.waited_for and run.id in self.waiters:  # somebody came to wait after it was handed over
-                    late.append(run.id)
+            elif not run.waited_for and run.id in self.waiters:  # somebody came to wait after it was handed over
+                late.append(run.id)
         self.ended(late)
         if not self.running:
             self.emptied()
@@ -424,7 +433,9 @@ class Feeder:
             sharing.sample(now)
         for line in self.lines.values():
             line.submitted.sample(now)
-            line.finished.sample(now)
+            line.ends.sample(now)
+            line.waits.turn(now)
+            line.runs.turn(now)
             if line.overdue:
                 line.overdue, line.stale = False, True
             self.wake(line)
@@ -475,6 +486,7 @@ def _ready(job: NewJob, answer: Submitted) -> Ready:
         timeout=job.timeout,
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
+        due_at=max(job.run_at, job.created_at),
         backoff=job.backoff,
         unique=job.unique,
     )

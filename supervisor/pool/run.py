@@ -43,8 +43,8 @@ class Run:
         self.timeout = timeout
         self.claim_first = claim_first
         self.life: Life | None = None
-        self.share: Share | None = None  # of its queue in a pool that has several: what it is charged to,
-        self.since = 0  # and from when, in monotonic nanoseconds
+        self.share: Share | None = None  # of its queue in a pool that has several: what it is charged to
+        self.since = 0  # of its checkout, in monotonic nanoseconds
         self.pid: int | None = None
         self.cancel = False
         self.replaced = False  # by a submit that was on disk right behind its outcome
@@ -105,4 +105,5 @@ class Run:
             charged=outcome.charged,
             crashes=outcome.crashes,
             interruptions=outcome.interruptions,
+            due_at=self.row.due_at if outcome.run_at is None else outcome.run_at,
         )

@@ -162,6 +162,10 @@ class Reader(Protocol):
         says whether there are more. Going on from it meets each job once, and none that was submitted meanwhile."""
         ...
 
+    def heads(self, seqs: Sequence[int]) -> Sequence[Job]:
+        """Those of these jobs that are there, without payload, result and attempts, in no order."""
+        ...
+
     def position(self, job_id: str) -> Position | None:
         """A pending job that is not due yet stands behind all due ones, in the order in which they become due."""
         ...

@@ -90,6 +90,10 @@ def queue(name: str = "thumbs", **changes: Any) -> dict[str, Any]:
         "oldest_pending_secs": 312.0,
         "submit_rate": 3.25,
         "finish_rate": 0.0,
+        "ends_1m": {"done": 0.0, "failed": 0.0, "cancelled": 0.0, "retried": 0.0, "released": 0.0},
+        "ends_5m": {"done": 1.5, "failed": 0.02, "cancelled": 0.0, "retried": 0.25, "released": 0.0},
+        "wait_secs": None,
+        "run_secs": None,
         "pools": ["thumbs"],
         **changes,
     }

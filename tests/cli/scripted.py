@@ -59,10 +59,11 @@ class ScriptedDaemon:
         """Of every call of the method so far."""
         return [params for name, params in self.calls if name == method]
 
-    def await_call(self, method: str) -> None:
-        """Return once the method was called; an AssertionError after 10 s."""
+    def await_call(self, method: str, times: int = 1) -> None:
+        """Return once the method was called so often; an AssertionError after 10 s."""
         with self._called:
-            assert self._called.wait_for(lambda: bool(self.params(method)), 10), f"{method} was never called"
+            called = self._called.wait_for(lambda: len(self.params(method)) >= times, 10)
+            assert called, f"{method} was not called {times} times"
 
     def close(self) -> None:
         for connection in (self._listener, *self._connections):

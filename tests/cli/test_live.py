@@ -54,6 +54,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(endings, "LiveLine", Line)
     monkeypatch.setattr(endings, "PROGRESS_SECS", 0.001)
+    monkeypatch.setattr(endings, "FIRST_LOOK", 600.0)  # the other question, which asks `get` too
     return texts
 
 

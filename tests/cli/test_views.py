@@ -64,6 +64,20 @@ def test_queues_shows_what_is_unusual_of_each(daemon: ScriptedDaemon, stoker: Ru
     assert daemon.params("queues") == [{}]
 
 
+def test_queues_shows_how_long_jobs_waited_and_ran_where_some_did(daemon: ScriptedDaemon, stoker: Run) -> None:
+    spread = {"count": 7, "p50": 0.00042, "p95": 0.25, "p99": 4000.0}
+    daemon.on(
+        "queues", {"queues": [queue(wait_secs=spread, run_secs=spread), queue("new", wait_secs=spread), queue("q")]}
+    )
+    assert stoker("queues").stdout.splitlines()[4:] == [
+        "",
+        "In the last five minutes, how long jobs waited and ran:",
+        "QUEUE   WAIT 50%    95%   99%  RUN 50%    95%   99%  FAIL/S  RETRY/S",
+        "thumbs     0.4ms  250ms  1h6m    0.4ms  250ms  1h6m     0.0      0.2",
+        "new        0.4ms  250ms  1h6m                           0.0      0.2",
+    ]
+
+
 def test_pools_says_why_one_is_degraded(daemon: ScriptedDaemon, stoker: Run) -> None:
     daemon.on("pools", {"pools": [pool(state="degraded", reason="it dies at boot"), pool("other")]})
     assert stoker("pools").stdout.splitlines()[-2] == "pool thumbs degraded: it dies at boot"
@@ -179,6 +193,9 @@ def test_json_is_what_the_daemon_gave(
     assert result.stdout.count("\n") == 1
 
 
+LONG = {"count": 10**9, "p50": 0.0099, "p95": 12.5 * 86400, "p99": 12.5 * 86400}
+
+
 @pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("command", ["status", "queues", "pools", "workers"])
 def test_tables_fit_80_columns(daemon: ScriptedDaemon, stoker: Run, command: str) -> None:
@@ -187,7 +204,10 @@ def test_tables_fit_80_columns(daemon: ScriptedDaemon, stoker: Run, command: str
             pool("thumbnails", queues=["thumbnails", "thumbnails-urgent", "previews", "contact-sheets"]),
             pool(size=12, min=10, max=16, restarting=True, generation=12, recycled=1234, jobs_done=123_456),
         ],
-        "queues": [queue("thumbnails", paused=True, pending=100_000, done=1_234_567, cancelled=12, expired=13)],
+        "queues": [
+            queue("thumbnails", paused=True, pending=100_000, done=1_234_567, cancelled=12, expired=13),
+            queue("previews", wait_secs=LONG, run_secs=LONG, ends_5m={"failed": 1234.5, "retried": 12345.6}),
+        ],
         "workers": [worker(state="idle")],
     }
     daemon.on("status", status(pools=views["pools"], queues=views["queues"]))

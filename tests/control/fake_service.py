@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 import trio
 
-from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
+from protocol.control import EndsView, PoolView, QueueView, RestartView, SpreadView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
 from supervisor.control.space import Space
 from supervisor.core.job import Job, NewJob, State
@@ -172,6 +172,7 @@ class FakeService:
         shown = tuple(msgspec.structs.replace(job, **left_out) for job in jobs[:limit])
         return Page(jobs=shown, total=len(self.jobs), next_seq=shown[-1].seq if len(jobs) > limit else None)
 
+<<<<<<< HEAD
     async def place(self, after: int | None, *, last: int | None = None) -> int:
         self._break()
         await trio.lowlevel.checkpoint()
@@ -206,6 +207,13 @@ class FakeService:
         """The oldest events of the journal."""
         del self.journal[:count]
         self.removed += count
+=======
+    async def running(self, queue: str | None, limit: int) -> tuple[list[Job], int]:
+        self.asked.append((queue, limit))
+        await trio.lowlevel.checkpoint()
+        jobs = [job for job in self.jobs.values() if job.state is State.RUNNING]
+        return jobs[:limit], len(jobs)
+>>>>>>> main
 
     async def position(self, job_id: str) -> Position:
         await self.get(job_id)
@@ -310,6 +318,10 @@ def a_queue_view(name: str, *, paused: bool = False) -> QueueView:
         oldest_pending_secs=1.5,
         submit_rate=0.5,
         finish_rate=0.25,
+        ends_1m=EndsView(done=0.25, failed=0.0, cancelled=0.0, retried=0.0, released=0.0),
+        ends_5m=EndsView(done=0.25, failed=0.0, cancelled=0.0, retried=0.0, released=0.0),
+        wait_secs=SpreadView(count=3, p50=0.001, p95=0.002, p99=0.003),
+        run_secs=None,
         pools=["thumbs"],
     )
 

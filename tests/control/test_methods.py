@@ -277,6 +277,18 @@ async def test_list_refuses(talk: Talk, params: dict[str, object], message: str)
 # -- the others --------------------------------------------------------------------------------------------------------
 
 
+async def test_running_shows_jobs_without_their_big_members_and_counts_all(talk: Talk, service: FakeService) -> None:
+    for id in "abc":
+        service.add(id=id, state=State.RUNNING, progress=b'{"progress":0.5}')
+    answer = await talk.ask("running", queue="thumbs", limit=2)
+    assert [(job["id"], job["progress"]["progress"]) for job in answer["jobs"]] == [("a", 0.5), ("b", 0.5)]
+    assert answer["total"] == 3
+    assert not {"payload", "result", "attempts"} & set(answer["jobs"][0])
+    assert service.asked == [("thumbs", 2)]
+    for limit in (0, 201):
+        assert (await talk.refusal("running", limit=limit)).message == "limit: must be between 1 and 200"
+
+
 async def test_position(talk: Talk, service: FakeService) -> None:
     service.add(id="a")
     assert await talk.ask("position", id="a") == {"ahead": 2, "active": 5}
@@ -298,7 +310,7 @@ async def test_queues_pause_and_resume(talk: Talk) -> None:
     assert set(queue) == {
         *("queue", "paused", "throttled_until", "limited_by", "pending", "due"),
         *("running", "done", "failed", "cancelled", "expired"),
-        *("oldest_pending_secs", "submit_rate", "finish_rate", "pools"),
+        *("oldest_pending_secs", "submit_rate", "finish_rate", "ends_1m", "ends_5m", "wait_secs", "run_secs", "pools"),
     }
     assert (await talk.ask("pause", queue="small"))["paused"] is True
     assert (await talk.ask("resume", queue="small"))["paused"] is False

@@ -23,6 +23,7 @@ def row(seq: int, priority: int = 0, size: int = 1) -> Ready:
         timeout=None,
         max_attempts=None,
         expires_at=None,
+        due_at=0,
     )
 
 

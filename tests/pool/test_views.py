@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.core.ends import Ends
 from supervisor.core.job import MICROS, State
 from supervisor.errors import NotFound, UnknownQueue
+from supervisor.pool.rates import Rate
 from tests.pool.marked import begun, hold_workers, marked, marked_pool
 from tests.pool.rig import Rig, pool_config, rig
 from tests.workers import Gate, command
@@ -69,13 +71,12 @@ async def test_a_job_in_a_workers_hands_is_running_for_everybody(tmp_path: Path)
 
 async def test_rates_are_jobs_per_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with rig(command("echo"), folder=tmp_path) as daemon:
-        monkeypatch.setattr(daemon.feeder, "tick", lambda now: None)  # which would take samples of its own
+        monkeypatch.setattr(daemon.feeder, "tick", lambda now: None)  # which would take samples by another clock,
         line = daemon.feeder.lines["q"]
-        daemon.feeder.tick = lambda now: None  # the clock takes samples too, by another time
+        line.submitted, line.ends = Rate(), Ends(0.0)  # and may have done so
         line.submitted.sample(0.0)
-        line.finished.sample(0.0)
         await daemon.ends(*await daemon.submit(*range(20)))
-        assert (line.submitted.per_second(10.0), line.finished.per_second(10.0)) == (2.0, 2.0)
+        assert (line.submitted.per_second(10.0), line.ends.per_second(10.0, 60.0).done) == (2.0, 2.0)
 
 
 async def test_pools_counts_what_its_workers_do(tmp_path: Path) -> None:

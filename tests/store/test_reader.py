@@ -268,6 +268,15 @@ def test_a_reader_gets_a_whole_job(store: Store) -> None:
     assert reader.get("nowhere") is None
 
 
+def test_the_heads_of_jobs_are_what_a_list_shows_of_them(zoo: Store) -> None:
+    reader = zoo.reader()
+    listed = page(reader, limit=1000).jobs
+    asked = [job.seq for job in listed[::7]]
+    found = reader.heads([*asked, 10**9])
+    assert sorted(found, key=lambda job: -job.seq) == list(listed[::7])
+    assert list(reader.heads([])) == []
+
+
 def test_a_place_in_line(store: Store) -> None:
     first, second, urgent, elsewhere, busy, far, near, over = submit(
         store,

@@ -1,6 +1,7 @@
 """Lists, positions and counts of what is committed."""
 
 import itertools
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -29,7 +30,7 @@ class MemoryReader:
             page = page[: _fitting(page)]
         next_seq = page[-1].seq if len(page) < len(rest) else None
         if not full:
-            page = [replace(job, payload=None, result=None, attempts=()) for job in page]
+            page = [_head(job) for job in page]
         return Page(jobs=tuple(page), total=len(matching), next_seq=next_seq)
 
     def find(self, want: Filter, *, limit: int, before: int | None) -> Found:
@@ -37,6 +38,10 @@ class MemoryReader:
         rest = [job for job in jobs if matches(job, want) and (before is None or job.seq < before)]
         found = rest[:limit]
         return Found(ids=tuple(job.id for job in found), next_seq=found[-1].seq if len(found) < len(rest) else None)
+
+    def heads(self, seqs: Sequence[int]) -> Sequence[Job]:
+        jobs = self._disk.committed.jobs
+        return [_head(jobs[seq]) for seq in seqs if seq in jobs]
 
     def position(self, job_id: str) -> Position | None:
         tables = self._disk.committed
@@ -67,6 +72,10 @@ class MemoryReader:
 
     def close(self) -> None:
         pass
+
+
+def _head(job: Job) -> Job:
+    return replace(job, payload=None, result=None, attempts=())
 
 
 def _count(tables: Tables, queue: str) -> QueueCounts:

@@ -356,6 +356,7 @@ def _ready(job: Job, payload: bytes) -> Ready:
         timeout=job.timeout,
         max_attempts=job.max_attempts,
         expires_at=job.expires_at,
+        due_at=max(job.run_at, job.created_at),
         backoff=job.backoff,
         unique=job.unique,
     )

@@ -26,11 +26,12 @@ def _ready_statements(place: str) -> tuple[str, str]:
     sizes = f"SELECT json_group_array(size) FROM (SELECT octet_length(j.payload) AS size {front})"
     rows = f"""SELECT CAST('[' || ifnull(group_concat(document), '') || ']' AS BLOB) FROM (SELECT format(
       '{{"seq":%d,"id":"%s","queue":%s,"payload":%s,"priority":%d,"attempt":%d,"charged":%d,"crashes":%d,'
-      || '"interruptions":%d,"timeout":%s,"max_attempts":%s,"expires_at":%s,'
+      || '"interruptions":%d,"timeout":%s,"max_attempts":%s,"expires_at":%s,"due_at":%d,'
       || '"backoff":%s,"unique":%s}}',
       s.seq, j.id, :name, j.payload, -s.urgency, s.attempt, s.charged, s.crashes,
       s.interruptions, {_OPTIONAL_TIMEOUT}, ifnull(j.max_attempts, 'null'), ifnull(s.expires_at, 'null'),
-      ifnull(j.backoff, 'null'), iif(s.uniq IS NULL, 'null', json_quote(s.uniq))) AS document
+      max(s.run_at, j.created_at), ifnull(j.backoff, 'null'), iif(s.uniq IS NULL, 'null', json_quote(s.uniq))
+      ) AS document
       {front})"""
     return sizes, rows
 

@@ -1,7 +1,7 @@
 """Reads beside the writer: lists, positions and counts, on a connection that cannot write."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +37,9 @@ class SqliteReader:
 
     def find(self, want: Filter, *, limit: int, before: int | None) -> Found:
         return self._read(lambda: finding.find(self._connection, want, limit=limit, before=before))
+
+    def heads(self, seqs: Sequence[int]) -> Sequence[Job]:
+        return self._read(lambda: documents.jobs_by_seq(self._connection, seqs, full=False))
 
     def position(self, job_id: str) -> Position | None:
         return self._read(lambda: listing.position(self._connection, job_id))
