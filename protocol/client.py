@@ -138,7 +138,6 @@ class Client:
         finished_before; and limit, cursor, full."""
         return self.call("list", filters)
 
-<<<<<<< HEAD
     def events(self, **options: Any) -> Object:
         """A page. Options: since or last, job, queue, kind (one or many), limit, wait_secs."""
         wait_secs = options.get("wait_secs")
@@ -152,10 +151,9 @@ class Client:
         Options: those of `events` but for the last two. For a connection that does nothing else."""
         place = self.call("subscribe", options)
         return self._notifications(place)
-=======
+
     def running(self, queue: str | None = None, limit: int | None = None) -> Object:
         return self.call("running", _given(queue=queue, limit=limit))
->>>>>>> main
 
     def position(self, id: str) -> Object:
         return self.call("position", {"id": id})

@@ -254,7 +254,6 @@ class ListView(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None  # a cursor; null: that was the last page
 
 
-<<<<<<< HEAD
 class EventDataView(msgspec.Struct, frozen=True, kw_only=True):
     """`run_at` where the job waits for it, `cause` where an attempt failed. `progress`: the worker's, without
     its data."""
@@ -295,13 +294,13 @@ class EventsView(msgspec.Struct, frozen=True, kw_only=True):
     events: list[EventView]
     next: str  # a cursor
     more: bool  # already there, behind it
-=======
+
+
 class RunningView(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of `running`: the jobs that have run for the longest, and how many run in all."""
 
     jobs: list[JobView]
     total: int
->>>>>>> main
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):

@@ -91,12 +91,9 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "get": Method(GetParams, reading.get, in_turn=True),
         "wait": Method(WaitParams, reading.wait, advice=reading.WAIT_ADVICE),
         "list": Method(ListParams, reading.list_jobs, in_turn=True, advice=reading.LIST_ADVICE),
-<<<<<<< HEAD
         "events": Method(EventsParams, following.events, advice="use a smaller limit"),
         "subscribe": Method(SubscribeParams, following.subscribe),
-=======
         "running": Method(RunningParams, reading.running, in_turn=True, advice=reading.LIST_ADVICE),
->>>>>>> main
         "position": Method(JobParams, handlers.position),
         "cancel": Method(JobParams, handlers.cancel),
         "retry": Method(JobParams, handlers.retry),

@@ -172,7 +172,6 @@ class FakeService:
         shown = tuple(msgspec.structs.replace(job, **left_out) for job in jobs[:limit])
         return Page(jobs=shown, total=len(self.jobs), next_seq=shown[-1].seq if len(jobs) > limit else None)
 
-<<<<<<< HEAD
     async def place(self, after: int | None, *, last: int | None = None) -> int:
         self._break()
         await trio.lowlevel.checkpoint()
@@ -207,13 +206,12 @@ class FakeService:
         """The oldest events of the journal."""
         del self.journal[:count]
         self.removed += count
-=======
+
     async def running(self, queue: str | None, limit: int) -> tuple[list[Job], int]:
         self.asked.append((queue, limit))
         await trio.lowlevel.checkpoint()
         jobs = [job for job in self.jobs.values() if job.state is State.RUNNING]
         return jobs[:limit], len(jobs)
->>>>>>> main
 
     async def position(self, job_id: str) -> Position:
         await self.get(job_id)
