@@ -32,6 +32,7 @@ from supervisor.pool.janitor import Janitor
 from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
+from supervisor.pool.trimmer import Trimmer
 from supervisor.store.committer import Committer
 from supervisor.store.port import Store
 from supervisor.store.sqlite import open_sqlite
@@ -103,6 +104,9 @@ async def _serve(config: Config, notifier: Notifier) -> None:
     FileLock(remains.folder)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
         ended = remains.end_previous()
+        store.begin()
+        store.silence([queue.name for queue in config.queues if not queue.events])
+        store.commit()
         not_again = [queue.name for queue in config.queues if queue.on_daemon_crash == "fail"]
         recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS, not_again=not_again)
         listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
@@ -152,6 +156,7 @@ class Daemon:
             if name in self.feeder.lines:
                 self.feeder.lines[name].pause(True)
         self.clock = Clock(self.committer, self.feeder, now=now)
+        self.trimmer = Trimmer(self.committer, config.store, now=now)
         self.janitor = Janitor(self.committer, self.feeder, config, now=now)
         self.space = Space(database_path(config).parent, config.daemon.disk_reserve)
         self.reader = store.reader()
@@ -198,6 +203,7 @@ class Daemon:
             await storing.start(self.committer.run)
             async with trio.open_nursery() as serving:
                 serving.start_soon(self.clock.run)
+                serving.start_soon(self.trimmer.run)
                 serving.start_soon(self.janitor.run)
                 serving.start_soon(self.space.run)
                 serving.start_soon(self.feeder.alarm.run)

@@ -25,11 +25,13 @@ _TRACE = ("-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fdatasync,fsync")
 class Daemon:
     """Use as a context manager: started at its beginning, killed at its end if it still runs.
 
-    `beside`: another queue that its workers serve. `count_syncs`: let strace write down each sync. Only those calls are
-    stopped at, so the rest runs at full speed.
+    `beside`: another queue that its workers serve. `events`: whether it keeps a journal. `count_syncs`: let strace
+    write down each sync. Only those calls are stopped at, so the rest runs at full speed.
     """
 
-    def __init__(self, folder: Path, *, beside: str | None = None, count_syncs: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, beside: str | None = None, events: bool = True, count_syncs: bool = False
+    ) -> None:
         self.folder = folder
         self.socket = folder / "sock"
         self._trace = folder / "syncs" if count_syncs else None
@@ -38,6 +40,8 @@ class Daemon:
             "daemon": {"socket": str(self.socket), "state_dir": str(folder / "state"), "log_format": "json"},
             "pools": {QUEUE: {"command": ECHO, "size": WORKERS, "queues": [QUEUE, *([beside] if beside else [])]}},
         }
+        if not events:
+            config["queues"] = {QUEUE: {"events": False}}
         (folder / "stoker.toml").write_text(tomli_w.dumps(config))
 
     def __enter__(self) -> Self:
