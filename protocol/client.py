@@ -23,7 +23,7 @@ from time import monotonic
 
 TYPE_CHECKING = False  # not `from typing import …`: it would cost a third of the time this file takes to import
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     Object = dict[str, Any]
@@ -138,6 +138,20 @@ class Client:
         finished_before; and limit, cursor, full."""
         return self.call("list", filters)
 
+    def events(self, **options: Any) -> Object:
+        """A page. Options: since or last, job, queue, kind (one or many), limit, wait_secs."""
+        wait_secs = options.get("wait_secs")
+        if wait_secs is None or self.timeout is None:
+            return self.call("events", options)
+        return self.call("events", options, wait_secs + self.timeout)
+
+    def subscribe(self, **options: Any) -> Iterator[tuple[str, Object]]:
+        """What happens, as long as the daemon is there: ("event", an event), ("gap", events that were removed before
+        you took them) and, of nothing but how far it is, ("place", …); each has the `cursor` to go on from as `since`.
+        Options: those of `events` but for the last two. For a connection that does nothing else."""
+        place = self.call("subscribe", options)
+        return self._notifications(place)
+
     def running(self, queue: str | None = None, limit: int | None = None) -> Object:
         return self.call("running", _given(queue=queue, limit=limit))
 
@@ -236,6 +250,13 @@ class Client:
             return self._answer(self._write("wait", params, None), None)
         grace = 10.0 if self.timeout is None else self.timeout
         return self.call("wait", {**params, "timeout_secs": timeout_secs}, timeout_secs + grace)
+
+    def _notifications(self, place: Object) -> Iterator[tuple[str, Object]]:
+        yield "place", place
+        while True:
+            message = self._message(self._line(None))
+            if "method" in message:
+                yield message["method"], message["params"]
 
     def _answer(self, request: int, deadline: float | None) -> Any:
         while (answer := self._next(deadline))["id"] != request:

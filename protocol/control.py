@@ -108,6 +108,21 @@ class ListParams(FilterParams, frozen=True):
     full: bool = False
 
 
+class SubscribeParams(Params, frozen=True):
+    """Neither `since` nor `last`: from the oldest event kept."""
+
+    since: str | None = None
+    last: int | None = None
+    job: str | None = None
+    queue: str | None = None
+    kind: str | list[str] | None = None
+
+
+class EventsParams(SubscribeParams, frozen=True):
+    limit: int = 100
+    wait_secs: float | None = None
+
+
 class JobParams(Params, frozen=True):
     """position, cancel, retry, delete."""
 
@@ -241,6 +256,48 @@ class ListView(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[JobView]
     total: int
     next: str | None  # a cursor; null: that was the last page
+
+
+class EventDataView(msgspec.Struct, frozen=True, kw_only=True):
+    """`run_at` where the job waits for it, `cause` where an attempt failed. `progress`: the worker's, without
+    its data."""
+
+    attempt: int
+    run_at: str | UnsetType = UNSET
+    cause: str | UnsetType = UNSET
+    progress: Raw | UnsetType = UNSET
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a job. `cursor` is the place behind it."""
+
+    cursor: str
+    at: str
+    job: str | None
+    queue: str
+    kind: str
+    data: EventDataView
+
+
+class PlaceView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `subscribe`, and its notification `place`."""
+
+    cursor: str
+
+
+class GapView(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that were removed before they could be told; `first` is the number of the oldest one kept, which is
+    told next."""
+
+    cursor: str
+    missed: int
+    first: int
+
+
+class EventsView(msgspec.Struct, frozen=True, kw_only=True):
+    events: list[EventView]
+    next: str  # a cursor
+    more: bool  # already there, behind it
 
 
 class RunningView(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ __all__ = [
     "Reply",
     "compact",
     "decode_reply",
+    "encode_brief_progress",
     "encode_progress",
     "encode_request",
 ]
@@ -27,6 +28,7 @@ PROTOCOL_VERSION = 1
 DEFAULT_MESSAGE = "worker reported error"
 DEFAULT_RETRY_AFTER = 60.0
 MAX_RETRY_AFTER = 366 * 86400.0
+BRIEF = 200  # characters of a message
 
 NULL = Raw(b"null")
 
@@ -111,6 +113,13 @@ def encode_progress(reply: Reply) -> bytes:
     """What a job shows as its `progress`: the members the worker sent, as one JSON object."""
     return _encode(
         _Progress(progress=reply.progress, message=reply.message, done=reply.done, total=reply.total, data=reply.data)
+    )
+
+
+def encode_brief_progress(reply: Reply) -> bytes:
+    """The same without what could be large."""
+    return _encode(
+        _Progress(progress=reply.progress, message=reply.message[:BRIEF], done=reply.done, total=reply.total)
     )
 
 

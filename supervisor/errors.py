@@ -61,6 +61,12 @@ class RestartFailed(Refused):
     code = "restart_failed"
 
 
+class Gone(Refused):
+    """A place in the journal that it does not reach back to. `data` has the number of the oldest event kept."""
+
+    code = "gone"
+
+
 class TimedOut(Refused):
     code = "timeout"
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "wait": ("wait", "wait"),
     "get": ("jobs", "get"),
     "list": ("listing", "list_jobs"),
+    "events": ("following", "events"),
     "position": ("jobs", "position"),
     "cancel": ("jobs", "cancel"),
     "retry": ("jobs", "retry"),

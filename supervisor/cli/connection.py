@@ -20,10 +20,17 @@ class Unanswered(NoDaemonThere):
 @contextmanager
 def daemon(timeout: float | None = None) -> Iterator[VerbatimClient]:
     """A connected client; its errors come out as sentences with exit codes. `timeout`: seconds for each call."""
-    try:
+    with plainly():
         client = connect(candidates(places()), timeout)
         with client:
             yield client
+
+
+@contextmanager
+def plainly() -> Iterator[None]:
+    """The client's errors as sentences with exit codes."""
+    try:
+        yield
     except CallFailed as error:
         raise refusal(error) from None
     except Disconnected:

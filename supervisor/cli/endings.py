@@ -1,7 +1,8 @@
 """Waiting for jobs, and telling a person how they ended."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from math import inf
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -9,8 +10,9 @@ import click
 
 from protocol.client import CallFailed, Client, ClientTimeout, Disconnected
 from supervisor.cli.failures import NoDaemonThere, say
+from supervisor.cli.live import LiveLine, how_far
 from supervisor.cli.main import INTERRUPTED
-from supervisor.cli.standstill import why_it_waits
+from supervisor.cli.standstill import ANSWER_SECS, why_it_waits
 
 Job: TypeAlias = dict[str, Any]
 Ending: TypeAlias = Job | CallFailed
@@ -19,6 +21,7 @@ Ending: TypeAlias = Job | CallFailed
 WINDOW = 100
 # Seconds of silence before the first look at what keeps a job from starting; doubled with each look.
 FIRST_LOOK, LAST_LOOK = 2.0, 32.0
+PROGRESS_SECS = 1.0  # between two looks at how far it is
 
 
 def endings(client: Client, ids: Sequence[str], timeout: float | None) -> Iterator[Ending]:
@@ -31,14 +34,15 @@ def endings(client: Client, ids: Sequence[str], timeout: float | None) -> Iterat
     places: dict[int, int] = {}
     come: dict[int, Ending] = {}
     sent = 0
-    listen = _Listening(client, alone=len(ids) == 1)
+    listen = _Listening(client, len(ids))
     for place in range(len(ids)):
         while sent < len(ids) and len(places) < WINDOW:
             places[_send(client, ids[sent], deadline)] = sent
             sent += 1
-        while place not in come:
-            request, ending = listen.receive(ids[place])
-            come[places.pop(request)] = ending
+        with listen:
+            while place not in come:
+                request, ending = listen.receive(ids[place], place + len(come))
+                come[places.pop(request)] = ending
         yield come.pop(place)
 
 
@@ -50,33 +54,67 @@ def _send(client: Client, job_id: str, deadline: float | None) -> int:
 
 
 class _Listening:
-    """Takes the answers as they come; between them, until it has found it once, looks for why there are none."""
+    """Takes the answers as they come. Between them, until it has found it once, it looks for why there are none; and on
+    a terminal it shows how far the first job is that has not ended, while inside of it as a context manager."""
 
-    def __init__(self, client: Client, *, alone: bool) -> None:
+    def __init__(self, client: Client, jobs: int) -> None:
         self._client = client
-        self._alone = alone
-        self._look: float | None = FIRST_LOOK
+        self._jobs = jobs
+        self._look = FIRST_LOOK
+        self._line = LiveLine()
+        self._why_at = monotonic() + FIRST_LOOK
+        self._progress_at = monotonic() + PROGRESS_SECS if self._line.shown else inf
 
-    def receive(self, job_id: str) -> tuple[int, Ending]:
-        """`job_id`: the one to look at."""
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None:
+        self._line.clear()
+
+    def receive(self, job_id: str, ended: int) -> tuple[int, Ending]:
+        """`job_id`: the one to look at; so many others have `ended`."""
         while True:
             try:
-                return self._client.receive(self._look)
+                answer = self._client.receive(self._patience())
             except ClientTimeout:
-                self._tell(job_id)
+                self._look_around(job_id, ended)
             except CallFailed as error:
                 if error.request is None:
                     raise
                 return error.request, error
+            else:
+                if self._why_at < inf:
+                    self._why_at = monotonic() + self._look
+                return answer
+
+    def _patience(self) -> float | None:
+        next_at = min(self._why_at, self._progress_at)
+        return None if next_at == inf else max(0.0, next_at - monotonic())
+
+    def _look_around(self, job_id: str, ended: int) -> None:
+        if self._progress_at <= monotonic():
+            self._show(job_id, ended)
+        if self._why_at <= monotonic():
+            self._tell(job_id)
+
+    def _show(self, job_id: str, ended: int) -> None:
+        """By `get`: it knows more than what is written down, and also of queues that are not in the journal. A job with
+        a large payload is not asked for as often."""
+        began = monotonic()
+        with suppress(CallFailed, ClientTimeout):
+            job = self._client.call("get", {"id": job_id}, ANSWER_SECS)
+            others = f"{ended} of {self._jobs} have ended; " if self._jobs > 1 else ""
+            self._line.show(others + how_far(job))
+        self._progress_at = monotonic() + min(max(PROGRESS_SECS, 20 * (monotonic() - began)), LAST_LOOK)
 
     def _tell(self, job_id: str) -> None:
-        assert self._look is not None
         why = why_it_waits(self._client, job_id)
         if why is None:
             self._look = min(self._look * 2, LAST_LOOK)
+            self._why_at = monotonic() + self._look
         else:
-            say(f"{'it' if self._alone else f'job {job_id}'} waits: {why}")
-            self._look = None
+            self._line.clear()
+            say(f"{'it' if self._jobs == 1 else f'job {job_id}'} waits: {why}")
+            self._why_at = inf
 
 
 @contextmanager

@@ -14,3 +14,8 @@ def relative(moment: str, now: datetime | None = None) -> str:
     """`5m12s ago`, or `in 3h20m`."""
     secs = since(moment, now)
     return f"{about_duration(secs)} ago" if secs >= 0 else f"in {about_duration(-secs)}"
+
+
+def clock(moment: str) -> str:
+    """An RFC 3339 time as local date and time, to the millisecond."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

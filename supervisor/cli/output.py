@@ -79,9 +79,13 @@ def cut(line: str) -> str:
         return line
     from shutil import get_terminal_size
 
+    return fit(line, get_terminal_size().columns)
+
+
+def fit(line: str, width: int) -> str:
+    """Cut to so many columns."""
     from rich.cells import cell_len, set_cell_size
 
-    width = get_terminal_size().columns
     return line if cell_len(line) <= width else set_cell_size(line, width - 1) + "…"
 
 

@@ -48,6 +48,7 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_payload: int = MIB
     max_result: int | None = None  # None: as much as the pool's max_line lets through
     max_pending: int | None = None
+    events: bool = True  # what happens to its jobs is written into the journal
     backoff: Backoff = Backoff()
     on_daemon_crash: Literal["retry", "fail"] = "retry"  # what becomes of a job that was running then
     retention: Retention = Retention()
@@ -131,6 +132,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     url: str = "sqlite:stoker.db"
+    events_max_age: float = 7 * DAY
+    events_max_count: int = 1_000_000
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

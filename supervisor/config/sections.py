@@ -105,7 +105,14 @@ DAEMON = Section(
         "disk_reserve": kinds.size(0, MEMORY_MAX),
     },
 )
-STORE = Section("[store]", {"url": kinds.store_url})
+STORE = Section(
+    "[store]",
+    {
+        "url": kinds.store_url,
+        "events_max_age": kinds.duration(1, 100 * YEAR),
+        "events_max_count": kinds.integer(1, 1_000_000_000),
+    },
+)
 POOL = Section(
     "[pools.NAME]",
     {
@@ -183,6 +190,7 @@ QUEUE = Section(
         "max_payload": kinds.size(1, LINE_MAX),
         "max_result": kinds.size(1, LINE_MAX),
         "max_pending": kinds.integer(1, 1_000_000_000),
+        "events": kinds.flag,
         "backoff": _backoff,
         "on_daemon_crash": kinds.one_of("retry", "fail"),
         "on_throttle": kinds.one_of("job", "queue"),

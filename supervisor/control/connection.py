@@ -8,6 +8,8 @@ in a random order.)
 
 import os
 from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import trio
 
@@ -91,7 +93,20 @@ class Connection:
         if answer:
             self._outbox.put(answer)
             await self._outbox.flush(gather=self._running > 0)
+        if work.lines is not None:
+            self._running += 1
+            await self._send_all(work.lines)
+            self._running -= 1
         self._room.unpark_all()
+
+    async def _send_all(self, lines: AsyncGenerator[bytes, None]) -> None:
+        """One after the other, each when the client has taken what was before it."""
+        async with aclosing(lines):
+            async for line in lines:
+                self._outbox.put(line)
+                await self._outbox.empty()
+                if self._outbox.gone:
+                    return
 
     def _pass_turn(self) -> None:
         if not self._spares.unpark():

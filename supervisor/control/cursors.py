@@ -1,4 +1,4 @@
-"""The place a list goes on from, as an opaque word: clients hand it back, and may read nothing into it."""
+"""Places to go on from, as opaque words: clients hand them back, and may read nothing into them."""
 
 import base64
 import binascii
@@ -7,19 +7,42 @@ import struct
 from supervisor.errors import Invalid
 
 _LAYOUT = struct.Struct(">Bq")
-_VERSION = 1
+_LIST, _JOURNAL = 1, 2  # one is not taken for the other
 
 
 def encode_cursor(seq: int) -> str:
-    return base64.urlsafe_b64encode(_LAYOUT.pack(_VERSION, seq)).decode()
+    """The place of a job in a list."""
+    return _encode(_LIST, seq)
 
 
 def decode_cursor(cursor: str) -> int:
     """The `seq` it was made of; raises Invalid for a cursor that this version did not make."""
-    try:
-        version, seq = _LAYOUT.unpack(base64.b64decode(cursor, altchars=b"-_", validate=True))
-    except (binascii.Error, struct.error, ValueError):
-        version, seq = 0, 0
-    if version != _VERSION or seq < 1:
+    seq = _decode(_LIST, cursor)
+    if seq is None or seq < 1:
         raise Invalid('cursor: not one of this daemon\'s; start again without it, and hand back "next" as it came')
-    return int(seq)
+    return seq
+
+
+def encode_place(n: int) -> str:
+    """The place behind an event of the journal."""
+    return _encode(_JOURNAL, n)
+
+
+def decode_place(since: str) -> int:
+    """The number it was made of; raises Invalid."""
+    n = _decode(_JOURNAL, since)
+    if n is None or n < 0:
+        raise Invalid('since: not a place in this journal; hand back an event\'s "cursor", or "next", as it came')
+    return n
+
+
+def _encode(kind: int, number: int) -> str:
+    return base64.urlsafe_b64encode(_LAYOUT.pack(kind, number)).decode()
+
+
+def _decode(kind: int, cursor: str) -> int | None:
+    try:
+        found, number = _LAYOUT.unpack(base64.b64decode(cursor, altchars=b"-_", validate=True))
+    except (binascii.Error, struct.error, ValueError):
+        return None
+    return int(number) if found == kind else None

@@ -1,6 +1,6 @@
 """One line in, one answer out, whatever the line and whatever the handler does."""
 
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
 import structlog
@@ -11,7 +11,7 @@ from supervisor.control.complaints import cut, hint
 from supervisor.control.context import Context
 from supervisor.control.limits import answer_too_large
 from supervisor.control.methods import METHODS, Method
-from supervisor.control.rpc import BadCall, BadRequest, Request, encode_answer, encode_error, parse
+from supervisor.control.rpc import BadCall, BadRequest, Request, Streaming, encode_answer, encode_error, parse
 from supervisor.errors import Refused, TooLarge
 
 log = structlog.get_logger("stoker.control")
@@ -20,14 +20,18 @@ NOTHING = b""  # the answer to a notification and to a blank line
 
 
 class Work:
-    """A request whose answer has to be waited for. Nothing of it has happened before `finish` is awaited."""
+    """A request whose answer has to be waited for. Nothing of it has happened before `finish` is awaited.
 
-    __slots__ = ("_coroutine", "_method", "_request")
+    `lines`: what comes after the answer, if anything does.
+    """
+
+    __slots__ = ("_coroutine", "_method", "_request", "lines")
 
     def __init__(self, request: Request, method: Method[Any], coroutine: Coroutine[Any, Any, object]) -> None:
         self._request = request
         self._method = method
         self._coroutine = coroutine
+        self.lines: AsyncGenerator[bytes, None] | None = None
 
     @property
     def in_turn(self) -> bool:
@@ -40,7 +44,10 @@ class Work:
     async def finish(self) -> bytes:
         """The line that answers."""
         try:
-            return _answer(self._request, self._method, await self._coroutine)
+            result = await self._coroutine
+            if isinstance(result, Streaming):
+                result, self.lines = result
+            return _answer(self._request, self._method, result)
         except Exception as error:
             return _failure(self._request, error)
 

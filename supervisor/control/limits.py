@@ -8,6 +8,7 @@ from supervisor.core.job import Job
 from supervisor.errors import Invalid, TooLarge
 
 MAX_PAGE = 200  # jobs of one list
+MAX_EVENTS = 1000  # of one page of the journal
 MAX_WORKERS = 1000  # of one pool
 
 

@@ -10,6 +10,7 @@ from msgspec import Raw
 from protocol.control import (
     INVALID_PARAMS,
     PARSE_ERROR,
+    EventsParams,
     GetParams,
     JobParams,
     ListParams,
@@ -25,10 +26,11 @@ from protocol.control import (
     RunningParams,
     SubmitManyParams,
     SubmitParams,
+    SubscribeParams,
     WaitParams,
 )
 from protocol.text import BadText, compact
-from supervisor.control import handlers, reading, selecting, submitting
+from supervisor.control import following, handlers, reading, selecting, submitting
 from supervisor.control.complaints import explain
 from supervisor.control.context import Context
 from supervisor.control.rpc import BadCall
@@ -89,6 +91,8 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "get": Method(GetParams, reading.get, in_turn=True),
         "wait": Method(WaitParams, reading.wait, advice=reading.WAIT_ADVICE),
         "list": Method(ListParams, reading.list_jobs, in_turn=True, advice=reading.LIST_ADVICE),
+        "events": Method(EventsParams, following.events, advice="use a smaller limit"),
+        "subscribe": Method(SubscribeParams, following.subscribe),
         "running": Method(RunningParams, reading.running, in_turn=True, advice=reading.LIST_ADVICE),
         "position": Method(JobParams, handlers.position),
         "cancel": Method(JobParams, handlers.cancel),

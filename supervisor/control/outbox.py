@@ -16,13 +16,14 @@ class Outbox:
     it went is still to be read, and the end of that shows that it has gone.
     """
 
-    __slots__ = ("_fd", "_flushing", "_waiting", "answers", "gone", "size")
+    __slots__ = ("_empty", "_fd", "_flushing", "_waiting", "answers", "gone", "size")
 
     def __init__(self, fd: int) -> None:
         """`fd` is a non-blocking stream socket."""
         self._fd = fd
         self._waiting: deque[bytes] = deque()
         self._flushing = False
+        self._empty = trio.lowlevel.ParkingLot()
         self.answers = 0
         self.gone = False
         self.size = 0
@@ -48,6 +49,13 @@ class Outbox:
                 await self._write_some()
         finally:
             self._flushing = False
+            self._empty.unpark_all()
+
+    async def empty(self) -> None:
+        """Return when everything is written, whoever does it."""
+        while self._flushing:
+            await self._empty.park()
+        await self.flush()
 
     async def _write_some(self) -> None:
         batch = [self._waiting.popleft()]

@@ -1,7 +1,7 @@
 """The JSON-RPC 2.0 envelope: one line in, one line out. What is inside `params` and `result` is not its business."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import AsyncGenerator, Mapping
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -15,6 +15,14 @@ MAX_ID = 256  # bytes of JSON
 _NO_ID = Raw(b"")
 _NULL = b"null"
 _FIRST_OF_ID = frozenset(b'"-0123456789n')
+
+
+class Streaming(NamedTuple):
+    """What a handler gives whose request is not over with its answer: `lines` are sent after it, some at a time, as the
+    client takes them."""
+
+    result: object
+    lines: AsyncGenerator[bytes, None]
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -87,6 +95,11 @@ def encode_answer(id: bytes, result: object) -> bytes:
 def encode_error(id: bytes, code: int, message: str, data: Mapping[str, object]) -> bytes:
     """The line that refuses one. `data["code"]` is the stable word that programs test."""
     return b'{"jsonrpc":"2.0","id":%b,"error":%b}\n' % (id, _encode(_Error(code, message, data)))
+
+
+def encode_notification(method: str, params: object) -> bytes:
+    """A line that nobody asked for."""
+    return b'{"jsonrpc":"2.0","method":"%b","params":%b}\n' % (method.encode(), _encode(params))
 
 
 def _is_id(id: bytes) -> bool:

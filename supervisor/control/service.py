@@ -16,6 +16,7 @@ from supervisor.control.complaints import cut
 from supervisor.control.running import running_jobs
 from supervisor.control.space import Space
 from supervisor.control.sweeping import Sweeper
+from supervisor.control.telling import Telling
 from supervisor.control.times import to_rfc3339
 from supervisor.control.views import ends_view, spread_view
 from supervisor.core.admission import Full, retry_after
@@ -62,6 +63,7 @@ class Service:
         self._reader = reader
         self._reading = trio.Lock()
         self._feeder = feeder
+        self.telling = Telling(committer, feeder, self._look)
         self._pools = {pool.name: pool for pool in pools}
         self._queues = {queue.name: queue for queue in config.queues}
         self._epoch = epoch
@@ -208,7 +210,7 @@ class Service:
         """Raises Conflict for a running job."""
         if job_id in self._feeder.running:
             raise _running(job_id)
-        changed = await self._change(job_id, lambda store: store.delete([job_id]))
+        changed = await self._change(job_id, lambda store: store.delete([job_id], self._now()))
         if not changed.changed:
             raise _running(job_id)
         self._feeder.waiters.gone(job_id)
@@ -249,6 +251,10 @@ class Service:
     async def _read(self, fn: Callable[[Reader], T]) -> T:
         """A longer read, beside the writer; it sees everything that was answered before, and what runs as running."""
         await self._committer.settle()
+        return await self._look(fn)
+
+    async def _look(self, fn: Callable[[Reader], T]) -> T:
+        """The same of what is committed already, without hurrying what is on its way."""
         async with self._reading:
             return await trio.to_thread.run_sync(fn, self._reader)
 

@@ -138,7 +138,7 @@ class Sweeper:
             case Act.CANCEL:
                 return lambda store: store.cancel(ids, now, want)
             case Act.DELETE:
-                return lambda store: store.delete(ids, want)
+                return lambda store: store.delete(ids, now, want)
 
     def _count(self, answers: list[Changed], swept: Swept) -> None:
         changed = sum(one.changed for one in answers)

@@ -182,6 +182,17 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     started_at: int
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the attempt of a running job was at `at`. `whole` is what its worker said, `brief` what of it a journal
+    can bear: both JSON objects."""
+
+    seq: int
+    attempt: int
+    at: int
+    whole: bytes
+    brief: bytes
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How an attempt ended, and where the job goes: a final state, or `pending` again at `run_at`.
 

@@ -32,6 +32,7 @@ from supervisor.pool.janitor import Janitor
 from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
+from supervisor.pool.trimmer import Trimmer
 from supervisor.store.committer import Committer
 from supervisor.store.limits import limit_keys
 from supervisor.store.port import Store
@@ -104,6 +105,9 @@ async def _serve(config: Config, notifier: Notifier) -> None:
     FileLock(remains.folder)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
         ended = remains.end_previous()
+        store.begin()
+        store.silence([queue.name for queue in config.queues if not queue.events])
+        store.commit()
         not_again = [queue.name for queue in config.queues if queue.on_daemon_crash == "fail"]
         recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS, not_again=not_again)
         limit_keys(store, config.queues)
@@ -154,6 +158,7 @@ class Daemon:
             if name in self.feeder.lines:
                 self.feeder.lines[name].pause(True)
         self.clock = Clock(self.committer, self.feeder, now=now)
+        self.trimmer = Trimmer(self.committer, config.store, now=now)
         self.janitor = Janitor(self.committer, self.feeder, config, now=now)
         self.space = Space(database_path(config).parent, config.daemon.disk_reserve)
         self.reader = store.reader()
@@ -200,6 +205,7 @@ class Daemon:
             await storing.start(self.committer.run)
             async with trio.open_nursery() as serving:
                 serving.start_soon(self.clock.run)
+                serving.start_soon(self.trimmer.run)
                 serving.start_soon(self.janitor.run)
                 serving.start_soon(self.space.run)
                 serving.start_soon(self.feeder.alarm.run)

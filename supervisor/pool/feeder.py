@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("stoker.feeder")
 
+PROGRESS_EVERY = 1.0  # seconds
+
 
 class Feeder:
     """`now` gives UTC microseconds, `jitter` numbers in [0, 1). `at` is told of instants at which the store's clock has
@@ -51,6 +53,8 @@ class Feeder:
     ) -> None:
         self.lines = {queue.name: Line(queue) for queue in queues}
         self.running: dict[str, Run] = {}
+        self.progressing: dict[str, Run] = {}  # whose workers have said more since it was kept last
+        self._progress_kept = float("-inf")  # monotonic
         self.held: Counter[str] = Counter()
         self.waiters = Waiters()
         self.replacing = Replacing(self.lines, self.reread)
@@ -357,8 +361,8 @@ class Feeder:
             line.ahead.discard(ids)
 
     def tick(self, now: float) -> None:
-        """About once a second (`now`: monotonic): rates, and a second chance for reads that failed and for jobs that
-        seemed to have expired."""
+        """About once a second (`now`: monotonic): rates, what running jobs said of their progress, and a second chance
+        for reads that failed and for jobs that seemed to have expired."""
         for sharing in self._shared:
             sharing.sample(now)
         for line in self.lines.values():
@@ -369,6 +373,24 @@ class Feeder:
             if line.overdue:
                 line.overdue, line.stale = False, True
             self.wake(line)
+        if self.progressing and now - self._progress_kept >= PROGRESS_EVERY:
+            self._progress_kept = now
+            self._keep_progress()
+
+    def _keep_progress(self) -> None:
+        """Of all that said more, in one write. A job that is over by then needs none: its outcome has the last."""
+        said, self.progressing = self.progressing, {}
+        runs = [run for run in said.values() if run.life is not None]
+        if not runs:
+            return
+        now = self._now()
+        reports = [run.report(now) for run in runs]
+
+        def failed() -> None:
+            for run in runs:
+                self.progressing.setdefault(run.id, run)
+
+        self._committer.write_soon(lambda store: store.progress(reports), lambda _: None, failed)
 
     def pause(self, name: str, paused: bool) -> None:
         """To resume a queue ends a worker's throttling too: somebody knows better."""

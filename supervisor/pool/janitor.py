@@ -67,7 +67,7 @@ class Janitor:
             began = time.monotonic()
             ids = store.outlived(kept, spare=spare, limit=step)
             if ids:
-                store.delete(ids)
+                store.delete(ids, self._now())
             took = time.monotonic() - began
             return ids
 

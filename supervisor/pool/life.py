@@ -287,6 +287,7 @@ class Life:
     def _progress(self, reply: Reply) -> None:
         assert self.run is not None
         self.run.progress = reply
+        self.pool.feeder.progressing[self.run.id] = self.run
         if reply.recycle:
             self._retires = Ending(Why.RECYCLE, "it asked for it")
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from protocol.worker import Reply, encode_progress
-from supervisor.core.job import Outcome, Ready
+from protocol.worker import Reply, encode_brief_progress, encode_progress
+from supervisor.core.job import Outcome, Progress, Ready
 from supervisor.core.shares import Share
 from supervisor.core.verdict import Spent
 
@@ -75,6 +75,12 @@ class Run:
 
     def progress_json(self) -> bytes | None:
         return None if self.progress is None else encode_progress(self.progress)
+
+    def report(self, now: int) -> Progress:
+        """How far it is, for the store. `now`: UTC microseconds."""
+        assert self.progress is not None
+        whole, brief = encode_progress(self.progress), encode_brief_progress(self.progress)
+        return Progress(seq=self.row.seq, attempt=self.attempt, at=now, whole=whole, brief=brief)
 
     def spent(self) -> Spent:
         row = self.row

@@ -47,6 +47,7 @@ class Committer:
         self._next = Batch()
         self._riding = trio.Event()
         self._ended = trio.Event()
+        self._committed: trio.Event | None = None  # made for who wants to know
         self._crash: BaseException | None = None
         self.failing: str | None = None
         self.recorded: Recorded = lambda tokens, oks: None
@@ -148,6 +149,11 @@ class Committer:
         self._flush()
         return await call.wait()
 
+    def write_soon(self, fn: Callable[[Store], T], done: Callable[[T], None], failed: Callable[[], None]) -> None:
+        """The same without waiting; one of the two is called on the loop."""
+        self._next.writes.append(Call(fn, done, failed))
+        self._flush()
+
     async def read(self, fn: Callable[[Store], T]) -> T:
         """A read that sees everything handed over before it, claims and outcomes included."""
         call = Call(fn)
@@ -164,6 +170,12 @@ class Committer:
         """Return when everything handed over so far is on disk (or held, while the store is failing)."""
         await self.read(lambda store: None)
 
+    def next_commit(self) -> trio.Event:
+        """Set when more has been committed, or may have been. Take it before you look at what is there."""
+        if self._committed is None:
+            self._committed = trio.Event()
+        return self._committed
+
     def _deliver(self, done: Answers) -> None:
         for submit in done.submits:
             submit.deliver()
@@ -177,6 +189,9 @@ class Committer:
             self.found(done.found, done.gets)
         for read in done.reads:
             read.deliver()
+        if self._committed is not None:
+            committed, self._committed = self._committed, None
+            committed.set()
 
     def _set_failing(self, reason: str | None) -> None:
         self.failing = reason

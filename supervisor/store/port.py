@@ -15,11 +15,13 @@ from typing import Protocol
 import msgspec
 
 from supervisor.core.identity import Holder
-from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.job import Cause, Claim, Job, JobError, NewJob, Outcome, Progress, Rank, Ready, State
+from supervisor.core.journal import EVERY, Extent, JobEvent, Wanted
 from supervisor.core.retention import Keep
 from supervisor.core.verdict import cut_short
 
 KEPT_ATTEMPTS = 20  # of one job, the newest
+EVENTS_LOOKED_AT = 20_000  # for one page of the journal
 PAGE_BYTES = 8 * 1024 * 1024  # of payloads and results in one page of a full list
 
 
@@ -123,6 +125,15 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
 
 
+class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Oldest first. `last` goes into the following call's `after`; it may be the number of an event that was looked at
+    and not wanted. `more`: there are events behind it already."""
+
+    events: tuple[JobEvent, ...]
+    last: int
+    more: bool
+
+
 NOT_AGAIN = cut_short("the daemon ended")  # the error of a job that `recover` fails for its queue's sake
 
 
@@ -163,11 +174,24 @@ class Reader(Protocol):
         """Every queue the store has a row of (jobs or a pause)."""
         ...
 
+    def events(self, after: int | None, *, limit: int, want: Wanted = EVERY) -> EventPage:
+        """What the journal says next of what is wanted; `after` None: from its oldest event on.
+
+        Looks at no more than EVENTS_LOOKED_AT events, so that a page may be empty though there are more. Raises Gone
+        as core.journal.begin.
+        """
+        ...
+
+    def extent(self) -> Extent:
+        """Of the journal."""
+        ...
+
     def close(self) -> None: ...
 
 
 class Store(Protocol):
-    """The one writer."""
+    """The one writer. Each verb that changes jobs writes into the journal what happened to them, in the order in which
+    it did."""
 
     def recover(self, now: int, *, max_interruptions: int, not_again: Collection[str] = ()) -> Recovered:
         """Call once, before anything else: raises the boot epoch durably; every running row goes back to pending and
@@ -222,6 +246,10 @@ class Store(Protocol):
         """
         ...
 
+    def progress(self, reports: Sequence[Progress]) -> None:
+        """Keep how far jobs are that run at this attempt; of others nothing. At most one report of a job."""
+        ...
+
     # With `want`, cancel, retry and delete leave a job alone that does not match (any more): what was found a moment
     # ago may have changed since.
 
@@ -234,8 +262,8 @@ class Store(Protocol):
         result and finish cleared, expires_at cleared; the attempt number and the attempts stay."""
         ...
 
-    def delete(self, job_ids: Sequence[str], want: Filter | None = None) -> list[Changed]:
-        """Pending and final ones are removed with all that is theirs; running ones are left."""
+    def delete(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+        """Pending and final ones are removed with all that is theirs except their events; running ones are left."""
         ...
 
     def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
@@ -248,6 +276,16 @@ class Store(Protocol):
         ...
 
     def pause(self, queue: str, paused: bool) -> None: ...
+
+    def silence(self, queues: Collection[str]) -> None:
+        """From now on the journal is not told of jobs of these queues, and of those of all others it is. Holds beyond
+        a reopening."""
+        ...
+
+    def trim_events(self, *, before: int, most: int, limit: int) -> int:
+        """Remove events from the journal's old end: those of before `before`, up to the first that is not, and those
+        that are more than `most`; `limit` at most, and never the newest. Returns how many."""
+        ...
 
     def promote(self, now: int, limit: int) -> Promoted:
         """Up to `limit` pending rows whose run_at has come become due, and up to `limit` pending rows past their

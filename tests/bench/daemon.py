@@ -25,8 +25,8 @@ _TRACE = ("-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fdatasync,fsync")
 class Daemon:
     """Use as a context manager: started at its beginning, killed at its end if it still runs.
 
-    `beside`: another queue that its workers serve. `limits`: those of the queue. `count_syncs`: let strace write down
-    each sync. Only those calls are stopped at, so the rest runs at full speed.
+    `beside`: another queue that its workers serve. `limits`: those of the queue. `events`: whether it keeps a journal.
+    `count_syncs`: let strace write down each sync. Only those calls are stopped at, so the rest runs at full speed.
     """
 
     def __init__(
@@ -35,6 +35,7 @@ class Daemon:
         *,
         beside: str | None = None,
         limits: dict[str, object] | None = None,
+        events: bool = True,
         count_syncs: bool = False,
     ) -> None:
         self.folder = folder
@@ -44,7 +45,7 @@ class Daemon:
         config = {
             "daemon": {"socket": str(self.socket), "state_dir": str(folder / "state"), "log_format": "json"},
             "pools": {QUEUE: {"command": ECHO, "size": WORKERS, "queues": [QUEUE, *([beside] if beside else [])]}},
-            "queues": {QUEUE: limits or {}},
+            "queues": {QUEUE: {**(limits or {}), **({} if events else {"events": False})}},
         }
         (folder / "stoker.toml").write_text(tomli_w.dumps(config))
 

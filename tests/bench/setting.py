@@ -29,6 +29,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     few: int = 1000
     many: int = 1_000_000
     slice: int = 20_000  # of a backlog: submitted, and drained
+    sleep: float = 10.0  # seconds of a subscriber
 
 
 FULL = Sizes()
@@ -42,6 +43,7 @@ QUICK = Sizes(
     latency=300,
     many=100_000,
     slice=10_000,
+    sleep=3.0,
 )
 TINY = Sizes(
     rounds=1,
@@ -55,6 +57,7 @@ TINY = Sizes(
     few=50,
     many=2000,
     slice=200,
+    sleep=0.0,
 )  # shows that everything still runs, and nothing else
 
 

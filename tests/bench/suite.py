@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tests.bench import backlog, disk, keys, latency, purge, throughput
+from tests.bench import backlog, disk, events, keys, latency, purge, throughput
 from tests.bench.figures import Figure
 from tests.bench.report import Report
 from tests.bench.setting import Setting
@@ -21,6 +21,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "latency": Part("One job at a time", latency.measure),
         "submit": Part("Submits to a paused queue, one connection", throughput.measure_submits),
         "drain": Part("Working off a full queue", throughput.measure_drain),
+        "events": Part("What the journal of events costs", events.measure),
         "backlog": Part("With many jobs waiting", backlog.measure),
         "keys": Part("Limits by key", keys.measure),
         "purge": Part("Purging a queue while another is served", purge.measure),

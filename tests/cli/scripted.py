@@ -14,9 +14,10 @@ Params = dict[str, Any]
 class Refuse(Exception):
     """Answer with an error: `code` is the stable word, or a JSON-RPC number."""
 
-    def __init__(self, code: str | int, message: str) -> None:
+    def __init__(self, code: str | int, message: str, **data: Any) -> None:
         super().__init__(message)
         self.code = code
+        self.data = data
 
 
 class HangUp(Exception):
@@ -25,6 +26,10 @@ class HangUp(Exception):
 
 class Say(Exception):
     """Send these bytes in place of an answer."""
+
+
+class LastWords(Exception):
+    """Send these bytes, and close the connection."""
 
 
 class Silence(Exception):
@@ -94,6 +99,9 @@ class ScriptedDaemon:
                 except Say as said:
                     connection.sendall(said.args[0])
                     continue
+                except LastWords as said:
+                    connection.sendall(said.args[0])
+                    return
                 connection.sendall(json.dumps({"jsonrpc": "2.0", "id": request["id"], **answer}).encode() + b"\n")
 
     def _answer(self, method: str, params: Params) -> dict[str, Any]:
@@ -105,7 +113,7 @@ class ScriptedDaemon:
             return {"result": answer(params) if callable(answer) else answer}
         except Refuse as refusal:
             number = refusal.code if isinstance(refusal.code, int) else -32000
-            data = {} if isinstance(refusal.code, int) else {"data": {"code": refusal.code}}
+            data = {} if isinstance(refusal.code, int) else {"data": {"code": refusal.code, **refusal.data}}
             return {"error": {"code": number, "message": str(refusal), **data}}
 
 

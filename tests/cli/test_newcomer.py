@@ -70,7 +70,7 @@ def test_what_the_readme_says_about_running_it_works_as_it_is_written(
     section = README.read_text().split("## Run it\n")[1].split("\n## ")[0]
     commands = [line.strip() for line in section.splitlines() if line.startswith("    ")]
     assert [command.split()[:2] for command in commands] == [
-        ["stoker", name] for name in ("pools", "workers", "resize", "restart", "queues", "top")
+        ["stoker", name] for name in ("pools", "workers", "events", "resize", "restart", "queues", "top")
     ]
     shell("stoker init").communicate(timeout=WITHIN)
     with serving("stoker serve", folder):
@@ -80,9 +80,9 @@ def test_what_the_readme_says_about_running_it_works_as_it_is_written(
             out, err = process.communicate(timeout=WITHIN)
             assert (process.returncode, err) == (0, ""), command
             said.append(out)
-    assert said[2].startswith("hello: 1 to 4 workers")
-    assert said[3] == "hello: generation 2, 2 workers replaced\n"
-    assert "\nhello/0 " in said[5]
+    assert said[3].startswith("hello: 1 to 4 workers")
+    assert said[4] == "hello: generation 2, 2 workers replaced\n"
+    assert "\nhello/0 " in said[6]
 
 
 def test_what_the_readme_says_about_many_jobs_works_as_it_is_written(

@@ -46,6 +46,8 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.M
         max_jobs = 7
         [store]
         url = "sqlite:jobs.db"
+        events_max_age = "1d"
+        events_max_count = 5000
         [pools."a.b:c"]
         command = ["sh", "-c", ""]
         min = 4
@@ -89,6 +91,7 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.M
         burst_per_key = 3
         concurrency_per_key = 2
         max_payload = "2MiB"
+        events = false
         backoff = {base = "1s", factor = 3, cap = "1h", jitter = 0}
         """)
     assert config == Config(
@@ -106,7 +109,7 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.M
             max_line=32_000_000,
             max_jobs=7,
         ),
-        store=StoreConfig(url="sqlite:jobs.db"),
+        store=StoreConfig(url="sqlite:jobs.db", events_max_age=86400.0, events_max_count=5000),
         pools=(
             PoolConfig(
                 name="a.b:c",
@@ -153,6 +156,7 @@ def test_every_key_arrives(loaded: Loaded, tmp_path: Path, monkeypatch: pytest.M
                 burst_per_key=3,
                 concurrency_per_key=2,
                 max_payload=2 * 1024 * 1024,
+                events=False,
                 backoff=Backoff(base=1.0, factor=3.0, cap=3600.0, jitter=0.0),
             ),
             QueueConfig(name="two"),

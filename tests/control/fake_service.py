@@ -1,8 +1,8 @@
 """The service's manners without a daemon behind it: jobs in a dict, which the test ends when it likes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import trio
@@ -11,9 +11,12 @@ from protocol.control import EndsView, PoolView, QueueView, RestartView, SpreadV
 from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
 from supervisor.control.space import Space
 from supervisor.core.job import Job, NewJob, State
+from supervisor.core.journal import Extent, JobEvent, Kind, Wanted, begin
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
-from supervisor.store.port import Filter, Page, Position, Submitted
+from supervisor.store.port import EventPage, Filter, Page, Position, Submitted
+
+T = TypeVar("T")
 
 NOW = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
 
@@ -79,6 +82,10 @@ class FakeService:
         self.answers: list[dict[str, Any]] = []  # what the next submits' answers have besides
         self.waiting = 0
         self.asked: list[Any] = []
+        self.journal: list[JobEvent] = []
+        self.telling = self
+        self.removed = 0  # events that were before these
+        self.more_happens = trio.Event()
         self._changed = trio.lowlevel.ParkingLot()
 
     def add(self, **changes: Any) -> Job:
@@ -164,6 +171,41 @@ class FakeService:
         left_out: dict[str, Any] = {} if full else {"payload": None, "result": None, "attempts": ()}
         shown = tuple(msgspec.structs.replace(job, **left_out) for job in jobs[:limit])
         return Page(jobs=shown, total=len(self.jobs), next_seq=shown[-1].seq if len(jobs) > limit else None)
+
+    async def place(self, after: int | None, *, last: int | None = None) -> int:
+        self._break()
+        await trio.lowlevel.checkpoint()
+        extent = Extent(self.removed + 1, self.removed + len(self.journal))
+        return begin(extent, after) if last is None else max(self.removed, extent.last - last)
+
+    async def events(
+        self, after: int | None, *, limit: int, want: Wanted, wait: float, tell: Callable[[EventPage], T]
+    ) -> tuple[EventPage, T]:
+        self._break()
+        self.asked.append((after, limit, want, wait))
+        with trio.move_on_after(wait):
+            while self.removed + len(self.journal) <= (after or 0):
+                await self.more_happens.wait()
+        await trio.lowlevel.checkpoint()
+        place = await self.place(after)
+        shown = [event for event in self.journal if event.n > place][:limit]
+        reached = shown[-1].n if shown else place
+        kept = [event for event in shown if want.kinds in ((), (event.kind,))]
+        page = EventPage(events=tuple(kept), last=reached, more=reached < self.removed + len(self.journal))
+        return page, tell(page)
+
+    def happen(self, kind: Kind, **changes: Any) -> None:
+        """In the journal."""
+        n = self.removed + len(self.journal) + 1
+        values = {"n": n, "at": NOW + n, "job": "a", "queue": "thumbs", "kind": kind, "attempt": 0}
+        self.journal.append(JobEvent(**values | changes))
+        self.more_happens.set()
+        self.more_happens = trio.Event()
+
+    def forget(self, count: int) -> None:
+        """The oldest events of the journal."""
+        del self.journal[:count]
+        self.removed += count
 
     async def running(self, queue: str | None, limit: int) -> tuple[list[Job], int]:
         self.asked.append((queue, limit))

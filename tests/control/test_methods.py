@@ -7,6 +7,7 @@ from supervisor.core.job import State
 from supervisor.errors import (
     Conflict,
     Forbidden,
+    Gone,
     NotFound,
     Refused,
     RestartFailed,
@@ -18,7 +19,9 @@ from tests.control.conftest import House
 from tests.control.fake_service import FakeService
 from tests.control.talk import Talk
 
-KNOWN = "cancel, cancel_many, delete, delete_many, drain, get, list, pause, ping, pools, position, purge, queues, "
+KNOWN = (
+    "cancel, cancel_many, delete, delete_many, drain, events, get, list, pause, ping, pools, position, purge, queues, "
+)
 
 
 async def test_ping_says_which_versions_answer(talk: Talk) -> None:
@@ -387,7 +390,9 @@ async def test_an_unknown_method_is_told_the_known_ones(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [NotFound, TooLarge, Conflict, Forbidden, RestartFailed, StoreUnavailable], ids=lambda error: error.code
+    "error",
+    [NotFound, Gone, TooLarge, Conflict, Forbidden, RestartFailed, StoreUnavailable],
+    ids=lambda error: error.code,
 )
 async def test_a_refusal_of_the_service_reaches_the_client_with_its_word_and_data(
     talk: Talk, service: FakeService, error: type[Refused]

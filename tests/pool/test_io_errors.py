@@ -125,7 +125,7 @@ async def trial(folder: Path, queue: QueueConfig | None = None) -> AsyncIterator
 
 @pytest.mark.parametrize(
     ("what", "last"),
-    [("write", 40), ("sync", 12), ("read", 40)],
+    [("write", 60), ("sync", 12), ("read", 40)],
 )
 @pytest.mark.parametrize("times", [1, AWHILE])
 async def test_whichever_operation_fails_every_acknowledged_job_is_done_once(
@@ -143,7 +143,7 @@ async def test_whichever_operation_fails_every_acknowledged_job_is_done_once(
     assert jobs.refused or times == 1, "no failure was ever noticed"
 
 
-@pytest.mark.parametrize(("what", "last"), [("write", 25), ("sync", 12)])
+@pytest.mark.parametrize(("what", "last"), [("write", 40), ("sync", 12)])
 @pytest.mark.parametrize("times", [1, AWHILE])
 async def test_where_a_claim_comes_first_its_failure_begins_no_job_twice_and_none_is_forgotten(
     tmp_path: Path, what: str, last: int, times: int

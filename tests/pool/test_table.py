@@ -75,6 +75,22 @@ async def test_progress_is_seen_while_the_job_runs_and_kept_after_it(tmp_path):
             assert "progress" in json.loads(job.progress)
 
 
+async def test_the_last_progress_is_kept_within_a_second_or_two_and_told_in_the_journal(tmp_path):
+    with Gate(tmp_path) as gate:
+        async with rig(command("progress"), folder=tmp_path) as daemon:
+            [job_id] = await daemon.submit({"steps": 2, "gate": gate.path})
+            reader = daemon.store.reader()
+            await daemon.until(lambda: reader.get(job_id).progress is not None)
+            kept = json.loads(reader.get(job_id).progress)
+            assert (kept["done"], kept["total"], kept["data"]) == (1, 2, {"step": 1})
+            [told] = [event for event in reader.events(None, limit=100).events if event.kind == "progress"]
+            brief = {"progress": 0.5, "message": "step 1 of 2", "done": 1, "total": 2}
+            assert (told.job, told.attempt, json.loads(told.progress)) == (job_id, 1, brief)
+            reader.close()
+            gate.open()
+            await daemon.ends(job_id)
+
+
 @pytest.mark.parametrize(
     ("program", "payload", "cause", "says"),
     [

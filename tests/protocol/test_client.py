@@ -59,6 +59,8 @@ def test_a_call_is_one_json_rpc_line_and_returns_the_result() -> None:
         (lambda c: c.wait("a"), "wait", {"id": "a"}),
         (lambda c: c.wait("a", 2.5), "wait", {"id": "a", "timeout_secs": 2.5}),
         (lambda c: c.list(queue="q", state=["failed"]), "list", {"queue": "q", "state": ["failed"]}),
+        (lambda c: c.events(last=3), "events", {"last": 3}),
+        (lambda c: c.events(job="a", wait_secs=60), "events", {"job": "a", "wait_secs": 60}),
         (lambda c: c.position("a"), "position", {"id": "a"}),
         (lambda c: c.running(), "running", {}),
         (lambda c: c.running("q", 9), "running", {"queue": "q", "limit": 9}),

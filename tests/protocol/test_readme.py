@@ -84,22 +84,24 @@ def test_the_control_protocol_is_spoken_as_written(example: Example, daemon_sock
                 else:
                     assert line.startswith(ANSWER)
                     expected = pattern(line.removeprefix(ANSWER))
-                    actual = _answer_to(expected["id"], answers, early)
+                    actual = _answer_to(expected.get("id"), answers, early)
                     assert differences(expected, actual, names) == []
+            if '"method":"subscribe"' in example.text:
+                return  # it goes on
             connection.shutdown(socket.SHUT_WR)
             assert early == []
             assert answers.read() == b"", "an answer that the example does not show"
 
 
 def _answer_to(request_id: Any, answers: Iterator[bytes], early: list[Any]) -> Any:
-    """Answers may overtake each other."""
+    """Answers may overtake each other, and notifications (None) come when they come."""
     for answer in early:
-        if answer["id"] == request_id:
+        if answer.get("id") == request_id:
             early.remove(answer)
             return answer
     for line in answers:
         answer = json.loads(line)
-        if answer["id"] == request_id:
+        if answer.get("id") == request_id:
             return answer
         early.append(answer)
     return pytest.fail(f"the daemon closed the connection without an answer to {request_id!r}")
@@ -113,7 +115,7 @@ def test_every_method_and_only_those_are_specified() -> None:
         for name in line.removeprefix("### ").split(",")
     }
     assert METHODS.keys() <= headings
-    assert {"subscribe", "reload"}.isdisjoint(headings)
+    assert "reload" not in headings
 
 
 @pytest.mark.parametrize("method", sorted(METHODS.keys() - {"drain"}))  # drain ends the daemon's use: the last test

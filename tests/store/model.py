@@ -4,9 +4,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from supervisor.core.job import Cause, NewJob, OnConflict, Outcome, State
+from supervisor.core.journal import Kind
 from supervisor.core.retention import Keep
 
 LIVE = (State.PENDING, State.RUNNING)
+# kind, at, attempt, run_at, cause, progress
+Told = tuple[Kind, int, int, int | None, Cause | None, bytes | None]
 
 
 @dataclass
@@ -22,6 +25,7 @@ class ModelJob:
     charged: int = 0
     interruptions: int = 0
     result: bytes | None = None
+    progress: bytes | None = None
     cause: Cause | None = None  # of the last attempt's error
     failed: list[int] = field(default_factory=list)  # numbers of failed attempts
 
@@ -39,6 +43,23 @@ class Model:
     seqs: set[int] = field(default_factory=set)  # of every job there ever was
     paused: set[str] = field(default_factory=set)
     epoch: int = 1
+    silent: set[str] = field(default_factory=set)
+    told: dict[str, list[Told]] = field(default_factory=dict)  # what the journal was told of each job, in order
+    events: int = 0  # how many that is
+    trimmed: int = 0  # and of how many of them nothing is left
+
+    def tell(
+        self,
+        job: ModelJob,
+        kind: Kind,
+        at: int,
+        run_at: int | None = None,
+        cause: Cause | None = None,
+        progress: bytes | None = None,
+    ) -> None:
+        if job.new.queue not in self.silent:
+            self.events += 1
+            self.told.setdefault(job.new.id, []).append((kind, at, job.attempt, run_at, cause, progress))
 
     def keyed(self, new: NewJob) -> ModelJob | None:
         """The job that has its key."""
@@ -63,15 +84,17 @@ class Model:
         old = self.replaceable(new)
         if old is not None:
             old.state, old.finished_at, old.cause = State.CANCELLED, now, Cause.REPLACED
+            self.tell(old, Kind.CANCELLED, now, None, Cause.REPLACED)
         self.seqs.add(seq)
-        self.jobs[new.id] = ModelJob(
-            new, seq, State.PENDING, new.run_at <= max(now, new.created_at), new.run_at, new.expires_at
-        )
+        due = new.run_at <= max(now, new.created_at)
+        job = self.jobs[new.id] = ModelJob(new, seq, State.PENDING, due, new.run_at, new.expires_at)
+        self.tell(job, Kind.SUBMITTED, now, None if due else new.run_at)
 
     def finish(self, job: ModelJob, outcome: Outcome) -> None:
         job.state = outcome.state
         job.charged = outcome.charged
         job.result = outcome.result
+        job.progress = outcome.progress
         job.cause = None if outcome.error is None else outcome.error.cause
         if outcome.error is not None:
             job.failed = [*job.failed, outcome.attempt][-20:]
@@ -80,6 +103,18 @@ class Model:
             job.due = job.run_at <= outcome.finished_at
         else:
             job.finished_at = outcome.finished_at
+        self.tell_of_outcome(job, outcome)
+
+    def tell_of_outcome(self, job: ModelJob, outcome: Outcome) -> None:
+        cause = None if outcome.error is None else outcome.error.cause
+        match outcome.state:
+            case State.PENDING:
+                kind = Kind.RELEASED if cause is None else Kind.RETRYING
+                self.tell(job, kind, outcome.finished_at, job.run_at, cause)
+            case State.DONE:
+                self.tell(job, Kind.DONE, outcome.finished_at)
+            case state:
+                self.tell(job, Kind(state), outcome.finished_at, None, cause)
 
     def recover(self, now: int, most: int, not_again: Collection[str] = ()) -> None:
         self.epoch += 1
@@ -87,23 +122,28 @@ class Model:
             job.interruptions += 1
             if job.interruptions < most and job.new.queue not in not_again:
                 job.state, job.due, job.run_at = State.PENDING, True, now
+                self.tell(job, Kind.INTERRUPTED, now)
             else:
                 job.state, job.cause = State.FAILED, Cause.INTERRUPTED
                 job.failed = [*job.failed, job.attempt][-20:]
                 job.finished_at = now
+                self.tell(job, Kind.FAILED, now, None, Cause.INTERRUPTED)
 
     def change(self, verb: str, job: ModelJob, now: int) -> bool:
         """Cancel, retry or delete; whether it may be."""
         match verb:
             case "cancel" if job.state is State.PENDING:
                 job.state, job.finished_at = State.CANCELLED, now
+                self.tell(job, Kind.CANCELLED, now)
             case "delete" if job.state is not State.RUNNING:
                 del self.jobs[job.new.id]
+                self.tell(job, Kind.DELETED, now)
             case "retry" if self.retriable(job):
                 job.state, job.due, job.run_at, job.expires_at = State.PENDING, True, now, None
                 job.finished_at = None
                 job.charged = job.interruptions = 0
-                job.result = job.cause = None
+                job.result = job.progress = job.cause = None
+                self.tell(job, Kind.RETRIED, now)
             case _:
                 return False
         return True

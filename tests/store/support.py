@@ -79,6 +79,17 @@ class SqliteBackend:
         shutil.rmtree(before.parent)
         return store
 
+    def trace(self, statements: list[str] | None) -> None:
+        """Add each statement that is executed from now on; None: no more of it."""
+        assert self._store is not None
+
+        def remember(cursor: object, sql: str, bindings: object) -> bool:
+            assert statements is not None
+            statements.append(sql)
+            return True
+
+        self._store._connection.exec_trace = None if statements is None else remember
+
     def close(self) -> None:
         if self._store is not None:
             self._store.close()

@@ -37,7 +37,7 @@ def retry(store: Store, *job_ids: str, now: int = NOW) -> list[Changed]:
 
 def delete(store: Store, *job_ids: str) -> list[Changed]:
     with transaction(store):
-        return store.delete(job_ids)
+        return store.delete(job_ids, NOW)
 
 
 def answer(before: State, changed: bool, conflict: str | None = None) -> Changed:
@@ -242,7 +242,7 @@ def test_with_a_filter_those_that_do_not_match_are_left_alone(store: Store, want
     with transaction(store):
         assert store.retry([other, mine], NOW, want) == [answer(State.CANCELLED, False), answer(State.CANCELLED, True)]
     with transaction(store):
-        assert store.delete([mine, other], want) == [answer(State.PENDING, True), answer(State.CANCELLED, False)]
+        assert store.delete([mine, other], NOW, want) == [answer(State.PENDING, True), answer(State.CANCELLED, False)]
     assert (find(store, mine), get(store, other).state) == (None, State.CANCELLED)
 
 
@@ -256,13 +256,13 @@ def test_a_job_that_has_changed_since_it_was_found_is_left_alone(store: Store) -
     assert found == (jobs[1].id, jobs[0].id)
     retry(store, jobs[0].id)
     with transaction(store):
-        assert store.delete(found, want) == [answer(State.FAILED, True), answer(State.PENDING, False)]
+        assert store.delete(found, NOW, want) == [answer(State.FAILED, True), answer(State.PENDING, False)]
 
 
 def test_with_a_filter_of_a_queue_that_never_was_nothing_matches(store: Store) -> None:
     job = add(store)
     with transaction(store):
-        assert store.delete([job.id], Filter(queue="nowhere")) == [answer(State.PENDING, False)]
+        assert store.delete([job.id], NOW, Filter(queue="nowhere")) == [answer(State.PENDING, False)]
 
 
 def test_of_two_dead_letters_with_one_unique_value_only_one_is_retried(store: Store) -> None:

@@ -128,10 +128,11 @@ def test_an_outcome_held_back_lands_when_the_disk_works_again(store: SqliteStore
 VERBS: list[Callable[[Store, str], object]] = [
     lambda store, job_id: store.submit([new_job()], NOW),
     lambda store, job_id: store.cancel([job_id], NOW),
-    lambda store, job_id: store.delete([job_id]),
+    lambda store, job_id: store.delete([job_id], NOW),
     lambda store, job_id: store.pause("other", True),
     lambda store, job_id: store.promote(NOW + 10, 10),
     lambda store, job_id: store.touch(NOW),
+    lambda store, job_id: store.silence(["q"]),
 ]
 
 
@@ -153,7 +154,7 @@ def test_a_checkpoint_that_fails_fails_no_commit_and_is_caught_up_on(
     store: SqliteStore, disk: Failing, tmp_path: Path
 ) -> None:
     log = tmp_path / "stoker.db-wal"
-    jobs = [add(store, payload=b'"' + b"x" * 10_000 + b'"') for _ in range(12)]  # more than the log should hold
+    jobs = [add(store, payload=b'"' + b"x" * 10_000 + b'"') for _ in range(14)]  # more than the log should hold
     assert log.stat().st_size > SMALL_LOG
     while not is_due(store):  # a commit may have just seen to it
         jobs.append(add(store, payload=b'"' + b"x" * 10_000 + b'"'))

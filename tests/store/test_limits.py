@@ -51,7 +51,7 @@ def test_what_an_earlier_job_would_answer_is_known_beforehand(store: Store) -> N
         both.id: Holder(keyed.id, State.PENDING, by_key=True),
     }
     with transaction(store):
-        store.delete([keyed.id])
+        store.delete([keyed.id], NOW)
     assert store.holders([again]) == {}
 
 

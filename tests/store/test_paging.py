@@ -99,7 +99,7 @@ def _change(store: Store, act: str, job_id: str) -> None:
         case "retry":
             store.retry([job_id], NOW + 10)
         case "delete":
-            store.delete([job_id])
+            store.delete([job_id], NOW)
 
 
 @contextmanager

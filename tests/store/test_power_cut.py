@@ -11,7 +11,7 @@ from tests.store.power import LOSSES, Disk
 from tests.store.support import NOW, ending, error, new_job
 from tests.store.vfs import observed
 
-SMALL_LOG = 64 * 1024  # so that checkpoints, and cuts during them, are frequent
+SMALL_LOG = 128 * 1024  # some transactions long, so that checkpoints, and cuts during them, are frequent
 ENOUGH = 1000  # interruptions, so that none gives up
 
 View = dict[str, tuple[State, int, bytes | None, bytes | None, int] | None]
@@ -67,7 +67,7 @@ class Workload:
         attempts = [(job, job.attempt) for job in running] + [(job, job.attempt + 1) for job in pending[::2]]
         store.record(claims, [self._outcome(job, attempt) for job, attempt in attempts])
         if rng.random() < 0.2:
-            store.delete([job.id for job in some(rng, known, 3)])
+            store.delete([job.id for job in some(rng, known, 3)], NOW)
             store.cancel([job.id for job in some(rng, known, 3)], NOW)
             store.retry([job.id for job in some(rng, known, 3)], NOW)
 

@@ -193,14 +193,14 @@ def test_what_is_submitted_or_removed_between_two_steps_disturbs_neither(store: 
         reader = store.reader()
         first = reader.find(want, limit=4, before=None)
         with transaction(store):
-            store.delete(first.ids)
+            store.delete(first.ids, NOW)
         new = add(store, tags=("t",)).id
         second = reader.find(want, limit=100, before=first.next_seq)
         assert [*first.ids, *second.ids] == jobs[::-1]
         assert second.next_seq is None
         with transaction(store):
-            store.delete([new])
-            store.delete(second.ids)
+            store.delete([new], NOW)
+            store.delete(second.ids, NOW)
         jobs = [job.id for job in submit(store, *[new_job(tags=("t",)) for _ in range(9)])]
 
 
@@ -330,7 +330,7 @@ def test_counts_follow_every_change(store: Store) -> None:
     assert (counts().pending, counts().running, counts().failed) == (1, 0, 1)
     with transaction(store):
         store.retry([later.id], NOW)
-        store.delete([due.id])
+        store.delete([due.id], NOW)
     assert (counts().pending, counts().failed) == (1, 0)
 
 

@@ -61,7 +61,7 @@ def test_a_claim_with_an_attempt_that_is_not_higher_is_stopped(store: Store) -> 
 def test_a_claim_of_a_deleted_job_is_stopped(store: Store) -> None:
     job = add(store)
     with transaction(store):
-        store.delete([job.id])
+        store.delete([job.id], NOW)
     assert claim(store, job) == [False]
     assert find(store, job) is None
 

@@ -136,7 +136,7 @@ def test_what_was_committed_survives_a_crash_and_nothing_else(backend: Backend) 
     store.begin()
     (lost,) = store.submit([new_job()], NOW)
     store.record([], [ending(busy)])
-    store.delete([failed.id])
+    store.delete([failed.id], NOW)
     store = backend.crash()
     assert store.get([kept.id, failed.id]) == before
     assert find(store, lost) is None

@@ -73,7 +73,7 @@ def test_a_step_gives_no_more_than_asked_for_and_fewer_only_at_the_end(store: St
     for bounds in (keep(since=NOW + 7), keep(most=0), keep(since=NOW + 3, most=2)):
         assert len(outlived(store, bounds, limit=5)) == 5
     with transaction(store):
-        store.delete(outlived(store, keep(most=0), limit=5))
+        store.delete(outlived(store, keep(most=0), limit=5), NOW)
     assert {*outlived(store, keep(most=0), limit=5)} < ids
     assert len(outlived(store, keep(most=0), limit=5)) == 2
 

@@ -9,14 +9,14 @@ from typing import Any
 import apsw
 import pytest
 
-from supervisor.core.job import Cause, Claim, OnConflict, Rank, State
+from supervisor.core.job import Cause, Claim, OnConflict, Progress, Rank, State
 from supervisor.core.retention import Keep
 from supervisor.store.port import Filter, Store
 from supervisor.store.sqlite import SqliteStore, finding, open_sqlite
 from tests.store.support import NOW, add, ending, error, finish, new_job, ready, running, submit, transaction
 
 # Jobs' tables, and the names that statements give them; not the rows that a call brings along.
-WHOLE_TABLE = re.compile(r"^SCAN (states|jobs|tags|attempts|counts|s|j|p|t|h|a)\b(?!.* INDEX states_running)")
+WHOLE_TABLE = re.compile(r"^SCAN (states|jobs|tags|attempts|counts|events|s|j|p|t|h|a|e)\b(?!.* INDEX states_running)")
 
 
 @contextmanager
@@ -45,17 +45,20 @@ def every_verb(store: Store) -> None:
         store.submit([new_job(unique="w"), heir], NOW)
         claims = [Claim(seq=job.seq, attempt=30, started_at=NOW) for job in (first, third)]
         store.record(claims, [ending(first, State.FAILED, attempt=30, error=error()), ending(second)])
+        store.progress([Progress(seq=third.seq, attempt=30, at=NOW, whole=b"{}", brief=b"{}")])
         store.retry([first.id], NOW)
         store.cancel([first.id], NOW)
-        store.delete([first.id])
+        store.delete([first.id], NOW)
         everything = {name: NOW for name in Filter.__struct_fields__ if "_" in name}
         want = Filter(queue="q", states=(State.FAILED,), tag="t", client="c", name="n", cause=Cause.ERROR, **everything)
         store.cancel([second.id], NOW, want)
         store.retry([second.id], NOW, want)
-        store.delete([second.id], want)
+        store.delete([second.id], NOW, want)
         store.promote(NOW + 5, 10)
         store.pause("q", True)
         store.touch(NOW)
+        store.silence(["q"])
+        store.trim_events(before=NOW, most=1, limit=2)
         store.get([second.id])
         store.find("c", "k")
         store.pending(["q", "r"])

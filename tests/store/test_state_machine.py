@@ -20,11 +20,12 @@ from hypothesis.stateful import (
 
 from supervisor.config.model import Backoff
 from supervisor.core.identity import Holder
-from supervisor.core.job import Cause, Claim, NewJob, OnConflict, Outcome, Rank, State
+from supervisor.core.job import Cause, Claim, NewJob, OnConflict, Outcome, Progress, Rank, State
+from supervisor.core.journal import JobEvent, Kind, Wanted
 from supervisor.core.keys import keys_of, lane_of
 from supervisor.core.retention import Keep
-from supervisor.store.port import Changed, Filter, Submitted
-from tests.store.model import LIVE, Model, ModelJob
+from supervisor.store.port import Changed, EventPage, Filter, Submitted
+from tests.store.model import LIVE, Model, ModelJob, Told
 from tests.store.support import MAX_INTERRUPTIONS, NOW, Backend, MemoryBackend, SqliteBackend, error, new_id
 
 QUEUES = ("q", "r")
@@ -206,10 +207,26 @@ class StoreMachine(RuleBasedStateMachine):
                 finished.append(self.expect_outcome(job, outcomes[-1]))
         assert self.write("record", claims, outcomes) == (claimed, finished)
 
+    @rule(numbers=picks, stale=st.booleans())
+    def progress(self, numbers: list[int], stale: bool) -> None:
+        targets = self.chosen(numbers, *(State if stale else [State.RUNNING]))
+        reports = []
+        for job in targets:
+            brief = b'{"progress":%d}' % job.attempt
+            attempt = max(0, job.attempt - stale)
+            reports.append(
+                Progress(seq=job.seq, attempt=attempt, at=self.now, whole=brief[:-1] + b',"data":[]}', brief=brief)
+            )
+            if job.state is State.RUNNING and job.attempt == attempt:
+                job.progress = reports[-1].whole
+                self.model.tell(job, Kind.PROGRESS, self.now, None, None, brief)
+        self.write("progress", reports)
+
     def expect_claim(self, job: ModelJob, attempt: int) -> bool:
         passes = job.state is State.PENDING and job.attempt < attempt
         if passes:
             job.state, job.attempt = State.RUNNING, attempt
+            self.model.tell(job, Kind.STARTED, self.now)
         return passes
 
     def outcome(self, job: ModelJob, one: dict[str, Any]) -> Outcome:
@@ -264,7 +281,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(numbers=picks)
     def delete(self, numbers: list[int]) -> None:
-        for job, answer in self.change("delete", numbers):
+        for job, answer in self.change("delete", numbers, self.now):
             if job.new.id not in self.model.jobs:  # named twice in this call
                 assert answer == Changed(before=None, changed=False)
                 continue
@@ -277,8 +294,7 @@ class StoreMachine(RuleBasedStateMachine):
         before, done = None, 0
         while True:
             found = self.reader.find(want, limit=limit, before=before)
-            args = (want,) if verb == "delete" else (self.now, want)
-            for job_id, answer in zip(found.ids, self.write(verb, found.ids, *args), strict=True):
+            for job_id, answer in zip(found.ids, self.write(verb, found.ids, self.now, want), strict=True):
                 job = self.model.jobs.get(job_id)
                 changed = job is not None and matches(job, want) and self.model.change(verb, job, self.now)
                 assert answer.changed == changed
@@ -311,18 +327,48 @@ class StoreMachine(RuleBasedStateMachine):
         while True:
             ids = self.store.outlived(kept, spare=spare, limit=limit)
             assert len(ids) == len(set(ids)) <= limit
-            assert all(answer.changed for answer in self.write("delete", ids))
+            assert all(answer.changed for answer in self.write("delete", ids, self.now))
             gone |= set(ids)
             if len(ids) < limit:
                 break
         assert gone == expected
         for job_id in gone:
-            del self.model.jobs[job_id]
+            self.model.change("delete", self.model.jobs[job_id], self.now)
 
     @rule(queue=st.sampled_from(QUEUES), paused=st.booleans())
     def pause(self, queue: str, paused: bool) -> None:
         self.write("pause", queue, paused)
         (self.model.paused.add if paused else self.model.paused.discard)(queue)
+
+    @rule(queues=st.sets(st.sampled_from(QUEUES)))
+    def silence(self, queues: set[str]) -> None:
+        self.write("silence", queues)
+        self.model.silent = queues
+
+    @rule(age=st.integers(0, 20), most=st.integers(0, 60), limit=st.integers(1, 20))
+    def trim_events(self, age: int, most: int, limit: int) -> None:
+        self.store.rollback()
+        self.model, self.open = self.committed, False
+        kept = self.journal()
+        before = self.now - age * SECOND
+        self.store.begin()
+        trimmed = self.store.trim_events(before=before, most=most, limit=limit)
+        self.store.commit()
+        gone, left = kept[:trimmed], kept[trimmed:]
+        assert trimmed <= min(limit, max(0, len(kept) - 1))
+        newest = self.model.events
+        assert all(event.at < before or event.n <= newest - most for event in gone)
+        assert trimmed == limit or len(left) < 2 or (left[0].at >= before and left[0].n > newest - most)
+        self.model.trimmed += trimmed
+
+    def journal(self) -> list[JobEvent]:
+        """All that is in it, read in small pages."""
+        events: list[JobEvent] = []
+        page = EventPage(events=(), last=self.model.trimmed, more=True)
+        while page.more:
+            page = self.reader.events(page.last, limit=7)
+            events += page.events
+        return events
 
     @rule(step=st.integers(-3, 6) | st.sampled_from([-86400, 86400]), limit=st.integers(1, 5))
     def let_time_pass(self, step: int, limit: int) -> None:
@@ -337,6 +383,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert job.expires_at is not None
                 assert job.expires_at <= self.now
                 job.state, job.finished_at = State.EXPIRED, self.now
+                self.model.tell(job, Kind.EXPIRED, self.now)
             if promoted.next_at is None or promoted.next_at > self.now:
                 break
         for job in self.model.in_state(State.PENDING):
@@ -358,7 +405,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert (job.charged, job.interruptions, job.run_at) == (wanted.charged, wanted.interruptions, wanted.run_at)
             assert (job.result, job.payload, job.queue) == (wanted.result, wanted.new.payload, wanted.new.queue)
             assert (job.expires_at, job.backoff) == (wanted.expires_at, wanted.new.backoff)
-            assert job.finished_at == wanted.finished_at
+            assert (job.finished_at, job.progress) == (wanted.finished_at, wanted.progress)
             assert (job.rate_key, job.concurrency_key) == keys_of(wanted.new.lane)
             assert (None if job.error is None else job.error.cause) == wanted.cause
             assert [attempt.attempt for attempt in job.attempts] == wanted.failed
@@ -407,6 +454,37 @@ class StoreMachine(RuleBasedStateMachine):
                 held = sum(job.new.queue == queue for job in model.in_state(state))
                 assert getattr(one, state.value) == held
             assert one.due == len(model.ready(queue))
+
+    @invariant()
+    def the_journal_tells_what_happened_to_every_job_without_a_gap(self) -> None:
+        model = self.committed
+        events = self.journal()
+        assert [event.n for event in events] == list(range(model.trimmed + 1, model.events + 1))
+        told: dict[str | None, list[Told]] = {}
+        for event in events:
+            told.setdefault(event.job, []).append(as_told(event))
+        unknown = told.pop(None, [])  # deleted while their queue was silent
+        assert all(kind is not Kind.DELETED for kind, *_ in unknown)
+        for job_id, one in told.items():
+            assert job_id is not None
+            assert model.told[job_id][-len(one) :] == one
+        if not unknown and not model.trimmed:
+            assert told == model.told
+
+    @invariant()
+    def the_journal_of_one_job_or_queue_is_that_part_of_it(self) -> None:
+        every = self.reader.events(None, limit=10_000).events
+        for queue in QUEUES:
+            of_queue = self.reader.events(None, limit=10_000, want=Wanted(queue=queue)).events
+            assert list(of_queue) == [event for event in every if event.queue == queue]
+        for job_id in self.ids[-3:]:
+            of_job = self.reader.events(None, limit=10_000, want=Wanted(job=job_id)).events
+            assert list(of_job) == [event for event in every if event.job == job_id]
+
+
+def as_told(event: JobEvent) -> Told:
+    cause = None if event.cause is None else Cause(event.cause)
+    return event.kind, event.at, event.attempt, event.run_at, cause, event.progress
 
 
 def ended_with(cause: Cause) -> State:

@@ -114,10 +114,10 @@ def test_a_seq_is_never_used_twice(backend: Backend) -> None:
     store.rollback()
     newest = add(store)
     with transaction(store):
-        store.delete([newest.id])
+        store.delete([newest.id], NOW)
     after_delete = add(store)
     with transaction(store):
-        store.delete([after_delete.id])
+        store.delete([after_delete.id], NOW)
     store = backend.open()
     reopened = add(store)
     assert first.seq < newest.seq < after_delete.seq < reopened.seq
@@ -165,7 +165,7 @@ def test_a_key_is_answered_in_any_state(store: Store, state: State) -> None:
 def test_a_key_is_free_once_its_job_is_deleted(store: Store) -> None:
     job = add(store, client="c", key="k")
     with transaction(store):
-        store.delete([job.id])
+        store.delete([job.id], NOW)
     assert store.find("c", "k") is None
     assert add(store, client="c", key="k").created
 

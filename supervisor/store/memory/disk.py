@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from supervisor.core.identity import Holder
 from supervisor.core.job import Job, NewJob, Rank, State
+from supervisor.core.journal import Extent, JobEvent, Kind
 
 
 @dataclass
@@ -16,6 +18,8 @@ class Tables:
     keys: dict[tuple[str, str], int] = field(default_factory=dict)
     later: set[int] = field(default_factory=set)  # pending, and not promoted yet
     paused: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    events: list[JobEvent] = field(default_factory=list)
     epoch: int = 0
 
     def copy(self) -> "Tables":
@@ -25,8 +29,21 @@ class Tables:
             keys=dict(self.keys),
             later=set(self.later),
             paused=set(self.paused),
+            silent=set(self.silent),
+            events=list(self.events),
             epoch=self.epoch,
         )
+
+    def tell(self, kind: Kind, job: Job, at: int, **more: Any) -> None:
+        """Add to the journal what happened to this job."""
+        if job.queue not in self.silent:
+            n = self.extent.last + 1
+            event = JobEvent(n=n, at=at, job=job.id, queue=job.queue, kind=kind, attempt=job.attempt, **more)
+            self.events.append(event)
+
+    @property
+    def extent(self) -> Extent:
+        return Extent(self.events[0].n, self.events[-1].n) if self.events else Extent(1, 0)
 
     def by_id(self, job_id: str) -> Job | None:
         seq = self.seqs.get(job_id)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from supervisor.core.job import Cause, Job, State
+from supervisor.core.journal import EVERY, Extent, JobEvent, Wanted, begin
 from supervisor.store.memory.disk import Disk, Tables
-from supervisor.store.port import PAGE_BYTES, Filter, Found, Page, Position, QueueCounts
+from supervisor.store.port import EVENTS_LOOKED_AT, PAGE_BYTES, EventPage, Filter, Found, Page, Position, QueueCounts
 
 
 class MemoryReader:
@@ -58,6 +59,17 @@ class MemoryReader:
         names = {job.queue for job in tables.jobs.values()} | tables.paused
         return tuple(_count(tables, name) for name in sorted(names))
 
+    def events(self, after: int | None, *, limit: int, want: Wanted = EVERY) -> EventPage:
+        tables = self._disk.committed
+        place = begin(tables.extent, after)
+        seen = [event for event in tables.events if place < event.n <= place + EVENTS_LOOKED_AT]
+        page = [event for event in seen if _is_wanted(event, want)][:limit]
+        last = page[-1].n if len(page) == limit else max(place, seen[-1].n if seen else 0)
+        return EventPage(events=tuple(page), last=last, more=last < tables.extent.last)
+
+    def extent(self) -> Extent:
+        return self._disk.committed.extent
+
     def close(self) -> None:
         pass
 
@@ -105,3 +117,11 @@ def _within(instant: int | None, after: int | None, before: int | None) -> bool:
     if instant is None:
         return after is None and before is None
     return (after is None or instant >= after) and (before is None or instant < before)
+
+
+def _is_wanted(event: JobEvent, want: Wanted) -> bool:
+    return (
+        want.job in (None, event.job)
+        and want.queue in (None, event.queue)
+        and (not want.kinds or event.kind in want.kinds)
+    )

@@ -6,7 +6,8 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from supervisor.core.identity import Holder, Meeting, meet, replaced
-from supervisor.core.job import Attempt, Claim, Job, JobError, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.job import Attempt, Cause, Claim, Job, JobError, NewJob, Outcome, Progress, Rank, Ready, State
+from supervisor.core.journal import Kind
 from supervisor.core.keys import keys_of, lane_of
 from supervisor.core.retention import Keep
 from supervisor.store.memory.disk import Disk, Tables, rank
@@ -58,11 +59,13 @@ class MemoryStore:
             job = replace(job, interruptions=job.interruptions + 1)
             if job.interruptions < max_interruptions and job.queue not in not_again:
                 work.jobs[job.seq] = replace(job, state=State.PENDING, run_at=now)
+                work.tell(Kind.INTERRUPTED, job, now)
             else:
                 failed += 1
                 error = NOT_AGAIN if job.queue in not_again else interrupted(max_interruptions)
                 attempts = _with_attempt(job, job.attempt, job.started_at or now, now, None, error)
                 work.jobs[job.seq] = replace(job, state=State.FAILED, finished_at=now, error=error, attempts=attempts)
+                work.tell(Kind.FAILED, job, now, cause=error.cause)
         self.commit()
         return Recovered(epoch=work.epoch, requeued=len(running) - failed, failed=failed)
 
@@ -84,7 +87,7 @@ class MemoryStore:
                 return Submitted(
                     seq=job.seq, id=job.id, created=False, state=job.state, due=False, same=same, refused=refused
                 )
-            self._end_pending(replace(job, error=replaced(new.id)), State.CANCELLED, now)
+            self._end_pending(replace(job, error=replaced(new.id)), State.CANCELLED, now, Cause.REPLACED)
             old = job.id
         self.disk.last_seq += 1
         seq = self.disk.last_seq
@@ -95,6 +98,7 @@ class MemoryStore:
         due = new.due(now)
         if not due:
             work.later.add(seq)
+        work.tell(Kind.SUBMITTED, work.jobs[seq], now, run_at=None if due else new.run_at)
         return Submitted(seq=seq, id=new.id, created=True, state=State.PENDING, due=due, replaced=old)
 
     def pending(self, queues: Collection[str]) -> dict[str, int]:
@@ -111,8 +115,10 @@ class MemoryStore:
         job = work.jobs.get(claim.seq)
         if job is None or job.state is not State.PENDING or job.attempt >= claim.attempt:
             return False
-        work.jobs[job.seq] = replace(job, state=State.RUNNING, attempt=claim.attempt, started_at=claim.started_at)
+        job = replace(job, state=State.RUNNING, attempt=claim.attempt, started_at=claim.started_at)
+        work.jobs[job.seq] = job
         work.later.discard(job.seq)
+        work.tell(Kind.STARTED, job, claim.started_at)
         return True
 
     def _finish(self, outcome: Outcome) -> bool:
@@ -143,7 +149,23 @@ class MemoryStore:
             if run_at > outcome.finished_at:
                 work.later.add(job.seq)
         work.jobs[job.seq] = job
+        cause = None if outcome.error is None else outcome.error.cause
+        if outcome.state is State.PENDING:
+            kind = Kind.RELEASED if outcome.error is None else Kind.RETRYING
+            work.tell(kind, job, outcome.finished_at, run_at=job.run_at, cause=cause)
+        else:
+            # What went well in the end says nothing of a cause, whatever else the outcome carries.
+            cause = None if outcome.state is State.DONE else cause
+            work.tell(Kind(outcome.state.value), job, outcome.finished_at, cause=cause)
         return True
+
+    def progress(self, reports: Sequence[Progress]) -> None:
+        work = self._work
+        for report in reports:
+            job = work.jobs.get(report.seq)
+            if job is not None and job.state is State.RUNNING and job.attempt == report.attempt:
+                work.jobs[job.seq] = replace(job, progress=report.whole)
+                work.tell(Kind.PROGRESS, job, report.at, progress=report.brief)
 
     def cancel(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         def cancel(job: Job) -> Changed:
@@ -153,9 +175,10 @@ class MemoryStore:
 
         return self._each(job_ids, cancel, want)
 
-    def _end_pending(self, job: Job, state: State, now: int) -> None:
+    def _end_pending(self, job: Job, state: State, now: int, cause: Cause | None = None) -> None:
         self._work.jobs[job.seq] = replace(job, state=state, finished_at=now)
         self._work.later.discard(job.seq)
+        self._work.tell(Kind(state.value), job, now, cause=cause)
 
     def retry(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         def retry(job: Job) -> Changed:
@@ -177,11 +200,12 @@ class MemoryStore:
                 finished_at=None,
                 expires_at=None,
             )
+            self._work.tell(Kind.RETRIED, job, now)
             return Changed(before=job.state, changed=True, queue=job.queue)
 
         return self._each(job_ids, retry, want)
 
-    def delete(self, job_ids: Sequence[str], want: Filter | None = None) -> list[Changed]:
+    def delete(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         def delete(job: Job) -> Changed:
             work = self._work
             if job.state is not State.RUNNING:
@@ -189,6 +213,7 @@ class MemoryStore:
                 work.later.discard(job.seq)
                 if job.key is not None:
                     del work.keys[job.client or "", job.key]
+                work.tell(Kind.DELETED, job, now)
             return Changed(before=job.state, changed=job.state is not State.RUNNING, queue=job.queue)
 
         return self._each(job_ids, delete, want)
@@ -221,6 +246,17 @@ class MemoryStore:
 
     def pause(self, queue: str, paused: bool) -> None:
         (self._work.paused.add if paused else self._work.paused.discard)(queue)
+
+    def silence(self, queues: Collection[str]) -> None:
+        self._work.silent = set(queues)
+
+    def trim_events(self, *, before: int, most: int, limit: int) -> int:
+        events = self._work.events
+        last = self._work.extent.last
+        old = [event.at < before or event.n <= last - most for event in events[:-1]]
+        gone = min(limit, old.index(False) if False in old else len(old))
+        del events[:gone]
+        return gone
 
     def promote(self, now: int, limit: int) -> Promoted:
         work = self._work

@@ -6,7 +6,7 @@ import apsw
 import msgspec
 
 from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Filter, Promoted, Recovered, interrupted
-from supervisor.store.sqlite import filters
+from supervisor.store.sqlite import filters, journal
 from supervisor.store.sqlite.queues import Queues
 from supervisor.store.sqlite.schema import CANCELLED, DONE, DUE, EXPIRED, FAILED, LATER, RUNNING, STATE_OF
 
@@ -86,7 +86,9 @@ def cancel(connection: apsw.Connection, job_ids: Sequence[str], now: int, want: 
             chosen.append(row.seq)
             row.state = CANCELLED
     if chosen:
-        connection.execute(_CANCEL, {"seqs": _text(chosen), "now": now})
+        seqs = _text(chosen)
+        connection.execute(_CANCEL, {"seqs": seqs, "now": now})
+        journal.happened(connection, CANCELLED, seqs, now)
     return answers
 
 
@@ -111,12 +113,14 @@ def retry(connection: apsw.Connection, job_ids: Sequence[str], now: int, want: F
             if row.unique is not None:
                 taken[row.queue, row.unique] = row.id
     if chosen:
-        connection.execute(_RETRY, {"seqs": _text(chosen), "now": now})
+        seqs = _text(chosen)
+        connection.execute(_RETRY, {"seqs": seqs, "now": now})
+        journal.happened(connection, journal.RETRIED, seqs, now)
     return answers
 
 
 def delete(
-    connection: apsw.Connection, job_ids: Sequence[str], last_seq: int, want: Filter | None = None
+    connection: apsw.Connection, job_ids: Sequence[str], now: int, last_seq: int, want: Filter | None = None
 ) -> list[Changed]:
     """`last_seq`: the highest ever given, kept in the file because the row that proves it may be among these."""
     rows = _find(connection, job_ids, want)
@@ -134,8 +138,10 @@ def delete(
             del rows[job_id]
     if chosen:
         connection.execute("UPDATE meta SET last_seq = max(last_seq, ?)", (last_seq,))
+        seqs = _text(chosen)
+        journal.deleted(connection, seqs, now)
         for statement in _DELETE:
-            connection.execute(statement, {"seqs": _text(chosen)})
+            connection.execute(statement, {"seqs": seqs})
     return answers
 
 
@@ -188,6 +194,8 @@ def promote(connection: apsw.Connection, now: int, limit: int) -> Promoted:
     due, queues, gone, expired = connection.execute(_RIPE, {"now": now, "limit": limit}).get
     connection.execute(_PROMOTE, {"seqs": due})
     connection.execute(_EXPIRE, {"seqs": gone, "now": now})
+    if expired != "[]":
+        journal.happened(connection, EXPIRED, gone, now)
     return Promoted(queues=_decode_texts(queues), expired=_decode_texts(expired), next_at=next_at(connection))
 
 
@@ -220,6 +228,7 @@ _REQUEUE = f"""UPDATE states SET state = {DUE}, run_at = :now, wake_at = expires
 def recover(connection: apsw.Connection, now: int, max_interruptions: int, not_again: Collection[str]) -> Recovered:
     bindings = {"now": now, "max": max_interruptions, "queues": _text(list(not_again))}
     epoch = connection.execute("UPDATE meta SET epoch = epoch + 1 RETURNING epoch").get
+    connection.execute(journal.RECOVERED, {key: bindings[key] for key in ("now", "max", "queues")})
     failed = 0
     if not_again:
         failed += _fail(connection, _FAIL_AT_ONCE, {**bindings, "error": _text(NOT_AGAIN)})

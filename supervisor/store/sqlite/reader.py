@@ -9,9 +9,10 @@ from typing import TypeVar
 import apsw
 
 from supervisor.core.job import Job
+from supervisor.core.journal import EVERY, Extent, Wanted
 from supervisor.errors import StokerError
-from supervisor.store.port import Filter, Found, Page, Position, QueueCounts
-from supervisor.store.sqlite import documents, finding, listing
+from supervisor.store.port import EventPage, Filter, Found, Page, Position, QueueCounts
+from supervisor.store.sqlite import documents, finding, journal, listing
 from supervisor.store.sqlite.checkpoint import Gate, deadline
 from supervisor.store.sqlite.errors import translate
 
@@ -45,6 +46,12 @@ class SqliteReader:
 
     def counts(self) -> tuple[QueueCounts, ...]:
         return self._read(lambda: listing.counts(self._connection))
+
+    def events(self, after: int | None, *, limit: int, want: Wanted = EVERY) -> EventPage:
+        return self._read(lambda: journal.page(self._connection, after, limit, want))
+
+    def extent(self) -> Extent:
+        return self._read(lambda: journal.extent(self._connection))
 
     def close(self) -> None:
         self._connection.close()

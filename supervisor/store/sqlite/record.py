@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 import apsw
 import msgspec
 
-from supervisor.core.job import Attempt, Claim, Outcome, State
+from supervisor.core.job import Attempt, Claim, Outcome, Progress, State
 from supervisor.store.port import KEPT_ATTEMPTS
 from supervisor.store.sqlite.bulk import Bulk, Value
-from supervisor.store.sqlite.queues import Counter
+from supervisor.store.sqlite.journal import PROGRESSED, RECORDED
+from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.schema import CODES_OF, DUE, LATER, RUNNING
 
 _CLAIM = Bulk(
@@ -31,6 +32,11 @@ _SET = f"""UPDATE states SET
 # Recover leaves no row running, so a running row is of this epoch, and the attempt alone is the fence.
 _FINISH = Bulk(_SET + f"state = {RUNNING} AND attempt = v.column2", width=12)
 _CLAIM_AND_FINISH = Bulk(_SET + f"state < {RUNNING} AND attempt < v.column2", width=12)
+_PROGRESS = Bulk(
+    f"""UPDATE states SET progress = v.column3 FROM (VALUES {{rows}}) AS v
+    WHERE seq = v.column1 AND state = {RUNNING} AND attempt = v.column2""",
+    width=3,
+)
 
 _STAMPED = """SELECT json_group_array(seq) FROM states
     WHERE seq IN (SELECT value FROM json_each(?)) AND stamp = ?"""
@@ -53,9 +59,10 @@ class Recorder:
     """As port.Store.record. `stamps` numbers the statements, so that a batch of which the fence stopped a part can
     tell which: each row says which statement wrote it last."""
 
-    def __init__(self, connection: apsw.Connection, stamps: Counter) -> None:
+    def __init__(self, connection: apsw.Connection, stamps: Counter, queues: Queues) -> None:
         self._connection = connection
         self._stamps = stamps
+        self._queues = queues
 
     def record(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         claim_of = {claim.seq: claim.attempt for claim in claims}
@@ -67,11 +74,23 @@ class Recorder:
         served = self._finish(_CLAIM_AND_FINISH, both)
         ended = self._finish(_FINISH, finished)
         self._keep_attempts(outcomes, served | ended)
+        self._tell(passed | served, served | ended, outcomes)
         if len(passed) + len(served) == len(claims) and len(served) + len(ended) == len(outcomes):
             return [True] * len(claims), [True] * len(outcomes)
         passed |= served
         ended |= served
         return [claim.seq in passed for claim in claims], [outcome.seq in ended for outcome in outcomes]
+
+    def progress(self, reports: Sequence[Progress]) -> None:
+        """As port.Store.progress."""
+        whole: list[Value] = []
+        brief: list[Value] = []
+        for report in reports:
+            whole += (report.seq, report.attempt, report.whole)
+            brief += (report.seq, report.attempt, report.at, report.brief.decode())
+        _PROGRESS.run(self._connection, whole)
+        if self._queues.any_loud:
+            PROGRESSED.run(self._connection, brief)
 
     def _split(
         self, claims: Sequence[Claim], outcomes: Sequence[Outcome], both: list[Outcome]
@@ -86,13 +105,25 @@ class Recorder:
 
     def _one_by_one(self, claims: Sequence[Claim], outcomes: Sequence[Outcome]) -> tuple[list[bool], list[bool]]:
         """A batch that speaks twice of one row: UPDATE ... FROM would pick either."""
-        claimed = [bool(self._claim([claim])) for claim in claims]
+        claimed: list[bool] = []
         ended: list[bool] = []
+        for claim in claims:
+            passed = self._claim([claim])
+            self._tell(passed, set(), ())
+            claimed.append(bool(passed))
         for outcome in outcomes:
             passed = self._finish(_FINISH, [outcome])
             self._keep_attempts([outcome], passed)
+            self._tell(set(), passed, [outcome])
             ended.append(bool(passed))
         return claimed, ended
+
+    def _tell(self, started: set[int], ended: set[int], outcomes: Sequence[Outcome]) -> None:
+        """Let the journal know. All of a batch in one statement: a job that is in both began before it ended."""
+        if (started or ended) and self._queues.any_loud:
+            now = max((outcome.finished_at for outcome in outcomes), default=0)
+            bindings = (_encode(sorted(started)).decode(), now, _encode(sorted(ended)).decode())
+            self._connection.execute(RECORDED, bindings)
 
     def _claim(self, claims: Sequence[Claim]) -> set[int]:
         flat: list[Value] = []

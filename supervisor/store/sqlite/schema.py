@@ -161,6 +161,24 @@ _RETENTION = """
 CREATE INDEX states_ended ON states (queue, state, finished_at) WHERE state > 3;
 """
 
+# No gap between two numbers, and no number twice: each is the highest and one, and the newest row is never removed. A
+# deleted job's public id is kept by its last event alone, which is why that is indexed, and nothing else of the journal
+# is: see journal.py.
+_JOURNAL = """
+CREATE TABLE events (
+  n INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  job INTEGER NOT NULL,  -- the seq
+  queue INTEGER NOT NULL,
+  kind INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  data TEXT  -- a JSON object, where there is something to say
+) STRICT;
+CREATE INDEX events_deleted ON events (job) WHERE kind = 12;
+CREATE INDEX events_deleted_id ON events (data ->> '$.id') WHERE kind = 12;
+ALTER TABLE queues ADD COLUMN silent INTEGER NOT NULL DEFAULT 0;
+"""
+
 # Its own index: the one by cause holds failed jobs alone.
 _REPLACED = """
 CREATE INDEX states_replaced ON states (seq, queue) WHERE state = 6 AND json_extract(error, '$.cause') = 'replaced';
@@ -174,8 +192,7 @@ ALTER TABLE queues ADD COLUMN keyed INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX states_lanes ON states (queue, lane, urgency, seq) WHERE state = 1 AND lane IS NOT NULL;
 """
 
-_VERSION_2 = _BACKOFF_OF_A_JOB + _FILTERS + _RETENTION + _REPLACED + _LANES
-
+_VERSION_2 = _BACKOFF_OF_A_JOB + _FILTERS + _RETENTION + _REPLACED + _JOURNAL + _LANES
 
 # MIGRATIONS[n] makes version n + 1 of version n; append, never edit.
 MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)

@@ -8,11 +8,11 @@ from typing import Concatenate, ParamSpec, TypeVar
 import apsw
 
 from supervisor.core.identity import Holder
-from supervisor.core.job import Claim, Job, NewJob, Outcome, Rank, Ready, State
+from supervisor.core.job import Claim, Job, NewJob, Outcome, Progress, Rank, Ready, State
 from supervisor.core.retention import Keep
 from supervisor.errors import StokerError
 from supervisor.store.port import Changed, Filter, Promoted, Recovered, Submitted
-from supervisor.store.sqlite import changes, documents
+from supervisor.store.sqlite import changes, documents, journal
 from supervisor.store.sqlite import lanes as lanes_
 from supervisor.store.sqlite.checkpoint import LOG_BYTES, Checkpointer, Gate
 from supervisor.store.sqlite.errors import cannot_start, translate
@@ -64,7 +64,7 @@ class SqliteStore:
         ).get
         self._seqs = Counter(last_seq)
         self._stamps = Counter(epoch * _STAMPS_OF_AN_EPOCH)
-        self._recorder = Recorder(connection, self._stamps)
+        self._recorder = Recorder(connection, self._stamps, self._queues)
         log = path.with_name(f"{path.name}-wal")
         self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
         self._checkpointer.grow(log.stat().st_size if log.exists() else 0)
@@ -126,6 +126,10 @@ class SqliteStore:
         return self._recorder.record(claims, outcomes)
 
     @_guarded
+    def progress(self, reports: Sequence[Progress]) -> None:
+        self._recorder.progress(reports)
+
+    @_guarded
     def cancel(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
         return changes.cancel(self._connection, job_ids, now, want)
 
@@ -134,8 +138,8 @@ class SqliteStore:
         return changes.retry(self._connection, job_ids, now, want)
 
     @_guarded
-    def delete(self, job_ids: Sequence[str], want: Filter | None = None) -> list[Changed]:
-        return changes.delete(self._connection, job_ids, self._seqs.last, want)
+    def delete(self, job_ids: Sequence[str], now: int, want: Filter | None = None) -> list[Changed]:
+        return changes.delete(self._connection, job_ids, now, self._seqs.last, want)
 
     @_guarded
     def outlived(self, keeps: Sequence[Keep], *, spare: Collection[str], limit: int) -> list[str]:
@@ -148,6 +152,14 @@ class SqliteStore:
     @_guarded
     def pause(self, queue: str, paused: bool) -> None:
         changes.pause(self._connection, self._queues, queue, paused)
+
+    @_guarded
+    def silence(self, queues: Collection[str]) -> None:
+        journal.silence(self._connection, self._queues, queues)
+
+    @_guarded
+    def trim_events(self, *, before: int, most: int, limit: int) -> int:
+        return journal.trim(self._connection, before=before, most=most, limit=limit)
 
     @_guarded
     def promote(self, now: int, limit: int) -> Promoted:

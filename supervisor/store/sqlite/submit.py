@@ -8,8 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from supervisor.core.identity import Holder, Meeting, Scope, key_scope, meet, replaced, unique_scope
-from supervisor.core.job import NewJob, State
+from supervisor.core.job import Cause, NewJob, State
 from supervisor.store.port import Submitted
+from supervisor.store.sqlite import journal
 from supervisor.store.sqlite.bulk import Bulk, Value
 from supervisor.store.sqlite.queues import Counter, Queues
 from supervisor.store.sqlite.schema import CANCELLED, DUE, LATER, STATE_OF
@@ -177,6 +178,9 @@ def _replace(connection: apsw.Connection, gone: list[_Gone], now: int) -> None:
     for one in gone:
         rows += (one.seq, _encode(replaced(one.by)).decode())
     _REPLACE.run(connection, rows, now)
+    if gone:
+        seqs = _encode([one.seq for one in gone]).decode()
+        journal.happened(connection, CANCELLED, seqs, now, Cause.REPLACED)
 
 
 def _held_keys(connection: apsw.Connection, queues: Queues, jobs: Sequence[NewJob]) -> dict[int, _Held]:
@@ -208,9 +212,19 @@ def _insert(
     gone: Container[str] = (),
 ) -> None:
     """`gone`: ids of jobs that have ended already."""
+    if not jobs:
+        return
     if all(_is_plain(job, now) for job in jobs):
         _insert_plain(connection, queues, first, jobs)
-        return
+    else:
+        _insert_optioned(connection, queues, first, jobs, now, gone)
+    if queues.any_loud:
+        connection.execute(journal.SUBMITTED_FROM, {"first": first, "now": now})
+
+
+def _insert_optioned(
+    connection: apsw.Connection, queues: Queues, first: int, jobs: Sequence[NewJob], now: int, gone: Container[str]
+) -> None:
     rows: list[Value] = []
     states: list[Value] = []
     tags: list[Value] = []

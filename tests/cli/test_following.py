@@ -1,0 +1,86 @@
+"""stoker events."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.samples import ID
+from tests.cli.scripted import Params, Refuse, ScriptedDaemon
+
+
+def event(kind: str, **changes: Any) -> dict[str, Any]:
+    told = {"cursor": "c1", "at": "2025-01-31T12:00:00.123456Z", "job": ID, "queue": "thumbs", "kind": kind}
+    return {**told, "data": {"attempt": 0}, **changes}
+
+
+def page(*events: dict[str, Any], next: str = "c9", more: bool = False) -> dict[str, Any]:
+    return {"events": list(events), "next": next, "more": more}
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+
+
+def test_an_event_is_a_line_that_says_when_what_and_why(daemon: ScriptedDaemon, stoker: Run) -> None:
+    retrying = event("retrying", data={"attempt": 2, "cause": "timeout", "run_at": "2999-01-01T00:00:00Z"})
+    daemon.on("events", page(event("submitted"), retrying, event("done", job=None)))
+    result = stoker("events")
+    first, second, third = result.stdout.splitlines()
+    assert first == f"2025-01-31 12:00:00.123 thumbs {ID} submitted"
+    assert second.startswith(f"2025-01-31 12:00:00.123 thumbs {ID} retrying attempt 2, timeout, runs in ")
+    assert third == "2025-01-31 12:00:00.123 thumbs (deleted) done"
+    assert result.stderr == ""
+    assert daemon.params("events") == [{"last": 20, "limit": 1000}]
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({"progress": 0.4, "done": 4, "total": 10, "message": "page 4"}, "4 of 10: page 4"),
+        ({"progress": 0.4}, "0.4"),
+        ({"progress": None, "done": 7}, "7"),
+        ({"progress": None, "message": "page 4"}, "page 4"),
+    ],
+)
+def test_progress_is_told_by_what_there_is_of_it(
+    daemon: ScriptedDaemon, stoker: Run, told: dict[str, Any], line: str
+) -> None:
+    daemon.on("events", page(event("progress", data={"attempt": 1, "progress": told})))
+    assert stoker("events").stdout.rstrip("\n").endswith(f" progress attempt 1, {line}")
+
+
+def test_json_is_each_event_on_a_line_of_its_own_and_nothing_else(daemon: ScriptedDaemon, stoker: Run) -> None:
+    daemon.on("events", page(event("submitted"), event("started")))
+    result = stoker("events", "--json")
+    assert [json.loads(line)["kind"] for line in result.stdout.splitlines()] == ["submitted", "started"]
+    assert result.stderr == ""
+
+
+def test_pages_are_asked_for_until_there_are_no_more(daemon: ScriptedDaemon, stoker: Run) -> None:
+    pages = iter([page(event("submitted"), next="c1", more=True), page(next="c2", more=True), page(event("done"))])
+    daemon.on("events", lambda params: next(pages))
+    result = stoker("events", "--job", ID, "--queue", "thumbs")
+    assert len(result.stdout.splitlines()) == 2
+    wanted = {"job": ID, "queue": "thumbs", "limit": 1000}
+    assert daemon.params("events") == [wanted, {**wanted, "since": "c1"}, {**wanted, "since": "c2"}]
+
+
+def test_since_and_last_exclude_each_other(daemon: ScriptedDaemon, stoker: Run) -> None:
+    result = stoker("events", "--since", "c1", "--last", "3")
+    assert result.exit_code == 2
+    assert "--since and --last do not go together" in result.stderr
+
+
+def test_a_place_that_is_gone_is_a_refusal(daemon: ScriptedDaemon, stoker: Run) -> None:
+    def answer(params: Params) -> None:
+        raise Refuse("gone", "events after number 3 were removed")
+
+    daemon.on("events", answer)
+    result = stoker("events", "--since", "c1")
+    assert (result.exit_code, result.stderr) == (1, "stoker: events after number 3 were removed\n")
