@@ -49,8 +49,8 @@ fuzz: $(STAMP) ## the two line protocols against arbitrary bytes, for longer tha
 chaos: $(STAMP) ## workers that do everything wrong at random, ten minutes or 200,000 jobs (ARGS=--help)
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-nightly: $(STAMP) ## the store's state machine against its model, for tens of thousands of steps
-	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/store/test_state_machine.py tests/core -q
+nightly: $(STAMP) ## the stores and the feeder against their models, for tens of thousands of steps
+	@HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/store/test_state_machine.py tests/pool/test_any_sequence.py tests/core -q -n 3
 
 clean: ## remove .venv and caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

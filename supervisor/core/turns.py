@@ -70,6 +70,8 @@ class Turns:
         before, lane.head = lane.head, lane.first_place()
         if lane.where == OPEN:
             heapq.heappush(self._line, (*lane.head, lane))
+            if lane.head > before:  # the job it was let in for has gone: another lane's may come first now
+                self._pass_on(lane)
         elif lane.where == WAITING and lane.head < before:
             self._open(lane)  # if a place is free, it goes before the one that was let in for it
         elif lane.where == WAITING:

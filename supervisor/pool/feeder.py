@@ -359,6 +359,7 @@ class Feeder:
     def _drop(self, ids: set[str]) -> None:
         for line in self.lines.values():
             line.ahead.discard(ids)
+            self._reading.look(line)  # a worker may be idle, and what stands behind these not read yet
 
     def tick(self, now: float) -> None:
         """About once a second (`now`: monotonic): rates, what running jobs said of their progress, and a second chance

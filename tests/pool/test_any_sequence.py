@@ -1,0 +1,273 @@
+"""Whatever happens in whatever order, jobs begin when they may, as many as may, and in their order: the feeder, the
+store and its clock, on every store, against the plain rules.
+
+Workers are not real here, nor is the clock. Now and then everything comes to rest; then the rules, applied to what the
+store says of each job and to what has begun so far, must leave nothing that an idle worker could begin.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import pytest
+import trio
+import trio.testing
+from hypothesis import settings
+
+from supervisor.config.model import NANOS
+from supervisor.core.job import Cause, JobError, NewJob
+from supervisor.core.keys import lane_of
+from supervisor.core.verdict import End, Verdict
+from supervisor.errors import Conflict, NotFound
+from supervisor.store.batch import Batch
+from tests.pool.world import POLICIES, QUEUES, Keys, Worker, World
+from tests.store.support import Backend, MemoryBackend, SqliteBackend
+
+LENGTH = 200  # steps of a run
+
+# -- what may happen -------------------------------------------------------------------------------------------------
+
+
+class Submit(NamedTuple):
+    queue: str
+    jobs: list[tuple[int, str | None, str | None]]  # priority, rate_key, concurrency_key
+    delay: int  # milliseconds
+    expires: int | None
+
+
+class Finish(NamedTuple):
+    which: int
+    end: str
+    delay: int  # milliseconds
+
+
+class Cancel(NamedTuple):
+    which: int
+    races: bool
+
+
+class Retry(NamedTuple):
+    which: int
+
+
+class Delete(NamedTuple):
+    which: int
+
+
+class Pause(NamedTuple):
+    queue: str
+    paused: bool
+
+
+class Advance(NamedTuple):
+    milliseconds: int
+
+
+class Step(NamedTuple):
+    """Of the wall clock."""
+
+    milliseconds: int
+
+
+class Rest(NamedTuple):
+    """Look, once all that has been handed over is done; without it the next step comes into the middle of that."""
+
+
+class Crash(NamedTuple):
+    loses: bool  # what was handed over, but not written
+
+
+def script(rng: random.Random) -> list[Any]:
+    """A backlog in one queue or two, and then whatever may happen to it, most of all that jobs end."""
+    queues = rng.sample([queue.name for queue in QUEUES], rng.choice([1, 2]))
+    backlog = [_submit(rng, rng.choice(queues)) for _ in range(rng.randrange(8))]
+    steps: list[Any] = []
+    for _ in range(LENGTH):
+        steps.append(_step(rng, rng.choice(queues)))
+        if rng.random() < 0.7:
+            steps.append(Rest())
+    return [*backlog, *steps, Rest()]
+
+
+def _submit(rng: random.Random, queue: str) -> Submit:
+    keys = [None, *"abcdef"[: rng.randint(1, 6)]]
+    jobs = [(rng.randint(-2, 2), rng.choice(keys), rng.choice(keys)) for _ in range(rng.randint(1, 8))]
+    return Submit(queue, jobs, 0, None)
+
+
+def _later(rng: random.Random, queue: str) -> Submit:
+    return _submit(rng, queue)._replace(
+        delay=rng.choice([0, 100, 250, 1000, 3000]), expires=rng.choice([None, 200, 1500])
+    )
+
+
+def _bad_end(rng: random.Random) -> Finish:
+    end = rng.choice(["failed", "final", "throttled", "released"])
+    return Finish(rng.randrange(100), end, rng.choice([0, 100, 500, 2000]))
+
+
+# How likely each is, of 100.
+STEPS: tuple[tuple[int, Callable[[random.Random, str], Any]], ...] = (
+    (40, lambda rng, queue: Finish(rng.randrange(100), "ok", 0)),
+    (15, lambda rng, queue: Advance(rng.choice([50, 250, 500, 1000, 1000, 5000]))),
+    (15, _submit),
+    (5, _later),
+    (8, lambda rng, queue: _bad_end(rng)),
+    (3, lambda rng, queue: Cancel(rng.randrange(100), races=rng.random() < 0.5)),
+    (3, lambda rng, queue: Retry(rng.randrange(100))),
+    (2, lambda rng, queue: Delete(rng.randrange(100))),
+    (6, lambda rng, queue: Pause(queue, paused=rng.random() < 0.3)),
+    (2, lambda rng, queue: Step(rng.choice([-86_400_000, -1000, 1000, 86_400_000]))),
+    (1, lambda rng, queue: Crash(loses=rng.random() < 0.5)),
+)
+
+
+def _step(rng: random.Random, queue: str) -> Any:
+    [make] = rng.choices([make for _, make in STEPS], [weight for weight, _ in STEPS])
+    return make(rng, queue)
+
+
+async def do(world: World, step: Any) -> None:
+    match step:
+        case Submit():
+            await submit(world, step)
+        case Finish(which, end, delay):
+            busy = [worker for worker in world.workers if worker.run is not None]
+            if busy:
+                finish(world, busy[which % len(busy)], end, delay)
+        case Cancel() | Retry() | Delete():
+            if world.order:
+                await change(world, step, world.order[step.which % len(world.order)])
+        case Pause():
+            await pause(world, step)
+        case Advance(milliseconds):
+            world.ns += milliseconds * 1_000_000
+        case Step(milliseconds):
+            world.skew += milliseconds * 1000
+            world.clock.note(world.now())
+
+
+async def change(world: World, step: Cancel | Retry | Delete, job_id: str) -> None:
+    world.touched.add(job_id)
+    match step:
+        case Cancel(races=races):
+            await cancel(world, job_id, races=races)
+        case Retry():
+            world.endings.pop(job_id, None)
+            await forgiving(world.service.retry, job_id)
+        case Delete():
+            await forgiving(world.service.delete, job_id)
+
+
+async def pause(world: World, step: Pause) -> None:
+    if step.paused:
+        await world.service.pause(step.queue)
+        world.paused.add(step.queue)
+    else:
+        world.paused.discard(step.queue)
+        world.throttled.pop(step.queue, None)
+        await world.service.resume(step.queue)
+
+
+async def submit(world: World, step: Submit) -> None:
+    jobs = []
+    for priority, rate_key, concurrency_key in step.jobs:
+        job_id = f"job-{len(world.order)}"
+        world.order.append(job_id)
+        world.keys[job_id] = Keys(rate_key, concurrency_key)
+        lane = lane_of(rate_key, concurrency_key)
+        now = world.now()
+        jobs.append(
+            NewJob(
+                id=job_id, queue=step.queue, payload=b"1", created_at=now, run_at=now + step.delay * 1000,
+                priority=priority, expires_at=None if step.expires is None else now + step.expires * 1000,
+                lane=lane if lane or POLICIES[step.queue].keyed else None,
+            )
+        )  # fmt: skip
+    await world.service.submit(jobs)
+
+
+def finish(world: World, worker: Worker, end: str, delay: int) -> None:
+    assert worker.run is not None
+    queue = worker.run.row.queue
+    match end:
+        case "ok":
+            verdict = Verdict(End.OK, result=b"1")
+        case "throttled":
+            verdict = Verdict(End.THROTTLED, delay=max(delay, 1) / 1000)
+            if POLICIES[queue].on_throttle == "queue":
+                until = world.ns + max(delay, 1) * 1_000_000
+                world.throttled[queue] = max(until, world.throttled.get(queue, 0))
+        case "released":
+            verdict = Verdict(End.RELEASED)
+        case _:
+            verdict = Verdict(End.FAILED, error=JobError(cause=Cause.ERROR, message="no", retry=end == "failed"))
+    worker.end(verdict)
+
+
+async def cancel(world: World, job_id: str, *, races: bool) -> None:
+    """`races`: the worker's reply is there first."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(forgiving, world.service.cancel, job_id)
+        await trio.testing.wait_all_tasks_blocked()
+        while world.killed:
+            worker = world.killed.pop()
+            worker.end(Verdict(End.OK, result=b"1") if races else Verdict(End.CANCELLED))
+
+
+async def forgiving(verb: Callable[..., Any], *args: Any) -> None:
+    with suppress(Conflict, NotFound):
+        await verb(*args)
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def time_of(world: World) -> Iterator[None]:
+    """The monotonic clock that everything sees but trio, which has its own."""
+    with patch("time.monotonic_ns", lambda: world.ns), patch("time.monotonic", lambda: world.ns / NANOS):
+        yield
+
+
+async def play(world: World, script: list[Any]) -> None:
+    store = world.backend.open()
+    rest = iter(script)
+    while True:
+        world.build(store)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(world.committer.run)
+            world.feeder.reread([*world.feeder.lines])
+            await world.rest()
+            world.check()
+            crash = None
+            for step in rest:
+                if isinstance(step, Crash):
+                    crash = step
+                    break
+                if isinstance(step, Rest):
+                    await world.rest()
+                    world.check()
+                else:
+                    await do(world, step)
+            if crash is not None and crash.loses:
+                world.committer._next = Batch()
+            world.committer.close()
+        if crash is None:
+            return
+        store = world.backend.crash()
+
+
+@pytest.mark.parametrize("make", [MemoryBackend, SqliteBackend])
+@pytest.mark.parametrize("seed", range(settings().max_examples // 5))
+def test_jobs_begin_when_they_may_and_in_their_order(make: Callable[..., Backend], seed: int) -> None:
+    with TemporaryDirectory() as folder:
+        backend = make(Path(folder)) if make is SqliteBackend else make()
+        world = World(backend)
+        with time_of(world):
+            trio.run(play, world, script(random.Random(seed)))
+        backend.close()

@@ -1,0 +1,259 @@
+"""A daemon whose workers and whose clock are not real, and the plain rules by which jobs may begin."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from supervisor.config.model import NANOS, Backoff, Config, DaemonConfig, QueueConfig, Rate, StoreConfig
+from supervisor.control.service import Service
+from supervisor.core.job import Job, State
+from supervisor.core.verdict import End, Verdict
+from supervisor.pool.clock import Clock
+from supervisor.pool.feeder import Feeder
+from supervisor.pool.run import Run
+from supervisor.store.committer import Committer
+from tests.pool.rig import pool_config
+from tests.store.support import NOW, Backend
+
+AHEAD = 4  # rows that are read ahead: few, so that much is to be read
+WORKERS = 3
+
+QUEUES = (
+    QueueConfig(name="plain", max_attempts=2, backoff=Backoff(base=1, cap=2)),
+    QueueConfig(name="rate", rate=Rate(count=4, period=NANOS), burst=2, on_throttle="queue"),
+    QueueConfig(name="few", concurrency=2, max_attempts=1),
+    QueueConfig(
+        name="keys", rate_per_key=Rate(count=2, period=NANOS), burst_per_key=2, concurrency_per_key=1, max_attempts=3
+    ),
+    QueueConfig(name="both", rate=Rate(count=10, period=NANOS), burst=3, concurrency=2, concurrency_per_key=1),
+)
+POLICIES = {queue.name: queue for queue in QUEUES}
+
+
+class Begun(NamedTuple):
+    """A mark that a worker made."""
+
+    at: int  # nanoseconds
+    queue: str
+    rate_key: str | None
+    life: int  # of the daemon
+
+
+@dataclass
+class Keys:
+    rate: str | None
+    concurrency: str | None
+
+
+@dataclass(eq=False)
+class Worker:
+    """An idle or busy child, and what the feeder wants of it."""
+
+    world: "World"
+    pool: Any
+    run: Run | None = None
+
+    def fit(self) -> bool:
+        return True
+
+    def take(self, run: Run) -> None:
+        assert self.run is None
+        run.life = self  # type: ignore[assignment]
+        self.world.began(run, self)
+
+    def cancel(self, run: Run) -> None:
+        assert run is self.run
+        self.world.killed.append(self)
+
+    def end(self, verdict: Verdict) -> None:
+        """As a real one: the next job at once, or idle."""
+        run, self.run = self.run, None
+        assert run is not None
+        self.world.touched.add(run.id)
+        feeder = self.world.feeder
+        feeder.finished(run, verdict)
+        following = feeder.checkout(self.pool)
+        if following is None:
+            self.pool.idle.append(self)
+        else:
+            self.take(following)
+
+
+@dataclass
+class World:
+    """A daemon without processes, and the time it lives in."""
+
+    backend: Backend
+    ns: int = 10 * NANOS  # monotonic
+    skew: int = 0  # microseconds that the wall clock is off
+    keys: dict[str, Keys] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)  # of submission
+    marks: list[Begun] = field(default_factory=list)
+    starts: list[str] = field(default_factory=list)
+    paused: set[str] = field(default_factory=set)
+    throttled: dict[str, int] = field(default_factory=dict)  # queues, until
+    life: int = 0
+    born: int = 0
+    killed: list[Worker] = field(default_factory=list)
+    endings: dict[str, State] = field(default_factory=dict)
+    known: dict[str, Job] = field(default_factory=dict)  # at the last rest,
+    rested_at: int = 0  # which was then by the wall clock
+    rested_with: int = 0  # and so many had begun
+    touched: set[str] = field(default_factory=set)  # jobs of which something was wanted since
+
+    def now(self) -> int:
+        return NOW + self.ns // 1000 + self.skew
+
+    def build(self, store: Any) -> None:
+        self.known.clear()
+        self.killed.clear()
+        self.life += 1
+        self.born = self.ns
+        self.throttled.clear()
+        self.committer = Committer(store)
+        self.feeder = Feeder(self.committer, QUEUES, now=self.now, jitter=lambda: 0.5)
+        self.clock = Clock(self.committer, self.feeder, now=self.now)
+        served = [(queue.name,) for queue in QUEUES] + [("few", "keys", "plain")]
+        configs = [pool_config(["-"], Path("/"), name="-".join(names), queues=names) for names in served]
+        self.pools = [SimpleNamespace(config=config) for config in configs]
+        self.workers = []
+        for pool in self.pools:
+            pool.name, pool.sharing = pool.config.name, None
+            pool.sizing = SimpleNamespace(pressed=lambda: None)
+            pool.idle = [Worker(self, pool) for _ in range(WORKERS)]
+            self.workers += pool.idle
+            self.feeder.serve(pool)
+        for line in self.feeder.lines.values():
+            line.ahead.max_rows = AHEAD
+            if line.lanes is not None:
+                line.lanes._kept = 2
+        config = Config(
+            source=Path("/stoker.toml"), daemon=DaemonConfig(socket=Path("/s"), state_dir=Path("/")),
+            store=StoreConfig(), pools=tuple(pool.config for pool in self.pools), queues=QUEUES,
+        )  # fmt: skip
+        self.service = Service(
+            config, self.committer, store.reader(), self.feeder, [], version="0", epoch=1, now=self.now
+        )
+        for name in self.paused:
+            self.feeder.pause(name, True)
+
+    # -- what workers see ------------------------------------------------------------------------------------------
+
+    def began(self, run: Run, worker: Worker) -> None:
+        self._in_order(run)
+        worker.run = run
+        keys = self.keys[run.id]
+        queue = run.row.queue
+        self.marks.append(Begun(self.ns, queue, keys.rate, self.life))
+        self.starts.append(run.id)
+        assert run.id not in self.endings, "it had ended"
+        assert queue not in self.paused
+        assert self.throttled.get(queue, 0) <= self.ns
+        policy, running = (
+            POLICIES[queue],
+            [one.run.id for one in self.workers if one.run and one.run.row.queue == queue],
+        )
+        assert len({*running}) == len(running)
+        if policy.concurrency is not None:
+            assert len(running) <= policy.concurrency
+        if policy.concurrency_per_key is not None and keys.concurrency is not None:
+            same = [one for one in running if self.keys[one].concurrency == keys.concurrency]
+            assert len(same) <= policy.concurrency_per_key
+        if run.row.expires_at is not None:
+            assert run.row.expires_at > self.now()
+        if policy.rate is not None:
+            self._within(policy.rate, policy.burst, lambda mark: True, queue)
+        if policy.rate_per_key is not None and keys.rate is not None:
+            self._within(policy.rate_per_key, policy.burst_per_key, lambda mark: mark.rate_key == keys.rate, queue)
+
+    def _within(self, rate: Rate, burst: int | None, like: Callable[[Begun], bool], queue: str) -> None:
+        """Over every window that ends now, across deaths of the daemon too."""
+        assert burst is not None
+        mine = [mark.at for mark in self.marks if mark.queue == queue and like(mark)]
+        for count, since in enumerate(reversed(mine), 1):
+            assert count <= Fraction(rate.count * (self.ns - since), rate.period) + burst
+
+    def _in_order(self, run: Run) -> None:
+        """None that could have begun, and that has been there since the last rest untouched, should have come first."""
+        mine = (-run.row.priority, self.order.index(run.id))
+        for job in self.known.values():
+            untouched = job.id not in self.touched and job.run_at <= self.rested_at and job.queue == run.row.queue
+            if untouched and job.id not in self.starts[self.rested_with :] and self.may_begin(job):
+                assert mine <= (-job.priority, self.order.index(job.id))
+
+    # -- the rules -------------------------------------------------------------------------------------------------
+
+    def tokens(self, rate: Rate, burst: int, like: Callable[[Begun], bool]) -> Fraction:
+        """Of a bucket that was empty when this daemon was born."""
+        level, at = Fraction(0), self.born
+        for mark in [mark for mark in self.marks if mark.life == self.life and like(mark)]:
+            level, at = min(Fraction(burst), level + Fraction(rate.count * (mark.at - at), rate.period)) - 1, mark.at
+        return min(Fraction(burst), level + Fraction(rate.count * (self.ns - at), rate.period))
+
+    def may_begin(self, job: Job) -> bool:
+        policy, keys = POLICIES[job.queue], self.keys[job.id]
+        if job.state is not State.PENDING or job.run_at > self.now():
+            return False
+        if job.expires_at is not None and job.expires_at <= self.now():
+            return False
+        if job.queue in self.paused or self.throttled.get(job.queue, 0) > self.ns:
+            return False
+        running = [one.run.id for one in self.workers if one.run and one.run.row.queue == job.queue]
+        if policy.concurrency is not None and len(running) >= policy.concurrency:
+            return False
+        if policy.concurrency_per_key is not None and keys.concurrency is not None:
+            same = [one for one in running if self.keys[one].concurrency == keys.concurrency]
+            if len(same) >= policy.concurrency_per_key:
+                return False
+        if policy.rate is not None and self.tokens(policy.rate, policy.burst or 0, lambda m: m.queue == job.queue) < 1:
+            return False
+        return (
+            policy.rate_per_key is None
+            or keys.rate is None
+            or self.tokens(
+                policy.rate_per_key,
+                policy.burst_per_key or 0,
+                lambda m: m.queue == job.queue and m.rate_key == keys.rate,
+            )
+            >= 1
+        )
+
+    async def rest(self) -> None:
+        """Until nothing more is read, written or begun."""
+        quiet = 0
+        while quiet < 3:
+            before = (len(self.starts), len(self.feeder.running))
+            while self.clock._next is not None and self.clock._next <= self.now():
+                await self.clock._step(self.now())
+            while self.killed:
+                self.killed.pop().end(Verdict(End.CANCELLED))
+            await self.committer.settle()
+            self._ring()
+            busy = any(line.reading for line in self.feeder.lines.values())
+            quiet = 0 if busy or before != (len(self.starts), len(self.feeder.running)) else quiet + 1
+        found = await self.committer.read(lambda store: store.get(self.order))
+        self.known = {job.id: job for job in found if job is not None}
+        self.rested_at, self.rested_with = self.now(), len(self.starts)
+        self.touched.clear()
+
+    def _ring(self) -> None:
+        """The alarm, if somebody has asked for it."""
+        alarm = self.feeder.alarm
+        if alarm._next is not None and alarm._next <= self.ns:
+            alarm._next = None
+            alarm._ring()
+
+    def check(self) -> None:
+        for job in self.known.values():
+            ended = self.endings.get(job.id)
+            if job.state.final:
+                assert ended in (None, job.state)
+                self.endings[job.id] = job.state
+        for pool in self.pools:
+            if pool.idle:
+                mine = [job for job in self.known.values() if job.queue in pool.config.queues]
+                left = [job.id for job in mine if self.may_begin(job)]
+                assert not left, f"{pool.name}: a worker is idle, and {len(left)} jobs could begin"
