@@ -1,8 +1,10 @@
 """Cancel means now, and a job has one end, whoever comes first."""
 
 import json
+import os
 import random
 import select
+import signal
 from pathlib import Path
 from typing import cast
 
@@ -25,13 +27,18 @@ LATER = QueueConfig(name="q", max_attempts=5, backoff=Backoff(base=3600.0, cap=3
 SOON = QueueConfig(name="q", max_attempts=5, backoff=Backoff(base=0.01, cap=0.02))
 
 
-def wait_until_it_has_written(daemon: Rig) -> None:
-    """Blocks the loop: what the child wrote is in the pipe, and nobody has read it."""
+async def submit_and_let_it_answer(daemon: Rig, payload: object) -> str:
+    """Blocks the loop while the child works: its reply is in the pipe, and nobody has read it. Until then the child is
+    stopped, for a quick one may have answered before the submit is."""
     child = daemon.slot.child
     assert child is not None
+    os.kill(child.pid, signal.SIGSTOP)
+    [job_id] = await daemon.submit(payload)
+    os.kill(child.pid, signal.SIGCONT)
     poll = select.poll()
     poll.register(child.replies, select.POLLIN)
     assert poll.poll(PATIENCE * 1000)
+    return job_id
 
 
 @pytest.mark.parametrize("deaf", [False, True])
@@ -89,8 +96,7 @@ async def test_the_cancel_of_a_job_that_never_was_is_refused(tmp_path: Path) -> 
 async def test_a_result_that_is_in_the_pipe_already_stands(tmp_path: Path) -> None:
     async with rig(command("echo"), folder=tmp_path) as daemon:
         child = daemon.slot.child
-        [job_id] = await daemon.submit("a result")
-        wait_until_it_has_written(daemon)
+        job_id = await submit_and_let_it_answer(daemon, "a result")
         job = await daemon.service.cancel(job_id)
         assert (job.state, json.loads(job.result)) == (State.DONE, "a result")
         assert daemon.slot.child is child
@@ -109,8 +115,7 @@ async def test_a_reply_in_the_pipe_that_would_send_the_job_back_ends_it_cancelle
 ) -> None:
     async with rig(command(program), folder=tmp_path, queue=LATER) as daemon:
         child = daemon.slot.child
-        [job_id] = await daemon.submit(payload)
-        wait_until_it_has_written(daemon)
+        job_id = await submit_and_let_it_answer(daemon, payload)
         job = await daemon.service.cancel(job_id)
         assert (job.state, job.attempt) == (State.CANCELLED, 1)
         assert daemon.slot.child is child  # it has kept to the rules: no reason to end it
@@ -118,8 +123,7 @@ async def test_a_reply_in_the_pipe_that_would_send_the_job_back_ends_it_cancelle
 
 async def test_a_failure_in_the_pipe_that_is_final_anyway_stands(tmp_path: Path) -> None:
     async with rig(command("error"), folder=tmp_path, queue=LATER) as daemon:
-        [job_id] = await daemon.submit({"message": "never", "retry": False})
-        wait_until_it_has_written(daemon)
+        job_id = await submit_and_let_it_answer(daemon, {"message": "never", "retry": False})
         job = await daemon.service.cancel(job_id)
         assert (job.state, job.error.cause) == (State.FAILED, Cause.ERROR)
 
