@@ -216,6 +216,13 @@ class Machine(RuleBasedStateMachine):
         self.now += pause
 
     @invariant()
+    def the_short_question_has_the_same_answer(self) -> None:
+        if not hasattr(self, "keys"):
+            return
+        for lane in LANES:
+            assert self.keys.lets_in(lane, self.now) == (self.keys.opens_at(*keys_of(lane), self.now) == self.now)
+
+    @invariant()
     def memory_is_bounded_and_counted(self) -> None:
         if not hasattr(self, "ahead"):
             return
