@@ -182,8 +182,8 @@ class Feeder:
         if line.shut or (line.gate.limited and not self.may_begin(line)):
             return None
         row = self._next_row(line)
-        # Keys are looked at with the row, so once for each job. Where they let none begin they are asked when they will,
-        # and that may have come meanwhile.
+        # Keys are looked at with the row, so once for each job. Where they let none begin, they are asked when they
+        # will, and that may have come meanwhile.
         while row is None and line.lanes is not None and self.may_begin(line):
             row = self._next_row(line)
         return None if row is None else self._check_out(row, line, pool)
