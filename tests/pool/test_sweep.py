@@ -15,7 +15,7 @@ from supervisor.errors import NotFound, StoreUnavailable, UnknownQueue
 from supervisor.store.port import Filter, Store
 from supervisor.store.sqlite import open_sqlite
 from tests.pool.marked import AHEAD, begun, hold_workers, marked, marked_pool, together
-from tests.pool.rig import Rig, rig
+from tests.pool.rig import Rig, pool_config, rig
 from tests.pool.test_table import alive
 from tests.store.tripping import Tripping
 from tests.workers import Gate, command
@@ -100,6 +100,31 @@ async def test_all_running_jobs_are_ended_at_once_and_not_one_after_the_other(tm
         assert await daemon.service.sweep(Act.CANCEL, want, dry_run=False) == Swept(matched=4, changed=4)
         assert trio.current_time() - begin < 4
         assert await states(daemon, ids) == [State.CANCELLED] * 4
+
+
+async def test_a_job_that_is_retried_while_others_are_still_being_ended_is_not_cancelled_again(tmp_path: Path) -> None:
+    deaf = pool_config(command("ignores_term"), tmp_path, name="deaf", queues=("r",), kill_grace=1.0)
+    quick = pool_config(command("never_answers"), tmp_path, name="quick", queues=("q",))
+    async with rig(folder=tmp_path, pools=[quick, deaf]) as daemon:
+        await daemon.run(None, queue="r")  # by now it is deaf
+        [mine] = await daemon.submit(1, tags=("x",))
+        await daemon.submit(1, queue="r", tags=("x",))
+        await daemon.until(lambda: len(daemon.feeder.running) == 2)
+        swept: list[Swept] = []
+
+        async def sweep() -> None:
+            want = Filter(tag="x", states=(State.PENDING, State.RUNNING))
+            swept.append(await daemon.service.sweep(Act.CANCEL, want, dry_run=False))
+
+        async def retry() -> None:
+            await daemon.ends(mine)
+            await daemon.service.retry(mine)
+            assert not swept
+
+        await together(sweep, retry)
+        assert swept == [Swept(matched=2, changed=2)]
+        assert mine in daemon.feeder.running
+        assert (await daemon.service.get(mine)).attempt == 2
 
 
 async def test_running_jobs_are_left_where_only_pending_ones_are_meant(tmp_path: Path) -> None:
