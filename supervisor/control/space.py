@@ -74,5 +74,7 @@ class Space:
         """Why no jobs are taken, or None."""
         if not self.low:
             return None
-        free = "little" if self.free is None else f"{self.free / _MIB:.0f} MiB"
-        return f"{free} is free in {self._folder}, less than daemon.disk_reserve ({format_size(self.reserve)})"
+        free = "little" if self.free is None else f"{self.free // _MIB} MiB"
+        enough = self.free is not None and self.free >= self.reserve
+        needed = "not yet an eighth more" if enough else "less"
+        return f"{free} is free in {self._folder}, {needed} than daemon.disk_reserve ({format_size(self.reserve)})"

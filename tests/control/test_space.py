@@ -56,6 +56,16 @@ def test_only_with_somewhat_more_than_the_reserve_are_jobs_taken_again() -> None
         assert refused(space) is full
 
 
+def test_where_the_reserve_is_free_again_but_not_somewhat_more_it_does_not_say_less() -> None:
+    disk = Disk(64 * MIB - 1)
+    space = Space(FOLDER, 64 * MIB, disk)
+    space.look()
+    assert space.reason == "63 MiB is free in /var/lib/stoker, less than daemon.disk_reserve (64MiB)"
+    disk.free = 66 * MIB
+    space.look()
+    assert space.reason == "66 MiB is free in /var/lib/stoker, not yet an eighth more than daemon.disk_reserve (64MiB)"
+
+
 def test_large_submits_have_it_look_at_once_and_small_ones_do_not() -> None:
     disk = Disk(80 * MIB)
     space = Space(FOLDER, 64 * MIB, disk)
