@@ -56,6 +56,16 @@ class Keys:
             return now
         return (self._buckets.get(rate_key) or self._untouched).next_at(now)
 
+    def lets_in(self, lane: str | None, now: int) -> bool:
+        """Whether `opens_at` is `now` for jobs of this lane; for each job this is asked, and works no instant out."""
+        rate_key, concurrency_key = keys_of(lane)
+        most = self._most
+        if most is not None and concurrency_key is not None and self._running.get(concurrency_key, 0) >= most:
+            return False
+        if self._rate is None or rate_key is None:
+            return True
+        return (self._buckets.get(rate_key) or self._untouched).has_one(now)
+
     def enter(self, lane: str | None, now: int) -> None:
         """A job of this lane begins; only when `opens_at` is `now`."""
         rate_key, concurrency_key = keys_of(lane)

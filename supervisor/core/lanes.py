@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from supervisor.core.job import Rank, Ready
 from supervisor.core.keys import NO_KEYS
-from supervisor.core.lane_rows import LaneRows, size_of
+from supervisor.core.lane_rows import LaneRows, weight_of
 from supervisor.core.turns import BEFORE_ALL, OPEN, Lane, Place, before, place_of
 
 LEAST = 8  # rows of a lane that is read
@@ -119,7 +119,7 @@ class Lanes(LaneRows):
         """The usual case: no lane is known, so all are for the front, behind what is there, and there is room."""
         front = self._front.rows
         behind = not front or place_of(front[-1]) < place_of(rows[0])
-        return behind and self._bytes + sum(map(size_of, rows)) <= self.max_bytes
+        return behind and self._bytes + weight_of(rows) <= self.max_bytes
 
     def _walk_of(self, asked: Walk) -> Walk:
         return asked._replace(after=None if self._horizon == BEFORE_ALL else Rank(*self._horizon))

@@ -11,6 +11,8 @@ class Bucket:
     """It holds `burst` tokens. Times are nanoseconds of a clock that never goes back. `empty_at`: an instant at which
     nothing was in it, such as the daemon's start: what was taken before it died is not known, so it counts as all."""
 
+    __slots__ = ("_count", "_full_at", "_period", "_spare")  # there may be one for each of many keys
+
     def __init__(self, rate: Rate, burst: int, empty_at: int) -> None:
         self._count, self._period = rate.count, rate.period
         self._spare = (burst - 1) * rate.period
@@ -20,12 +22,17 @@ class Bucket:
         """The first instant, `now` or later, at which a token is there."""
         return max(now, -((self._spare - self._full_at) // self._count))
 
+    def has_one(self, now: int) -> bool:
+        """Whether `next_at(now)` is `now`."""
+        return self._full_at - self._spare <= now * self._count
+
     def full(self, now: int) -> bool:
         return self._full_at <= now * self._count
 
     def take(self, now: int) -> None:
         """One token; only when `next_at(now)` is `now`."""
-        self._full_at = max(self._full_at, now * self._count) + self._period
+        full_at, empty_before = self._full_at, now * self._count
+        self._full_at = (full_at if full_at > empty_before else empty_before) + self._period
 
 
 def usual_burst(rate: Rate) -> int:

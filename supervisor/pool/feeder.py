@@ -179,7 +179,13 @@ class Feeder:
         if pool.sharing is not None:
             return self._checkout_shared(pool, pool.sharing)
         line = self.lines[pool.config.queues[0]]
-        row = self._next_row(line) if self.may_begin(line) else None
+        if line.shut or (line.gate.limited and not self.may_begin(line)):
+            return None
+        row = self._next_row(line)
+        # Keys are looked at with the row, so once for each job. Where they let none begin, they are asked when they
+        # will, and that may have come meanwhile.
+        while row is None and line.lanes is not None and self.may_begin(line):
+            row = self._next_row(line)
         return None if row is None else self._check_out(row, line, pool)
 
     def _checkout_shared(self, pool: Pool, sharing: Sharing) -> Run | None:

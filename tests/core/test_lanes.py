@@ -216,6 +216,13 @@ class Machine(RuleBasedStateMachine):
         self.now += pause
 
     @invariant()
+    def the_short_question_has_the_same_answer(self) -> None:
+        if not hasattr(self, "keys"):
+            return
+        for lane in LANES:
+            assert self.keys.lets_in(lane, self.now) == (self.keys.opens_at(*keys_of(lane), self.now) == self.now)
+
+    @invariant()
     def memory_is_bounded_and_counted(self) -> None:
         if not hasattr(self, "ahead"):
             return
@@ -319,6 +326,32 @@ def test_lanes_of_one_job_each_are_read_like_a_queue_without_keys() -> None:
     assert set(reads) == {Walk}
     assert len(reads) < 30
     assert len(ahead._lanes) == 0
+
+
+def test_a_new_job_of_a_lane_that_is_done_does_not_overtake_one_of_a_lane_not_yet_looked_up() -> None:
+    keys = Keys(QueueConfig(name="q", concurrency_per_key=1), 0)
+    ahead, store = Lanes(keys, max_rows=8, kept=0), Store()
+    first, second, third = (lane_of(None, key) for key in "abc")
+    store.due = {seq: row(seq, second) for seq in range(1, 20)} | {20: row(20, third)}
+    keys.enter(second, 0)
+    with patch.multiple(lanes, NAMES=1):
+        while not isinstance(asked := ahead.wants(0), Names):
+            assert asked is not None
+            store.answer(ahead, asked, set())
+        store.answer(ahead, asked, set())
+        store.due = {seq: store.due[seq] for seq in (1, 2, 20)}
+        ahead.leave(second)
+        asked = ahead.wants(0)
+        assert isinstance(asked, Some)
+        store.answer(ahead, asked, set())
+        for seq in (1, 2):
+            assert ahead.pop(0) == store.due.pop(seq)
+        store.due[21] = row(21, first)
+        assert ahead.offer(store.due[21])
+        assert ahead.pop(0) is None
+        while (asked := ahead.wants(0)) is not None:
+            store.answer(ahead, asked, set())
+        assert ahead.pop(0) == store.due[20]
 
 
 @pytest.mark.parametrize("keys", [(None, None), ("a", None), (None, 'b"\\'), ("ä\0", "\U0001f600")])

@@ -5,15 +5,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
 
 from supervisor.config.model import NANOS, Backoff, QueueConfig, Rate
 from supervisor.core.job import State
+from supervisor.core.keys import lane_of
+from supervisor.core.lanes import Walk
+from supervisor.pool.feeder import Feeder
 from supervisor.store.sqlite import open_sqlite
+from tests.core.test_lanes import row
 from tests.pool.marked import begun, marked_pool, side_file
-from tests.pool.rig import Rig, rig
+from tests.pool.rig import Rig, pool_config, rig
 from tests.pool.test_limits import quiet, running
 from tests.workers import Gate, command, marks
 
@@ -232,3 +238,26 @@ async def test_work_that_must_not_run_twice_keeps_to_its_keys(tmp_path: Path) ->
         jobs = await daemon.submit(*[{"sleep": 0.001}] * 10, concurrency_key="k")
         assert {job.state for job in await daemon.ends(*jobs)} == {State.DONE}
         assert most_at_a_time(tmp_path, *jobs) == 1
+
+
+def test_a_token_that_comes_while_a_worker_looks_for_a_job_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look at the job comes too early, and by the time it asks how long to wait there is nothing to wait for."""
+    clock = [0]
+
+    def ticking() -> int:
+        clock[0] += 1
+        return clock[0]
+
+    monkeypatch.setattr(time, "monotonic_ns", ticking)
+    committer: Any = SimpleNamespace(failing=None, claim=lambda claim: None)
+    feeder = Feeder(committer, [limited(rate_per_key=Rate(count=1, period=10))], now=lambda: 0, jitter=lambda: 0.5)
+    asked: list[int] = []
+    monkeypatch.setattr(feeder.alarm, "ask", asked.append)
+    pool: Any = SimpleNamespace(sharing=None, config=pool_config(["-"], Path("/"), name="p", queues=("q",)))
+    line = feeder.lines["q"]
+    assert line.lanes is not None
+    line.lanes.walked(Walk(None, 9, anew=True), [row(1, lane_of("a", None))], complete=True, skip=())
+    clock[0] = 9  # the feeder came up at 1
+    run = feeder.checkout(pool)
+    assert run is not None
+    assert not asked
