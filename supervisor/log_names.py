@@ -17,6 +17,7 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "store_failing": "nothing can be committed, for the reason given: submits are refused, outcomes are kept",
         "store_recovered": "commits succeed again, and what was kept is on disk",
         "store_batch_failed": "the store raised what it should not: a bug, with its traceback",
+        "store_read_failed": "the jobs of a queue could not be read ahead, for the reason given; tried again soon",
         "outcomes_not_recorded": "stopped while the disk refused outcomes: so many jobs run again at the next start",
         "disk_low": "less is free on the store's disk than disk_reserve: submits are refused, jobs go on running",
         "disk_recovered": "there is enough free again on the store's disk: submits are accepted",

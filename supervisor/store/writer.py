@@ -160,6 +160,8 @@ class Writer:
                 call.result = call.fn(self._store)
             except Exception as error:
                 call.error = error
+                if call.failed is not None:  # nobody waits who would be told the reason
+                    log.error("store_read_failed", reason=str(error), exc_info=not isinstance(error, StokerError))
             done.reads.append(call)
 
     def _report(self, reason: str | None) -> None:

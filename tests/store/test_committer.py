@@ -5,6 +5,7 @@ import time
 import pytest
 import trio
 import trio.testing
+from structlog.testing import capture_logs
 
 from supervisor.core.job import Claim, State
 from supervisor.errors import StokerError
@@ -288,9 +289,11 @@ async def test_a_write_and_a_read_that_fail_say_so_to_their_callers_alone() -> N
             with pytest.raises(StokerError, match="it would not"):
                 await verb(fail)
         failed: list[str] = []
-        committer.read_soon(fail, lambda _: failed.append("done"), lambda: failed.append("failed"))
-        await until(lambda: failed)
+        with capture_logs() as logs:
+            committer.read_soon(fail, lambda _: failed.append("done"), lambda: failed.append("failed"))
+            await until(lambda: failed)
         assert failed == ["failed"]
+        assert [(line["event"], line["reason"]) for line in logs] == [("store_read_failed", "it would not")]
         assert (await submit(committer))[0].created
         assert heard.failing == []
 
