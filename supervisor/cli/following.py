@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from protocol.client import CallFailed, Disconnected
+from protocol.client import CallFailed, Client, Disconnected
 from supervisor.cli import output
 from supervisor.cli.connection import candidates, connect, daemon, plainly
 from supervisor.cli.failures import NoDaemonThere, say
@@ -52,13 +52,15 @@ def events(
     begin = _said({"since": since, "last": last})
     wanted = _said({"queue": queue, "job": job, "kind": list(kinds) or None})
     if follow:
+        with daemon() as client:
+            _check_queue(client, wanted)  # of one that is not there nothing would ever be told
         with plainly():
             if job is not None:
                 _find(job)
             _show(_followed(begin, wanted), as_json)
     if job is not None:
         _find(job)
-    place = _show(_pages(begin, wanted), as_json)
+    place = _show(_pages(begin, wanted, check=not as_json), as_json)
     if output.is_terminal() and not as_json:
         print(f"what happens from here on: --since {place}", file=sys.stderr)
 
@@ -89,17 +91,35 @@ def _show(told: Iterator[Told], as_json: bool) -> str | None:
     return place
 
 
-def _pages(begin: dict[str, Any], wanted: dict[str, Any]) -> Iterator[Told]:
-    """All there is by now."""
+def _pages(begin: dict[str, Any], wanted: dict[str, Any], *, check: bool) -> Iterator[Told]:
+    """All there is by now. `check`: where that is nothing, say so."""
+    looked = begin
+    found = 0
     with daemon() as client:
         while True:
             page = client.events(**begin, **wanted, limit=PAGE)
             for event in page["events"]:
                 yield "event", event
+            found += len(page["events"])
             yield "place", {"cursor": page["next"]}
             begin = {"since": page["next"]}
             if not page["more"]:
-                return
+                break
+        if check and not found:
+            _check_queue(client, wanted)
+            print(_nothing(looked, wanted), file=sys.stderr)
+
+
+def _check_queue(client: Client, wanted: dict[str, Any]) -> None:
+    """A misspelled queue is refused here, and the known ones are named."""
+    if "queue" in wanted:
+        client.queues(wanted["queue"])
+
+
+def _nothing(looked: dict[str, Any], wanted: dict[str, Any]) -> str:
+    if wanted and looked.get("last"):
+        return f"no events of it among the newest {looked['last']} of all: --last N looks further back"
+    return "no events"
 
 
 def _followed(begin: dict[str, Any], wanted: dict[str, Any]) -> Iterator[Told]:

@@ -40,7 +40,7 @@ def init(folder: str, force: bool) -> None:
             file.write_text(text, encoding="utf-8")
         (place / WORKER_FILE).chmod(0o755)
     except OSError as error:
-        raise Misuse(f"cannot write {error.filename}: {_reason(error)}; choose another folder") from None
+        raise Misuse(f"cannot write {error.filename or place}: {_reason(error)}; choose another folder") from None
     for file in files:
         output.write(f"wrote {file}")
     _tell_next(place)

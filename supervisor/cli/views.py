@@ -121,14 +121,19 @@ def brief(seconds: float) -> str:
     return f"{seconds * 1000:.1f}ms" if seconds < 0.01 else about_duration(seconds)
 
 
-def notes(queue: View, now: datetime | None = None) -> Iterator[str]:
+# What a queue waits for, where there is little room.
+_BRIEF = {"rate": "rate", "concurrency": "concurr.", "rate_per_key": "key rate", "concurrency_per_key": "key conc."}
+
+
+def notes(queue: View, now: datetime | None = None, *, briefly: bool = False) -> Iterator[str]:
     """What is worth knowing of it beside its numbers, the gravest first."""
     if queue["paused"]:
         yield "paused"
     if queue["throttled_until"] is not None:
         yield f"throttled, goes on {relative(queue['throttled_until'], now)}"
     if queue["limited_by"] is not None and queue["due"]:
-        yield f"waits for {queue['limited_by'].replace('_', ' ')}"
+        limit = queue["limited_by"].replace("_", " ")
+        yield _BRIEF.get(queue["limited_by"], limit) if briefly else f"waits for {limit}"
     if not queue["pools"]:
         yield "no pool"
     if later := queue["pending"] - queue["due"]:

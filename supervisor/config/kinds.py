@@ -77,7 +77,8 @@ def durations(low: float, high: float, most: int) -> Kind[tuple[float, ...]]:
 
 def age(low: float, high: float) -> Kind[float]:
     """A duration, or "forever", which is infinite."""
-    form = f'"{FOREVER}", or {quantities.DURATION_FORM}, from {quantities.format_duration(low)}'
+    lowest, highest = quantities.format_duration(low), quantities.format_duration(high)
+    form = f'"{FOREVER}", or {quantities.DURATION_FORM}, from {lowest} to {highest}'
 
     def read(reading: Reading, at: str, value: object) -> float | None:
         seconds = math.inf if value == FOREVER else quantity(value, quantities.parse_duration)

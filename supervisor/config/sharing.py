@@ -38,6 +38,5 @@ def _room(reading: Reading, at: str, queues: tuple[str, ...], reserves: dict[str
         reading.problem(at, f"found {reserved} workers in all, expected at most the pool's {most}")
     elif reserved == most and (left := [queue for queue in queues if not reserves.get(queue)]):
         names = ", ".join(map(shown, left))
-        reading.problem(
-            at, f"found all of the pool's {most} workers, expected fewer: nothing would be left for {names}"
-        )
+        found = "the pool's only worker" if most == 1 else f"all of the pool's {most} workers"
+        reading.problem(at, f"found {found}, expected fewer: nothing would be left for {names}")

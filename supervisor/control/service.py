@@ -266,9 +266,10 @@ class Service:
     # -- queues, pools, the daemon -----------------------------------------------------------------------------------
 
     async def queues(self, name: str | None) -> list[QueueView]:
-        if name is not None:
-            self.queue(name)
+        """All, or that one. Raises UnknownQueue for one that has neither a configuration nor jobs."""
         counts = {one.queue: one for one in await self._read(lambda reader: reader.counts())}
+        if name is not None and name not in counts:
+            self.queue(name)
         names = [name] if name is not None else sorted({*self._queues, *counts})
         return [self._queue_view(one, counts.get(one)) for one in names]
 

@@ -99,10 +99,14 @@ class Space:
         """Why no jobs are taken, or None."""
         if not self.low:
             return None
-        free = "little" if self.free is None else f"{self.free / _MIB:.0f} MiB"
+        free = "little" if self.free is None else f"{self.free // _MIB} MiB"
         counted = self._counted()
-        inside = f" and {counted / _MIB:.0f} MiB in the store's own file" if counted >= _MIB else ""
-        return f"{free} is free in {self._folder}{inside}, less than daemon.disk_reserve ({format_size(self.reserve)})"
+        inside = f" and {counted // _MIB} MiB in the store's own file" if counted >= _MIB else ""
+        enough = self.free is not None and self.free + counted >= self.reserve
+        needed = "not yet an eighth more" if enough else "less"
+        return (
+            f"{free} is free in {self._folder}{inside}, {needed} than daemon.disk_reserve ({format_size(self.reserve)})"
+        )
 
     def _counted(self) -> int:
         """What the file's own room is worth: a commit goes into the log first, which needs the disk's."""

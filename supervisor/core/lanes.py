@@ -106,8 +106,10 @@ class Lanes(LaneRows):
                 known += 1
             elif row.id not in skip and row.id not in self._home:
                 self._insert(lane or self._front, row, place)
-                if row.id not in self._home:  # there was no room, and the walk goes on from there
-                    return
+                if row.id not in self._home:
+                    if lane is None:  # there was no room, and the walk goes on from there
+                        return
+                    known += 1  # its lane has enough, and has said so of itself
             self._horizon = place
         self._complete = complete
         if not complete and known * 2 > len(rows) and not self._too_many:

@@ -1,8 +1,8 @@
 """Work that must not run twice: a job begins once its claim is on disk.
 
 Then whatever a start finds running may have begun and is not begun again, and nothing else has. It costs each job a
-sync before its start; meanwhile its child is kept for it. What is asked for in the meantime (a cancel, a pause, a stop)
-is looked at when the claim is on disk, and then the child never hears of the job.
+sync before its start; meanwhile its child is kept for it. What comes in the meantime (a cancel, a pause, a reply
+that throttles the queue, a stop) is looked at when the claim is on disk, and then the child never hears of the job.
 """
 
 from __future__ import annotations
@@ -58,4 +58,4 @@ class Claiming:
         """Whether it would be checked out still."""
         row, feeder = run.row, self._feeder
         expired = row.expires_at is not None and row.expires_at <= self._now()
-        return not (run.cancel or expired or feeder.stopped or feeder.lines[row.queue].paused)
+        return not (run.cancel or expired or feeder.stopped or feeder.lines[row.queue].shut)

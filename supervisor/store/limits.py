@@ -53,7 +53,7 @@ def _refusal(submit: Submit, verdict: Full | Taken) -> Refused:
 def _full(full: Full) -> QueueFull:
     """Without advice: how long to wait is not for the store to say."""
     return QueueFull(
-        f"queue {full.queue} is full: {full.pending} jobs are pending, and it takes {full.limit} "
+        f"queue {full.queue} is full: {full.pending} pending of the {full.limit} that it takes "
         f"(queues.{full.queue}.max_pending)",
         queue=full.queue,
         wanted=full.wanted,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
-from tests.cli.samples import ID
+from tests.cli.samples import ID, queue
 from tests.cli.scripted import Params, Refuse, ScriptedDaemon
 
 
@@ -70,6 +70,39 @@ def test_pages_are_asked_for_until_there_are_no_more(daemon: ScriptedDaemon, sto
     assert len(result.stdout.splitlines()) == 2
     wanted = {"job": ID, "queue": "thumbs", "limit": 1000}
     assert daemon.params("events") == [wanted, {**wanted, "since": "c1"}, {**wanted, "since": "c2"}]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "no events"),
+        (("--job", ID), "no events"),
+        (("--queue", "thumbs"), "no events of it among the newest 20 of all: --last N looks further back"),
+        (("--kind", "done", "--last", "5"), "no events of it among the newest 5 of all: --last N looks further back"),
+    ],
+)
+def test_nothing_to_show_is_said_on_stderr(
+    daemon: ScriptedDaemon, stoker: Run, options: tuple[str, ...], told: str
+) -> None:
+    daemon.on("events", page())
+    daemon.on("queues", {"queues": [queue()]})
+    daemon.on("position", {"ahead": 0, "active": 0})
+    result = stoker("events", *options)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"{told}\n")
+    assert (result.exit_code, stoker("events", "--json", *options).stderr) == (0, "")
+
+
+@pytest.mark.parametrize("follow", [(), ("--follow",)])
+def test_a_queue_that_does_not_exist_is_refused(daemon: ScriptedDaemon, stoker: Run, follow: tuple[str, ...]) -> None:
+    """Whoever follows a misspelled one would wait for ever."""
+
+    def refuse(_: object) -> None:
+        raise Refuse("unknown_queue", "no queue thumbz; known queues: thumbs")
+
+    daemon.on("events", page())
+    daemon.on("queues", refuse)
+    result = stoker("events", "--queue", "thumbz", *follow)
+    assert (result.exit_code, result.stderr) == (1, "stoker: no queue thumbz; known queues: thumbs\n")
 
 
 def test_since_and_last_exclude_each_other(daemon: ScriptedDaemon, stoker: Run) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.cli import following
 from tests.cli.conftest import Run
-from tests.cli.samples import ID
+from tests.cli.samples import ID, queue
 from tests.cli.scripted import HangUp, LastWords, Params, Refuse, ScriptedDaemon
 from tests.cli.test_following import event
 
@@ -45,6 +45,7 @@ def test_it_goes_on_behind_the_last_event_when_the_daemon_is_back(daemon: Script
     second = lines(("place", {"cursor": "c5"}))
     restarts = Restarts(daemon, first, second, lines(("event", event("done", cursor="c6"))))
     daemon.on("position", {"ahead": 0, "active": 0})
+    daemon.on("queues", {"queues": [queue()]})
     result = stoker("events", "--follow", "--json", "--queue", "thumbs", "--job", ID, "--kind", "done")
     assert [json.loads(line)["kind"] for line in result.stdout.splitlines()] == ["submitted", "started", "done"]
     wanted = {"queue": "thumbs", "job": ID, "kind": ["done"]}

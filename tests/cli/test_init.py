@@ -1,5 +1,6 @@
 """stoker init: what is written, and the commands that are shown."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -80,6 +81,16 @@ def test_a_place_that_cannot_be_written_is_named(folder: Path, stoker: Run) -> N
     assert stoker("init", "file").stderr == (
         "stoker: cannot write file: it is a file, where a folder is wanted; choose another folder\n"
     )
+
+
+def test_where_the_disk_is_full_the_place_is_named_all_the_same(
+    folder: Path, stoker: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a write names no file
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert stoker("init", "one").stderr == "stoker: cannot write one: No space left on device; choose another folder\n"
 
 
 def test_a_command_that_the_path_does_not_know_is_shown_as_it_was_called(

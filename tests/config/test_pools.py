@@ -192,6 +192,11 @@ def test_what_is_said_of_shares_is_kept_and_the_rest_is_even(loaded: Loaded) -> 
             "reserve",
             'found all of the pool\'s 2 workers, expected fewer: nothing would be left for "b"',
         ),
+        (
+            "reserve = { a = 1 }",
+            "reserve",
+            'found the pool\'s only worker, expected fewer: nothing would be left for "b"',
+        ),
         ("max = 3\nreserve = { a = 2, b = 2 }", "reserve", "found 4 workers in all, expected at most the pool's 3"),
     ],
 )

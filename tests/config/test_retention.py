@@ -29,7 +29,7 @@ def test_what_does_not_fit_is_told_with_its_place(problems: Callable[[str], dict
         POOL + '[retention]\ndone = "0s"\nfailed = "always"\nmax_expired = -1\n[queues.q.retention]\npending = "1d"\n'
     )
     assert found["retention.done"] == (
-        'found "0s", expected "forever", or a duration such as "250ms", "30s" or "1h30m", from 1s'
+        'found "0s", expected "forever", or a duration such as "250ms", "30s" or "1h30m", from 1s to 36500d'
     )
     assert found["retention.failed"].startswith('found "always", expected "forever", or')
     assert "expected a whole number from 0" in found["retention.max_expired"]

@@ -99,6 +99,16 @@ async def test_a_store_that_cannot_be_read_has_no_room(autojump_clock: trio.test
     assert refused(space)
 
 
+def test_where_the_reserve_is_free_again_but_not_somewhat_more_it_does_not_say_less() -> None:
+    disk = Disk(64 * MIB - 1)
+    space = Space(FOLDER, 64 * MIB, disk)
+    space.look()
+    assert space.reason == "63 MiB is free in /var/lib/stoker, less than daemon.disk_reserve (64MiB)"
+    disk.free = 66 * MIB
+    space.look()
+    assert space.reason == "66 MiB is free in /var/lib/stoker, not yet an eighth more than daemon.disk_reserve (64MiB)"
+
+
 def test_large_submits_have_it_look_at_once_and_small_ones_do_not() -> None:
     disk = Disk(80 * MIB)
     space = Space(FOLDER, 64 * MIB, disk)

@@ -267,6 +267,40 @@ def test_a_lane_is_found_behind_a_million_blocked_rows_with_four_reads() -> None
     assert reads == [Walk, Walk, Names, Some]
 
 
+def test_many_blocked_lanes_cost_no_read_each_where_they_have_more_than_is_kept() -> None:
+    ahead = Lanes(Keys(QueueConfig(name="q", rate_per_key=Rate(count=1, period=NANOS)), 0))
+    store = Store()
+    blocked = [lane_of(f"key-{number}", None) for number in range(200)]
+    store.due = {seq: row(seq, blocked[seq % 200]) for seq in range(1, 4000)} | {4000: row(4000, NO_KEYS)}
+    reads = []
+    while ahead.opens_at(0) != 0:
+        asked = ahead.wants(0)
+        assert asked is not None
+        reads.append(asked)
+        store.answer(ahead, asked, set())
+    taken = ahead.pop(0)
+    assert taken is not None
+    assert taken.seq == 4000
+    assert len(reads) < 12
+
+
+def test_the_place_of_a_job_that_is_deleted_goes_to_the_next_one_of_its_key() -> None:
+    """Not to a later job of its lane, which was let in for it."""
+    ahead = Lanes(Keys(QueueConfig(name="q", concurrency_per_key=1), 0))
+    one, other = lane_of("one", "busy"), lane_of("other", "busy")
+    store = Store()
+    store.due = {seq: row(seq, lane) for seq, lane in enumerate([one, other, one], 1)}
+    ahead.enter(one, 0)
+    while (asked := ahead.wants(0)) is not None:
+        store.answer(ahead, asked, set())
+    assert ahead.pop(0) is None
+    assert ahead.leave(one)
+    ahead.discard({"id-1"})
+    taken = ahead.pop(0)
+    assert taken is not None
+    assert taken.seq == 2
+
+
 def test_lanes_of_one_job_each_are_read_like_a_queue_without_keys() -> None:
     ahead = Lanes(Keys(POLICY, -(10**12)), max_rows=100)
     store = Store()

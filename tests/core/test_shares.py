@@ -214,6 +214,24 @@ def test_with_the_least_workers_every_queue_gets_some(pool: PoolConfig, data: st
         assert share.running == 1
 
 
+def test_a_queue_takes_its_own_reserved_worker_while_another_one_is_reserved_too() -> None:
+    shares = Shares(config(reserve=(("a", 1), ("b", 1))))
+    a, _ = shares.all
+    assert shares.may(a, 0)
+    a.begin(0)
+    assert not shares.may(a, 0)
+
+
+def test_queues_that_come_back_together_start_level() -> None:
+    shares = Shares(config())
+    a, b = shares.all
+    a.begin(0)
+    a.end(0, HOUR)
+    shares.look([], HOUR)
+    shares.look([a, b], HOUR)
+    assert a.standing(HOUR) == b.standing(HOUR)
+
+
 def test_other_weights_are_a_new_start() -> None:
     house = House(config(), 1, [[1000], [1000]])
     a, b = house.shares.all

@@ -125,6 +125,29 @@ def test_a_daemon_killed_on_a_full_disk_says_why_it_does_not_start_and_starts_wh
         assert {job["state"] for job in client.wait_all(accepted)} == {"done"}
 
 
+def test_a_daemon_stopped_before_the_disk_was_full_says_why_it_does_not_start(
+    start: Start, small_disk: Path, tmp_path: Path
+) -> None:
+    """It has left no file with room in it: not even the lock's holder can be written down."""
+    ballast = small_disk / "ballast"
+    pool = {"command": WORKER, "queues": ["q"], "env": {"BEGUN": str(tmp_path / "begun")}}
+    daemon = start({"p": pool}, state_dir=str(small_disk / "state"), disk_reserve=0)
+    with daemon.client() as client:
+        client.pause("q")
+        accepted = client.submit("q", 1)["id"]
+    daemon.stop()
+    fill(ballast)
+    code, words = daemon.failing_start()
+    assert (code, words.count("\n")) == (1, 1)
+    assert "the disk is full; free some space" in words
+
+    ballast.unlink()
+    daemon.start()
+    with daemon.client() as client:
+        client.resume("q")
+        assert client.wait(accepted)["state"] == "done"
+
+
 def test_before_the_disk_is_full_submits_are_refused_and_jobs_go_on(
     start: Start, small_disk: Path, tmp_path: Path
 ) -> None:

@@ -31,7 +31,7 @@ def test_a_full_queue_refuses_says_when_to_come_back_and_takes_jobs_again_when_i
         told = refusal(client, "q", 3)
         assert (told["queue"], told["wanted"], told["pending"], told["limit"]) == ("q", 1, 2, 2)
         assert 1 <= told["retry_after_secs"] <= 60
-        assert "queue q is full: 2 jobs are pending, and it takes 2 (queues.q.max_pending): try" in told["message"]
+        assert "queue q is full: 2 pending of the 2 that it takes (queues.q.max_pending): try" in told["message"]
         # Who asks again after a lost answer hears of his job, and one that is there already needs no room.
         assert client.submit("q", 1, client="me", key="k") == {**first, "created": False, "same": True}
         assert client.submit("q", 3, unique="u")["id"] == held["id"]

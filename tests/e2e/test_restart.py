@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from protocol.client import CallFailed
 from tests.e2e.conftest import Start
 from tests.e2e.daemon import until
 from tests.workers import Gate, command, marks
@@ -52,3 +55,20 @@ def test_jobs_of_a_queue_without_a_pool_are_kept_and_status_says_that_nothing_se
     with daemon.client() as client:
         assert client.get(job_id)["state"] == "pending"
         assert client.cancel(job_id)["state"] == "cancelled"
+
+
+def test_a_queue_that_is_no_longer_configured_can_be_looked_at_while_it_has_jobs(start: Start) -> None:
+    daemon = start(MARKER, {"old": {"max_attempts": 1}})
+    with daemon.client() as client:
+        job_id = client.submit("old", None)["id"]
+    daemon.stop()
+    daemon.configure(MARKER)
+    daemon.start()
+    with daemon.client() as client:
+        [view] = client.queues("old")
+        assert (view["pending"], view["pools"]) == (1, [])
+        assert [one["queue"] for one in client.queues()] == ["old", "q"]
+        assert client.delete(job_id) == {"deleted": True}
+        with pytest.raises(CallFailed) as refused:
+            client.queues("old")
+        assert refused.value.code == "unknown_queue"

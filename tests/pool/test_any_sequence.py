@@ -15,16 +15,19 @@ from unittest.mock import patch
 
 import pytest
 import trio
+import trio.lowlevel
 import trio.testing
 from hypothesis import settings
 
 from supervisor.config.model import NANOS
-from supervisor.core.job import Cause, JobError, NewJob
+from supervisor.core.job import Cause, JobError, NewJob, OnConflict, State
 from supervisor.core.keys import lane_of
+from supervisor.core.sweep import TAKES, Act
 from supervisor.core.verdict import End, Verdict
 from supervisor.errors import Conflict, NotFound
 from supervisor.store.batch import Batch
-from tests.pool.world import POLICIES, QUEUES, Keys, Worker, World
+from supervisor.store.port import Filter
+from tests.pool.world import POLICIES, QUEUES, SHARED, Keys, Worker, World
 from tests.store.support import Backend, MemoryBackend, SqliteBackend
 
 LENGTH = 200  # steps of a run
@@ -37,6 +40,8 @@ class Submit(NamedTuple):
     jobs: list[tuple[int, str | None, str | None]]  # priority, rate_key, concurrency_key
     delay: int  # milliseconds
     expires: int | None
+    uniques: tuple[str | None, ...] = ()  # of the jobs, or none
+    on_conflict: OnConflict = OnConflict.EXISTING
 
 
 class Finish(NamedTuple):
@@ -56,6 +61,22 @@ class Retry(NamedTuple):
 
 class Delete(NamedTuple):
     which: int
+
+
+class Sweep(NamedTuple):
+    """One act on many, while jobs end."""
+
+    act: Act
+    queue: str | None
+    states: tuple[State, ...]
+
+
+class Resize(NamedTuple):
+    """Of a pool, by one worker. One that goes has died, is idle and noticed when it would be given a job, or not."""
+
+    which: int
+    grows: bool
+    noticed: bool
 
 
 class Pause(NamedTuple):
@@ -96,7 +117,16 @@ def script(rng: random.Random) -> list[Any]:
 def _submit(rng: random.Random, queue: str) -> Submit:
     keys = [None, *"abcdef"[: rng.randint(1, 6)]]
     jobs = [(rng.randint(-2, 2), rng.choice(keys), rng.choice(keys)) for _ in range(rng.randint(1, 8))]
-    return Submit(queue, jobs, 0, None)
+    if rng.random() < 0.7:
+        return Submit(queue, jobs, 0, None)
+    uniques = tuple(rng.choice([None, *"uvw"]) for _ in jobs)
+    return Submit(queue, jobs[:2], 0, None, uniques[:2], rng.choice(list(OnConflict)))
+
+
+def _sweep(rng: random.Random, queue: str) -> Sweep:
+    act = rng.choice(list(Act))
+    states = tuple(state for state in TAKES[act] if rng.random() < 0.7) or TAKES[act]
+    return Sweep(act, rng.choice([queue, queue, None]), states)
 
 
 def _later(rng: random.Random, queue: str) -> Submit:
@@ -120,6 +150,8 @@ STEPS: tuple[tuple[int, Callable[[random.Random, str], Any]], ...] = (
     (3, lambda rng, queue: Cancel(rng.randrange(100), races=rng.random() < 0.5)),
     (3, lambda rng, queue: Retry(rng.randrange(100))),
     (2, lambda rng, queue: Delete(rng.randrange(100))),
+    (3, _sweep),
+    (3, lambda rng, queue: Resize(rng.randrange(100), grows=rng.random() < 0.5, noticed=rng.random() < 0.5)),
     (6, lambda rng, queue: Pause(queue, paused=rng.random() < 0.3)),
     (2, lambda rng, queue: Step(rng.choice([-86_400_000, -1000, 1000, 86_400_000]))),
     (1, lambda rng, queue: Crash(loses=rng.random() < 0.5)),
@@ -142,13 +174,22 @@ async def do(world: World, step: Any) -> None:
         case Cancel() | Retry() | Delete():
             if world.order:
                 await change(world, step, world.order[step.which % len(world.order)])
+        case Sweep():
+            await sweep(world, step)
+        case Resize():
+            resize(world, step)
         case Pause():
             await pause(world, step)
-        case Advance(milliseconds):
-            world.ns += milliseconds * 1_000_000
-        case Step(milliseconds):
-            world.skew += milliseconds * 1000
-            world.clock.note(world.now())
+        case Advance() | Step():
+            set_time(world, step)
+
+
+def set_time(world: World, step: Advance | Step) -> None:
+    if isinstance(step, Advance):
+        world.ns += step.milliseconds * 1_000_000
+    else:
+        world.skew += step.milliseconds * 1000
+        world.clock.note(world.now())
 
 
 async def change(world: World, step: Cancel | Retry | Delete, job_id: str) -> None:
@@ -175,9 +216,14 @@ async def pause(world: World, step: Pause) -> None:
 
 async def submit(world: World, step: Submit) -> None:
     jobs = []
-    for priority, rate_key, concurrency_key in step.jobs:
+    uniques = step.uniques or (None,) * len(step.jobs)
+    for (priority, rate_key, concurrency_key), unique in zip(step.jobs, uniques, strict=True):
         job_id = f"job-{len(world.order)}"
         world.order.append(job_id)
+        if unique is not None:
+            world.touched.update(one for one, value in world.uniques.items() if value == (step.queue, unique))
+            world.uniques[job_id] = (step.queue, unique)
+        world.queues[job_id] = step.queue
         world.keys[job_id] = Keys(rate_key, concurrency_key)
         lane = lane_of(rate_key, concurrency_key)
         now = world.now()
@@ -185,10 +231,51 @@ async def submit(world: World, step: Submit) -> None:
             NewJob(
                 id=job_id, queue=step.queue, payload=b"1", created_at=now, run_at=now + step.delay * 1000,
                 priority=priority, expires_at=None if step.expires is None else now + step.expires * 1000,
+                unique=unique, on_conflict=step.on_conflict,
                 lane=lane if lane or POLICIES[step.queue].keyed else None,
             )
         )  # fmt: skip
-    await world.service.submit(jobs)
+    await forgiving(world.service.submit, jobs)
+
+
+async def sweep(world: World, step: Sweep) -> None:
+    """Meanwhile workers end, those that are to be killed and others."""
+    jobs = [job_id for job_id, queue in world.queues.items() if step.queue in (None, queue)]
+    world.touched.update(jobs)
+    if step.act is Act.RETRY:
+        for job_id in jobs:
+            world.endings.pop(job_id, None)
+    over = trio.Event()
+
+    async def swept() -> None:
+        await world.service.sweep(step.act, Filter(queue=step.queue, states=step.states), dry_run=False)
+        over.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(swept)
+        while not over.is_set():
+            await trio.testing.wait_all_tasks_blocked()
+            busy = [worker for worker in world.workers if worker.run is not None]
+            ending = [*world.killed, *busy[:1]] if len(busy) % 3 == 0 else [*world.killed]
+            world.killed.clear()
+            for worker in ending:
+                if worker.run is not None:
+                    worker.end(Verdict(End.CANCELLED) if worker.run.cancel else Verdict(End.OK, result=b"1"))
+            await trio.lowlevel.checkpoint()
+
+
+def resize(world: World, step: Resize) -> None:
+    pool = world.pools[step.which % len(world.pools)]
+    if step.grows:
+        worker = Worker(world, pool)
+        world.workers.append(worker)
+        pool.idle.append(worker)
+        world.feeder.feed(pool)
+    elif pool.idle:
+        worker = pool.idle[step.which % len(pool.idle)]
+        worker.dead = True
+        if step.noticed:
+            pool.idle.remove(worker)
 
 
 def finish(world: World, worker: Worker, end: str, delay: int) -> None:
@@ -262,12 +349,22 @@ async def play(world: World, script: list[Any]) -> None:
         store = world.backend.crash()
 
 
+def shares(rng: random.Random) -> dict[str, Any]:
+    """How several queues divide a pool."""
+    return {
+        "order": rng.choice(["weight", "strict"]),
+        "weight": tuple((name, rng.randint(1, 5)) for name in SHARED),
+        "reserve": tuple((name, 1) for name in SHARED if rng.random() < 0.2),
+    }
+
+
 @pytest.mark.parametrize("make", [MemoryBackend, SqliteBackend])
 @pytest.mark.parametrize("seed", range(settings().max_examples // 5))
 def test_jobs_begin_when_they_may_and_in_their_order(make: Callable[..., Backend], seed: int) -> None:
     with TemporaryDirectory() as folder:
         backend = make(Path(folder)) if make is SqliteBackend else make()
         world = World(backend)
-        with time_of(world):
+        world.shares = shares(random.Random(seed))
+        with time_of(world), patch("supervisor.control.sweeping.BATCH", 5):
             trio.run(play, world, script(random.Random(seed)))
         backend.close()

@@ -1,6 +1,7 @@
 """Work that must not run twice: what can happen between the moment a child is chosen and the moment its job begins."""
 
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from supervisor.config.model import Backoff, QueueConfig
+from supervisor.config.model import NANOS, Backoff, QueueConfig
 from supervisor.core.job import MICROS, Cause, Job, State
 from supervisor.store import writer
 from supervisor.store.port import Store
@@ -115,6 +116,19 @@ async def test_a_pause_that_comes_meanwhile_keeps_it_back(tmp_path: Path) -> Non
     async with house(tmp_path) as made:
         job_id = await made.claiming()
         made.daemon.feeder.pause("q", True)
+        job = await made.comes_to_nothing(job_id)
+        assert (job.state, job.attempt, job.charged, job.interruptions) == (State.PENDING, 1, 0, 0)
+        made.daemon.feeder.pause("q", False)
+        [job] = await made.daemon.ends(job_id)
+        assert (job.state, job.attempt) == (State.DONE, 2)
+        assert begun(tmp_path) == [job_id]
+
+
+async def test_a_throttling_of_the_queue_that_comes_meanwhile_keeps_it_back(tmp_path: Path) -> None:
+    """As another worker's reply does it."""
+    async with house(tmp_path) as made:
+        job_id = await made.claiming()
+        made.daemon.feeder.lines["q"].throttle(time.monotonic_ns() + 3600 * NANOS)
         job = await made.comes_to_nothing(job_id)
         assert (job.state, job.attempt, job.charged, job.interruptions) == (State.PENDING, 1, 0, 0)
         made.daemon.feeder.pause("q", False)

@@ -68,8 +68,8 @@ async def test_a_throttled_queue_goes_on_by_itself(tmp_path: Path) -> None:
 async def test_a_queue_that_is_throttled_twice_waits_for_the_later_end() -> None:
     line = Line(WHOLE_QUEUE)
     line.throttle(20)
-    line.throttle(10)
     line.throttle(30)
+    line.throttle(10)
     line.open_again(29)
     assert (line.throttled_until, line.shut) == (30, True)
     line.open_again(30)

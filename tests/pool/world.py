@@ -29,7 +29,9 @@ QUEUES = (
         name="keys", rate_per_key=Rate(count=2, period=NANOS), burst_per_key=2, concurrency_per_key=1, max_attempts=3
     ),
     QueueConfig(name="both", rate=Rate(count=10, period=NANOS), burst=3, concurrency=2, concurrency_per_key=1),
+    QueueConfig(name="once", on_daemon_crash="fail", on_throttle="queue", concurrency=4, concurrency_per_key=2),
 )
+SHARED = ("few", "keys", "plain", "once")
 POLICIES = {queue.name: queue for queue in QUEUES}
 
 
@@ -55,27 +57,49 @@ class Worker:
     world: "World"
     pool: Any
     run: Run | None = None
+    reserved: Run | None = None  # whose claim is on its way to the disk
+    dead: bool = False  # nobody has noticed yet
 
     def fit(self) -> bool:
-        return True
+        return not self.dead
 
     def take(self, run: Run) -> None:
         assert self.run is None
+        assert self.reserved is None
         run.life = self  # type: ignore[assignment]
-        self.world.began(run, self)
+        self.world.taken(run)
+        if run.claim_first:
+            self.reserved = run
+        else:
+            self.start(run)
+
+    def begin(self, run: Run) -> None:
+        assert run is self.reserved
+        self.reserved = None
+        self.start(run)
+
+    def start(self, run: Run) -> None:
+        self.run = run
+        self.world.began(run)
+
+    def let_go(self) -> None:
+        self.reserved = None
+        self.free()
 
     def cancel(self, run: Run) -> None:
-        assert run is self.run
-        self.world.killed.append(self)
+        if run is self.run:
+            self.world.killed.append(self)
 
     def end(self, verdict: Verdict) -> None:
         """As a real one: the next job at once, or idle."""
         run, self.run = self.run, None
         assert run is not None
         self.world.touched.add(run.id)
-        feeder = self.world.feeder
-        feeder.finished(run, verdict)
-        following = feeder.checkout(self.pool)
+        self.world.feeder.finished(run, verdict)
+        self.free()
+
+    def free(self) -> None:
+        following = None if self.dead else self.world.feeder.checkout(self.pool)
         if following is None:
             self.pool.idle.append(self)
         else:
@@ -89,7 +113,10 @@ class World:
     backend: Backend
     ns: int = 10 * NANOS  # monotonic
     skew: int = 0  # microseconds that the wall clock is off
+    shares: dict[str, Any] = field(default_factory=dict)  # of the pool of several queues
     keys: dict[str, Keys] = field(default_factory=dict)
+    queues: dict[str, str] = field(default_factory=dict)
+    uniques: dict[str, tuple[str, str]] = field(default_factory=dict)  # queue and value
     order: list[str] = field(default_factory=list)  # of submission
     marks: list[Begun] = field(default_factory=list)
     starts: list[str] = field(default_factory=list)
@@ -116,8 +143,13 @@ class World:
         self.committer = Committer(store)
         self.feeder = Feeder(self.committer, QUEUES, now=self.now, jitter=lambda: 0.5)
         self.clock = Clock(self.committer, self.feeder, now=self.now)
-        served = [(queue.name,) for queue in QUEUES] + [("few", "keys", "plain")]
-        configs = [pool_config(["-"], Path("/"), name="-".join(names), queues=names) for names in served]
+        served = [(queue.name,) for queue in QUEUES] + [SHARED]
+        configs = [
+            pool_config(
+                ["-"], Path("/"), name="-".join(names), queues=names, **(self.shares if names == SHARED else {})
+            )
+            for names in served
+        ]
         self.pools = [SimpleNamespace(config=config) for config in configs]
         self.workers = []
         for pool in self.pools:
@@ -142,28 +174,27 @@ class World:
 
     # -- what workers see ------------------------------------------------------------------------------------------
 
-    def began(self, run: Run, worker: Worker) -> None:
+    def began(self, run: Run) -> None:
+        assert run.id not in self.endings, "it had ended"
+        assert run.row.queue not in self.paused
+        assert self.throttled.get(run.row.queue, 0) <= self.ns
+        assert run.row.expires_at is None or run.row.expires_at > self.now()
+        assert len([one for one in self.workers if one.run and one.run.id == run.id]) == 1
+
+    def taken(self, run: Run) -> None:
+        """A token and a place are taken here."""
         self._in_order(run)
-        worker.run = run
         keys = self.keys[run.id]
         queue = run.row.queue
         self.marks.append(Begun(self.ns, queue, keys.rate, self.life))
         self.starts.append(run.id)
-        assert run.id not in self.endings, "it had ended"
-        assert queue not in self.paused
-        assert self.throttled.get(queue, 0) <= self.ns
-        policy, running = (
-            POLICIES[queue],
-            [one.run.id for one in self.workers if one.run and one.run.row.queue == queue],
-        )
+        policy, running = POLICIES[queue], [run.id, *self.running(queue)]
         assert len({*running}) == len(running)
         if policy.concurrency is not None:
             assert len(running) <= policy.concurrency
         if policy.concurrency_per_key is not None and keys.concurrency is not None:
             same = [one for one in running if self.keys[one].concurrency == keys.concurrency]
             assert len(same) <= policy.concurrency_per_key
-        if run.row.expires_at is not None:
-            assert run.row.expires_at > self.now()
         if policy.rate is not None:
             self._within(policy.rate, policy.burst, lambda mark: True, queue)
         if policy.rate_per_key is not None and keys.rate is not None:
@@ -184,6 +215,10 @@ class World:
             if untouched and job.id not in self.starts[self.rested_with :] and self.may_begin(job):
                 assert mine <= (-job.priority, self.order.index(job.id))
 
+    def running(self, queue: str) -> list[str]:
+        """Also those that wait for their claim."""
+        return [run.id for run in map(_run_of, self.workers) if run is not None and run.row.queue == queue]
+
     # -- the rules -------------------------------------------------------------------------------------------------
 
     def tokens(self, rate: Rate, burst: int, like: Callable[[Begun], bool]) -> Fraction:
@@ -201,7 +236,7 @@ class World:
             return False
         if job.queue in self.paused or self.throttled.get(job.queue, 0) > self.ns:
             return False
-        running = [one.run.id for one in self.workers if one.run and one.run.row.queue == job.queue]
+        running = self.running(job.queue)
         if policy.concurrency is not None and len(running) >= policy.concurrency:
             return False
         if policy.concurrency_per_key is not None and keys.concurrency is not None:
@@ -255,5 +290,22 @@ class World:
         for pool in self.pools:
             if pool.idle:
                 mine = [job for job in self.known.values() if job.queue in pool.config.queues]
-                left = [job.id for job in mine if self.may_begin(job)]
+                left = [job.id for job in mine if self.may_begin(job) and not self._kept_back(pool, job.queue)]
                 assert not left, f"{pool.name}: a worker is idle, and {len(left)} jobs could begin"
+
+    def _kept_back(self, pool: Any, queue: str) -> bool:
+        """The workers that are idle are reserved for other queues."""
+        running = dict.fromkeys(pool.config.queues, 0)
+        for worker in self.workers:
+            run = _run_of(worker)
+            if worker.pool is pool and run is not None:
+                running[run.row.queue] += 1
+        unused = {name: max(0, count - running[name]) for name, count in pool.config.reserve}
+        return not unused.pop(queue, 0) and len(pool.idle) <= sum(unused.values())
+
+
+def _run_of(worker: Worker) -> Run | None:
+    """What it has, or is kept for: unless that goes back just now without having begun."""
+    waits = worker.reserved
+    kept = waits is not None and waits.outcome is None and worker.world.feeder.running.get(waits.id) is waits
+    return waits if kept else worker.run

@@ -67,7 +67,7 @@ async def test_a_queue_takes_as_many_as_it_may_have_and_refuses_the_next() -> No
         with pytest.raises(QueueFull) as refused:
             await submit(committer, "4")
         assert refused.value.data == {"queue": "q", "wanted": 1, "pending": 3, "limit": 3}
-        assert "queue q is full: 3 jobs are pending, and it takes 3" in refused.value.message
+        assert "queue q is full: 3 pending of the 3 that it takes " in refused.value.message
         await submit(committer, "elsewhere", queue="r")
 
 

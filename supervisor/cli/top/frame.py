@@ -177,7 +177,7 @@ def _busy(queue: View) -> bool:
 
 def _queue(queue: View, now: datetime) -> tuple[Piece, ...]:
     oldest = queue["oldest_pending_secs"]
-    told = plain(", ".join(notes(queue, now)))
+    told = plain(", ".join(notes(queue, now, briefly=True)))
     failing = queue["ends_1m"]["failed"]
     return (
         Piece(plain(queue["queue"])),

@@ -18,19 +18,27 @@ _REASONS: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.InterruptError, "the read took too long; ask for less"),
 )
 
+_FULL = _REASONS[0][1]
 _PASSING = (apsw.FullError, apsw.BusyError, apsw.LockedError, apsw.IOError, apsw.NoMemError)
 
 
 def _reason(error: apsw.Error) -> str | None:
+    if _extended(error) == apsw.SQLITE_IOERR_SHMSIZE:  # the log's index did not find its 32 KiB
+        return f"{_FULL} ({_code(error)})"
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return f"{reason} ({_code(error)})"
     return None
 
 
+def _extended(error: apsw.Error) -> int:
+    """0 where SQLite itself has not reported it."""
+    return int(getattr(error, "extendedresult", 0))
+
+
 def _code(error: apsw.Error) -> str:
     """SQLite's own name of it, as a search engine knows it."""
-    extended = getattr(error, "extendedresult", 0)  # where SQLite itself reported it
+    extended = _extended(error)
     names = {**apsw.mapping_result_codes, **apsw.mapping_extended_result_codes}
     return str(names[extended]) if extended in names and extended else str(error)
 

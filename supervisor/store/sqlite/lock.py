@@ -1,5 +1,6 @@
 """Two daemons never share a database: whoever opens it holds a flock on a file beside it, as long as it lives."""
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -30,8 +31,9 @@ class FileLock:
             raise StartError(
                 f"{database} is in use by another stoker daemon ({holder}); stop it, or give this one another state_dir"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # the disk is full: who holds it is not said, but it is held
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
 
     def release(self) -> None:
         if self._fd >= 0:

@@ -56,6 +56,22 @@ def test_a_small_house_is_all_there_in_80_columns_and_24_rows() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("limit", "note"),
+    [
+        ("rate", "rate"),
+        ("concurrency", "concurr."),
+        ("rate_per_key", "key rate"),
+        ("concurrency_per_key", "key conc."),
+        ("a_new_one", "a new one"),
+    ],
+)
+def test_what_a_queue_waits_for_is_legible_in_80_columns(limit: str, note: str) -> None:
+    told = news(queues=[queue(limited_by=limit, due=12, wait_secs=SPREAD, run_secs=SPREAD)])
+    [row] = section(shown(told), "QUEUE")
+    assert row.endswith(f" 1 {note}")
+
+
 SIZES = st.tuples(st.integers(1, 200), st.integers(1, 60))
 HOUSES = st.tuples(st.integers(0, 30), st.integers(0, 12), st.integers(0, 60))
 RUDE = "\x1b[2J\x07\r\n\t\x9b31m\u202eevil\u2028 漢字 \ud800 e\u0301 👩‍👩‍👧"
