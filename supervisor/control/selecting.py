@@ -5,7 +5,7 @@ from supervisor.control.complaints import cut, hint
 from supervisor.control.context import Context
 from supervisor.control.times import from_rfc3339
 from supervisor.core.job import Cause, State
-from supervisor.core.sweep import TAKES, UNLESS_SAID, Act
+from supervisor.core.sweep import TAKES, Act, unless_said
 from supervisor.errors import Invalid
 from supervisor.store.port import Filter
 
@@ -39,7 +39,7 @@ def _meant(act: Act, params: ManyParams) -> Filter:
         if params.all:
             raise Invalid("all: not together with a filter, which says which ones; give one of them")
         raise Invalid(f"params: which jobs? Give a filter, such as queue, or all: true to {act} every one")
-    return to_filter(params, _taken(act, want.states) or UNLESS_SAID[act])
+    return to_filter(params, _taken(act, want.states) or unless_said(act, want.cause))
 
 
 def _taken(act: Act, states: tuple[State, ...]) -> tuple[State, ...]:

@@ -189,14 +189,16 @@ class Service:
         while (run := self._feeder.running.get(job_id)) is not None:
             run.stop()
             await run.recorded()
-        await self._change(job_id, lambda store: store.cancel([job_id], self._now()))
+        _, job = await self._change(job_id, lambda store: store.cancel([job_id], self._now()))
         self._feeder.ended([job_id])
-        return await self.get(job_id)
+        assert job is not None
+        return job
 
     async def retry(self, job_id: str) -> Job:
         """A failed, cancelled or expired job is pending again. Raises Conflict for any other."""
-        [changed] = await self._committer.write(lambda store: store.retry([job_id], self._now()), self._retried)
-        if changed.before is None:
+        verb = _Shown(job_id, lambda store: store.retry([job_id], self._now()))
+        changed, job = await self._committer.write(verb, self._retried)
+        if job is None:
             raise _no_job(job_id)
         if changed.conflict is not None:
             raise Conflict(
@@ -206,34 +208,38 @@ class Service:
             )
         if not changed.changed:
             raise Conflict(f"job {job_id} is {changed.before}: only failed, cancelled and expired jobs can be retried")
-        return await self.get(job_id)
+        return job
 
-    def _retried(self, answers: list[Changed]) -> None:
-        self._feeder.reread([one.queue for one in answers if one.changed and one.queue is not None])
+    def _retried(self, answer: tuple[Changed, Job | None]) -> None:
+        changed, _ = answer
+        if changed.changed and changed.queue is not None:
+            self._feeder.reread([changed.queue])
 
     async def delete(self, job_id: str) -> None:
         """Raises Conflict for a running job."""
         if job_id in self._feeder.running:
             raise _running(job_id)
-        changed = await self._change(job_id, lambda store: store.delete([job_id], self._now()))
+        changed, _ = await self._change(job_id, lambda store: store.delete([job_id], self._now()))
         if not changed.changed:
             raise _running(job_id)
         self._feeder.waiters.gone(job_id)
 
-    async def _change(self, job_id: str, verb: Callable[[Store], list[Changed]]) -> Changed:
-        """Cancel or delete a job that no child has; none gets it meanwhile."""
+    async def _change(self, job_id: str, verb: Callable[[Store], list[Changed]]) -> tuple[Changed, Job | None]:
+        """Cancel or delete a job that no child has; none gets it meanwhile. Returns it as that has left it."""
         self._feeder.hold(job_id)
         try:
             # Once handed over it will happen, whether or not the caller is still there to hear of it. The hold ends in
             # the order of the commits: a read that comes after it must find the job let go, or would leave it out.
             with trio.CancelScope(shield=True):
-                [changed] = await self._committer.write(verb, lambda _: self._feeder.unhold(job_id, reread=False))
+                changed, job = await self._committer.write(
+                    _Shown(job_id, verb), lambda _: self._feeder.unhold(job_id, reread=False)
+                )
         except BaseException:
             self._feeder.unhold(job_id, reread=True)
             raise
         if changed.before is None:
             raise _no_job(job_id)
-        return changed
+        return changed, job
 
     async def sweep(self, act: Act, want: Filter, *, dry_run: bool) -> Swept:
         """Retry, cancel or delete all jobs that match. Raises UnknownQueue for a queue that has neither a configuration
@@ -407,6 +413,20 @@ class Service:
         if line is None or line.throttled_until is None:
             return None
         return to_rfc3339(self._now() + max(0, line.throttled_until - time.monotonic_ns()) // 1000)
+
+
+class _Shown:
+    """A verb on one job, and the job as it leaves it. Read in the same transaction, since a moment later somebody else
+    may have retried or deleted it, and who had asked would be told that nothing had come of it."""
+
+    def __init__(self, job_id: str, verb: Callable[[Store], list[Changed]]) -> None:
+        self._job_id = job_id
+        self._verb = verb
+
+    def __call__(self, store: Store) -> tuple[Changed, Job | None]:
+        [changed] = self._verb(store)
+        [job] = store.get([self._job_id])
+        return changed, job
 
 
 class _Ended:

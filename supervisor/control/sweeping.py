@@ -16,6 +16,7 @@ from supervisor.core.job import State
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import NotFound
 from supervisor.pool.feeder import Feeder
+from supervisor.pool.run import Run
 from supervisor.store.committer import Committer
 from supervisor.store.port import Changed, Filter, Found, Reader, Store
 
@@ -60,16 +61,16 @@ class Sweeper:
         """`want` names states that the act takes. Returns when all is on disk and nothing of what was cancelled runs
         any more; jobs that were submitted meanwhile are not touched."""
         swept = Swept()
-        ending: list[str] = []
+        ending: list[Run] = []
         with self._standstill(act, want):
             found = await self._find(want, BATCH, None)
             await self._change(act, want, self._kill(act, want, found.ids, ending), swept)
             while found.next_seq is not None:
                 found = await self._find(want, BATCH, found.next_seq)
                 await self._change(act, want, self._kill(act, want, found.ids, ending), swept)
-        for job_id in ending:
+        for run in ending:
             swept.matched += 1
-            swept.changed += await self._ended(job_id)
+            swept.changed += await self._ended(run)
         return swept
 
     async def _find(self, want: Filter, limit: int, before: int | None) -> Found:
@@ -92,7 +93,7 @@ class Sweeper:
         whole = want == Filter(queue=want.queue, states=want.states)
         return whole and act is not Act.RETRY and State.PENDING in want.states and want.queue in self._feeder.lines
 
-    def _kill(self, act: Act, want: Filter, ids: Sequence[str], ending: list[str]) -> list[str]:
+    def _kill(self, act: Act, want: Filter, ids: Sequence[str], ending: list[Run]) -> list[str]:
         """Begin the end of those that run, without waiting for it, where the filter means them; returns the others.
 
         For retry and delete a job that runs is none that matches, whatever the store said a moment ago.
@@ -105,7 +106,7 @@ class Sweeper:
                 run = running.get(job_id)
                 if run is not None:
                     run.stop()
-                    ending.append(job_id)
+                    ending.append(run)
         return [job_id for job_id in ids if job_id not in running]
 
     async def _change(self, act: Act, want: Filter, ids: list[str], swept: Swept) -> None:
@@ -159,8 +160,13 @@ class Sweeper:
                 for job_id, _ in changed:
                     self._feeder.waiters.gone(job_id)
 
-    async def _ended(self, job_id: str) -> bool:
-        try:
-            return await self._cancel(job_id) is State.CANCELLED
+    async def _ended(self, run: Run) -> bool:
+        """Whether it was cancelled. A job that ended is not looked at again: somebody may have retried it since."""
+        if self._feeder.running.get(run.id) is run:
+            await run.recorded()
+        if run.outcome is not None:
+            return run.outcome.state is State.CANCELLED
+        try:  # it never began, and waits
+            return await self._cancel(run.id) is State.CANCELLED
         except NotFound:  # deleted by somebody since
             return False

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import msgspec
 
-from supervisor.core.job import State
+from supervisor.core.job import Cause, State
 
 
 class Act(StrEnum):
@@ -27,9 +27,16 @@ TAKES: Mapping[Act, tuple[State, ...]] = MappingProxyType(
 
 # Where the filter names no state. What somebody ended on purpose does not come back with the failed ones, and what
 # still waits for its turn is not removed with what is over.
-UNLESS_SAID: Mapping[Act, tuple[State, ...]] = MappingProxyType(
+_UNLESS_SAID: Mapping[Act, tuple[State, ...]] = MappingProxyType(
     {Act.RETRY: (State.FAILED,), Act.CANCEL: TAKES[Act.CANCEL], Act.DELETE: FINAL}
 )
+
+
+def unless_said(act: Act, cause: Cause | None) -> tuple[State, ...]:
+    """The states that are meant where the filter names none, but perhaps a cause."""
+    if act is Act.RETRY and cause is Cause.REPLACED:
+        return (State.CANCELLED,)  # no failed job has it, and nobody means none
+    return _UNLESS_SAID[act]
 
 
 class Swept(msgspec.Struct, kw_only=True):

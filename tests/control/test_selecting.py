@@ -59,6 +59,13 @@ async def test_each_act_has_its_own_states_unless_said(
     assert {name: getattr(want, name) for name in WHOLE} == {name: getattr(FILTER, name) for name in WHOLE}
 
 
+async def test_a_retry_by_a_cause_that_only_cancelled_jobs_have_means_these(talk: Talk, service: FakeService) -> None:
+    await talk.ask("retry_many", cause="replaced")
+    await talk.ask("retry_many", cause="replaced", state="failed")
+    states = [want.states for _, want, _ in service.asked]
+    assert states == [(State.CANCELLED,), (State.FAILED,)]
+
+
 async def test_states_that_are_said_hold(talk: Talk, service: FakeService) -> None:
     await talk.ask("retry_many", state=["cancelled", "failed"])
     await talk.ask("cancel_many", state="pending", tag="t")

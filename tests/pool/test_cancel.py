@@ -6,7 +6,7 @@ import random
 import select
 import signal
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trio
@@ -192,6 +192,58 @@ async def test_two_cancels_at_once_have_the_same_answer(tmp_path: Path) -> None:
             assert [job.state for job in answers] == [State.CANCELLED] * 3
             assert answers[0] == answers[1] == answers[2]
         assert other in daemon.feeder.running
+
+
+def handed_over(daemon: Rig, monkeypatch: pytest.MonkeyPatch) -> trio.Event:
+    """Set as soon as the next verb is on its way to the store."""
+    event, really_write = trio.Event(), daemon.committer.write
+
+    async def write(*args: Any) -> Any:
+        event.set()
+        return await really_write(*args)
+
+    monkeypatch.setattr(daemon.committer, "write", write)
+    return event
+
+
+@pytest.mark.parametrize("which", ["running", "waiting"])
+@pytest.mark.parametrize("then", ["retry", "delete"])
+async def test_a_cancel_tells_of_the_end_it_made_whoever_comes_right_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, then: str
+) -> None:
+    async with rig(command("never_answers"), folder=tmp_path) as daemon:
+        running, waiting = await daemon.submit(1, 2)
+        job_id = running if which == "running" else waiting
+        on_its_way = handed_over(daemon, monkeypatch)
+        answers: list[Job] = []
+
+        async def cancel() -> None:
+            answers.append(await daemon.service.cancel(job_id))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(cancel)
+            await on_its_way.wait()
+            await getattr(daemon.service, then)(job_id)
+        assert [job.state for job in answers] == [State.CANCELLED]
+
+
+async def test_a_retry_tells_of_the_job_that_it_made_due_whoever_comes_right_behind_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig(command("never_answers"), folder=tmp_path) as daemon:
+        _, job_id = await daemon.submit(1, 2)
+        await daemon.service.cancel(job_id)
+        on_its_way = handed_over(daemon, monkeypatch)
+        answers: list[Job] = []
+
+        async def retry() -> None:
+            answers.append(await daemon.service.retry(job_id))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(retry)
+            await on_its_way.wait()
+            await daemon.service.delete(job_id)
+        assert [job.state for job in answers] == [State.PENDING]
 
 
 @pytest.mark.parametrize("which", ["running", "waiting"])

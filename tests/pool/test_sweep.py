@@ -1,8 +1,9 @@
 """What is done to all jobs that match a filter: exact while workers run, and in nobody's way."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trio
@@ -12,10 +13,10 @@ from supervisor.control import sweeping
 from supervisor.core.job import Cause, Job, State
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import NotFound, StoreUnavailable, UnknownQueue
-from supervisor.store.port import Filter, Store
+from supervisor.store.port import Filter, Found, Store
 from supervisor.store.sqlite import open_sqlite
 from tests.pool.marked import AHEAD, begun, hold_workers, marked, marked_pool, together
-from tests.pool.rig import Rig, rig
+from tests.pool.rig import Rig, pool_config, rig
 from tests.pool.test_table import alive
 from tests.store.tripping import Tripping
 from tests.workers import Gate, command
@@ -102,6 +103,31 @@ async def test_all_running_jobs_are_ended_at_once_and_not_one_after_the_other(tm
         assert await states(daemon, ids) == [State.CANCELLED] * 4
 
 
+async def test_a_job_that_is_retried_while_others_are_still_being_ended_is_not_cancelled_again(tmp_path: Path) -> None:
+    deaf = pool_config(command("ignores_term"), tmp_path, name="deaf", queues=("r",), kill_grace=1.0)
+    quick = pool_config(command("never_answers"), tmp_path, name="quick", queues=("q",))
+    async with rig(folder=tmp_path, pools=[quick, deaf]) as daemon:
+        await daemon.run(None, queue="r")  # by now it is deaf
+        [mine] = await daemon.submit(1, tags=("x",))
+        await daemon.submit(1, queue="r", tags=("x",))
+        await daemon.until(lambda: len(daemon.feeder.running) == 2)
+        swept: list[Swept] = []
+
+        async def sweep() -> None:
+            want = Filter(tag="x", states=(State.PENDING, State.RUNNING))
+            swept.append(await daemon.service.sweep(Act.CANCEL, want, dry_run=False))
+
+        async def retry() -> None:
+            await daemon.ends(mine)
+            await daemon.service.retry(mine)
+            assert not swept
+
+        await together(sweep, retry)
+        assert swept == [Swept(matched=2, changed=2)]
+        assert mine in daemon.feeder.running
+        assert (await daemon.service.get(mine)).attempt == 2
+
+
 async def test_running_jobs_are_left_where_only_pending_ones_are_meant(tmp_path: Path) -> None:
     async with marked(tmp_path) as daemon, hold_workers(daemon, tmp_path) as held:
         waiting = await daemon.submit(*[None] * 10)
@@ -109,6 +135,31 @@ async def test_running_jobs_are_left_where_only_pending_ones_are_meant(tmp_path:
         assert await states(daemon, [*held.jobs, *waiting]) == [State.RUNNING] + [State.CANCELLED] * 10
         await held.release()
         assert await states(daemon, held.jobs) == [State.DONE]
+
+
+async def test_a_job_that_was_retried_between_being_found_and_being_looked_at_again_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits now, matches no more, and is read back for its retry while the sweep still holds it."""
+    want = Filter(queue="q", states=(State.PENDING, State.FAILED), cause=Cause.ERROR)
+    really_find = sweeping.Sweeper._find
+    async with rig(command("error"), folder=tmp_path) as daemon:
+        failed = await daemon.run({"message": "no"})
+
+        async def find(sweeper: sweeping.Sweeper, *args: Any) -> Found:
+            found = await really_find(sweeper, *args)
+            await daemon.service.retry(failed.id)
+            time.sleep(0.02)  # noqa: ASYNC251  # the loop stands still: the job is read for its retry, and will be delivered to the hold
+            return found
+
+        monkeypatch.setattr(sweeping.Sweeper, "_find", find)
+        daemon.service.stop_feeding()  # the retry must not have ended by then
+        for _ in range(5):
+            assert await daemon.service.sweep(Act.DELETE, want, dry_run=False) == Swept()
+            daemon.feeder.stopped = False
+            daemon.feeder.wake(daemon.feeder.lines["q"])
+            await daemon.ends(failed.id)
+            daemon.service.stop_feeding()
 
 
 async def test_who_waits_for_a_job_hears_that_it_was_cancelled_or_deleted(tmp_path: Path) -> None:
