@@ -55,7 +55,11 @@ def events(
         with daemon() as client:
             _check_queue(client, wanted)  # of one that is not there nothing would ever be told
         with plainly():
+            if job is not None:
+                _find(job)
             _show(_followed(begin, wanted), as_json)
+    if job is not None:
+        _find(job)
     place = _show(_pages(begin, wanted, check=not as_json), as_json)
     if output.is_terminal() and not as_json:
         print(f"what happens from here on: --since {place}", file=sys.stderr)
@@ -63,6 +67,17 @@ def events(
 
 def _said(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _find(job: str) -> None:
+    """A mistyped job is refused here: who waits for what happens to it would do so for ever. One that was deleted may
+    still be in the journal."""
+    with daemon() as client:
+        try:
+            client.position(job)  # small, whatever the job carries
+        except CallFailed as error:
+            if error.code != "not_found" or not client.events(job=job, limit=1)["events"]:
+                raise
 
 
 def _show(told: Iterator[Told], as_json: bool) -> str | None:

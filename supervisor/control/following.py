@@ -34,8 +34,8 @@ async def events(context: Context, params: EventsParams) -> Raw:
     check_secs("wait_secs", params.wait_secs, positive=False)
     if not 1 <= params.limit <= MAX_EVENTS:
         raise Invalid(f"limit: must be between 1 and {MAX_EVENTS}")
-    want = _wanted(params)
     after = _since(params)
+    want = await _wanted(context, params)
     if params.last is not None:
         after = await context.service.telling.place(None, last=params.last)
     wait = params.wait_secs or 0.0
@@ -44,8 +44,9 @@ async def events(context: Context, params: EventsParams) -> Raw:
 
 
 async def subscribe(context: Context, params: SubscribeParams) -> Streaming:
-    want = _wanted(params)
-    place = await context.service.telling.place(_since(params), last=params.last)
+    after = _since(params)
+    want = await _wanted(context, params)
+    place = await context.service.telling.place(after, last=params.last)
     return Streaming(PlaceView(cursor=encode_place(place)), _follow(context, place, want))
 
 
@@ -89,9 +90,13 @@ def _since(params: SubscribeParams) -> int | None:
     return None if params.since is None else decode_place(params.since)
 
 
-def _wanted(params: SubscribeParams) -> Wanted:
+async def _wanted(context: Context, params: SubscribeParams) -> Wanted:
+    """Raises Invalid, and UnknownQueue: who follows a misspelled one would wait for ever."""
     names = [params.kind] if isinstance(params.kind, str) else params.kind or []
-    return Wanted(job=params.job, queue=params.queue, kinds=tuple(dict.fromkeys(map(_kind, names))))
+    kinds = tuple(dict.fromkeys(map(_kind, names)))
+    if params.queue is not None:
+        await context.service.known(params.queue)
+    return Wanted(job=params.job, queue=params.queue, kinds=kinds)
 
 
 def _kind(name: str) -> Kind:

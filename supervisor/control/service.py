@@ -87,6 +87,11 @@ class Service:
                 f'there is no queue "{cut(name)}": the configuration has {known}', known=sorted(self._queues)
             ) from None
 
+    async def known(self, queue: str) -> None:
+        """Raises UnknownQueue for one that neither the configuration has nor any earlier one had."""
+        if queue not in self._queues and queue not in await self._committer.read(lambda store: store.queues()):
+            self.queue(queue)
+
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
         """Returns when they are on disk. Raises QueueFull, and Conflict with the `index` of the job that it is about;
         then none of them is."""

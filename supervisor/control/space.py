@@ -2,10 +2,13 @@
 
 Asking the kernel takes microseconds, and still no submit pays for it: it is asked once a second, and whenever so much
 was submitted meanwhile that the answer may be out of date.
+
+The store's file never shrinks: on a disk that it has filled, deleting old jobs leaves as little free as before. So what
+they took in the file counts as free too, or nothing but a smaller file would let submits in again.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -18,6 +21,7 @@ log = structlog.get_logger("stoker.space")
 
 EVERY = 1.0  # seconds
 _PART = 8  # of the reserve: so much may be submitted between two looks, and so much more must be free to go on
+_INSIDE = 3  # times what is free on the disk: no more of the room inside the file is counted
 _ROW = 512  # bytes that a job takes beside its payload, generously
 _MIB = 1024 * 1024
 
@@ -28,30 +32,49 @@ def free_bytes(folder: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-class Space:
-    """`reserve` 0: nothing is watched, and `low` stays false. `free` is None until somebody has looked."""
+async def nothing_inside() -> int:
+    return 0
 
-    def __init__(self, folder: Path, reserve: int, measure: Callable[[Path], int] = free_bytes) -> None:
+
+class Space:
+    """`reserve` 0: nothing is watched, and `low` stays false. `free` is None until somebody has looked. `inside` asks
+    the store how many bytes of its own file are free for new rows; it may raise StoreUnavailable."""
+
+    def __init__(
+        self,
+        folder: Path,
+        reserve: int,
+        measure: Callable[[Path], int] = free_bytes,
+        inside: Callable[[], Awaitable[int]] = nothing_inside,
+    ) -> None:
         self.free: int | None = None
         self.low = False
         self.reserve = reserve
         self._folder = folder
         self._measure = measure
+        self._ask_inside = inside
+        self._inside = 0
         self._since = 0  # bytes submitted after the last look
 
     async def run(self) -> None:
         while self.reserve:
+            try:
+                inside = await self._ask_inside()
+            except StoreUnavailable:
+                inside = 0
+            self._inside, self._since = inside, 0
             self.look()
             await trio.sleep(EVERY)
 
     def look(self) -> None:
+        self._inside = max(0, self._inside - self._since)  # until the store is asked again
         self._since = 0
         try:
             self.free = self._measure(self._folder)
         except OSError:
             self.free = None  # whatever that means, a commit will tell
         enough = self.reserve + (self.reserve // _PART if self.low else 0)
-        low = self.free is not None and self.free < enough
+        low = self.free is not None and self.free + self._counted() < enough
         if low != self.low:
             self.low = low
             if low:
@@ -67,7 +90,9 @@ class Space:
         if self._since * _PART > self.reserve:
             self.look()
         if self.low:
-            raise StoreUnavailable(f"{self.reason}; no new jobs are taken before there is more")
+            raise StoreUnavailable(
+                f"{self.reason}; no new jobs are taken before there is more: free some, or delete jobs"
+            )
 
     @property
     def reason(self) -> str | None:
@@ -75,6 +100,14 @@ class Space:
         if not self.low:
             return None
         free = "little" if self.free is None else f"{self.free // _MIB} MiB"
-        enough = self.free is not None and self.free >= self.reserve
+        counted = self._counted()
+        inside = f" and {counted // _MIB} MiB in the store's own file" if counted >= _MIB else ""
+        enough = self.free is not None and self.free + counted >= self.reserve
         needed = "not yet an eighth more" if enough else "less"
-        return f"{free} is free in {self._folder}, {needed} than daemon.disk_reserve ({format_size(self.reserve)})"
+        return (
+            f"{free} is free in {self._folder}{inside}, {needed} than daemon.disk_reserve ({format_size(self.reserve)})"
+        )
+
+    def _counted(self) -> int:
+        """What the file's own room is worth: a commit goes into the log first, which needs the disk's."""
+        return min(self._inside, _INSIDE * (self.free or 0))

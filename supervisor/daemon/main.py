@@ -160,7 +160,11 @@ class Daemon:
         self.clock = Clock(self.committer, self.feeder, now=now)
         self.trimmer = Trimmer(self.committer, config.store, now=now)
         self.janitor = Janitor(self.committer, self.feeder, config, now=now)
-        self.space = Space(database_path(config).parent, config.daemon.disk_reserve)
+        self.space = Space(
+            database_path(config).parent,
+            config.daemon.disk_reserve,
+            inside=lambda: self.committer.read(lambda store: store.spare()),
+        )
         self.reader = store.reader()
         self.service = Service(
             config,

@@ -335,6 +335,10 @@ class Store(Protocol):
         """The earliest run_at or expires_at that the clock must act on."""
         ...
 
+    def spare(self) -> int:
+        """Bytes that the store has on its disk already and new rows will take: what deleted ones have left."""
+        ...
+
     def reader(self) -> Reader: ...
 
     def close(self) -> None:

@@ -65,6 +65,7 @@ def test_json_is_each_event_on_a_line_of_its_own_and_nothing_else(daemon: Script
 def test_pages_are_asked_for_until_there_are_no_more(daemon: ScriptedDaemon, stoker: Run) -> None:
     pages = iter([page(event("submitted"), next="c1", more=True), page(next="c2", more=True), page(event("done"))])
     daemon.on("events", lambda params: next(pages))
+    daemon.on("position", {"ahead": 0, "active": 0})
     result = stoker("events", "--job", ID, "--queue", "thumbs")
     assert len(result.stdout.splitlines()) == 2
     wanted = {"job": ID, "queue": "thumbs", "limit": 1000}
@@ -85,6 +86,7 @@ def test_nothing_to_show_is_said_on_stderr(
 ) -> None:
     daemon.on("events", page())
     daemon.on("queues", {"queues": [queue()]})
+    daemon.on("position", {"ahead": 0, "active": 0})
     result = stoker("events", *options)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"{told}\n")
     assert (result.exit_code, stoker("events", "--json", *options).stderr) == (0, "")
@@ -116,3 +118,23 @@ def test_a_place_that_is_gone_is_a_refusal(daemon: ScriptedDaemon, stoker: Run) 
     daemon.on("events", answer)
     result = stoker("events", "--since", "c1")
     assert (result.exit_code, result.stderr) == (1, "stoker: events after number 3 were removed\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--follow",)])
+def test_a_job_of_which_nothing_is_known_is_refused(
+    daemon: ScriptedDaemon, stoker: Run, options: tuple[str, ...]
+) -> None:
+    daemon.on("position", no_such_job)
+    daemon.on("events", page())
+    result = stoker("events", "--job", ID, *options)
+    assert (result.exit_code, result.stderr) == (1, f"stoker: there is no job {ID}\n")
+
+
+def test_a_deleted_job_is_told_of_as_long_as_the_journal_has_it(daemon: ScriptedDaemon, stoker: Run) -> None:
+    daemon.on("position", no_such_job)
+    daemon.on("events", page(event("deleted")))
+    assert stoker("events", "--job", ID).stdout.rstrip().endswith("deleted")
+
+
+def no_such_job(params: Params) -> None:
+    raise Refuse("not_found", f"there is no job {ID}")

@@ -44,6 +44,7 @@ def test_it_goes_on_behind_the_last_event_when_the_daemon_is_back(daemon: Script
     first = lines(("event", event("submitted", cursor="c1")), ("event", event("started", cursor="c2")))
     second = lines(("place", {"cursor": "c5"}))
     restarts = Restarts(daemon, first, second, lines(("event", event("done", cursor="c6"))))
+    daemon.on("position", {"ahead": 0, "active": 0})
     daemon.on("queues", {"queues": [queue()]})
     result = stoker("events", "--follow", "--json", "--queue", "thumbs", "--job", ID, "--kind", "done")
     assert [json.loads(line)["kind"] for line in result.stdout.splitlines()] == ["submitted", "started", "done"]

@@ -117,6 +117,9 @@ class FakeService:
             raise UnknownQueue(f"there is no queue {name!r}", known=[one.name for one in self.config.queues])
         return queue
 
+    async def known(self, queue: str) -> None:
+        self.queue(queue)
+
     async def submit(self, jobs: Sequence[NewJob]) -> list[Submitted]:
         self._break()
         self.handed += jobs

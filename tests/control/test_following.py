@@ -91,3 +91,9 @@ async def test_a_place_that_is_gone_is_said_to_be(talk: Talk, service: FakeServi
     service.breakage = Gone("events were removed", first=12)
     refusal = await talk.refusal("events", since=encode_place(3))
     assert (refusal.code, refusal.word, refusal.data["first"]) == (-32000, "gone", 12)
+
+
+@pytest.mark.parametrize("method", ["events", "subscribe"])
+async def test_a_queue_that_nobody_knows_is_refused(talk: Talk, method: str) -> None:
+    refusal = await talk.refusal(method, queue="thumps")
+    assert refusal.word == "unknown_queue"

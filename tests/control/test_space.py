@@ -56,6 +56,49 @@ def test_only_with_somewhat_more_than_the_reserve_are_jobs_taken_again() -> None
         assert refused(space) is full
 
 
+def asked_once(disk: Disk, inside: int) -> Space:
+    """After the first look at such a disk."""
+
+    async def ask() -> int:
+        return inside
+
+    async def look_once() -> Space:
+        space = Space(FOLDER, 64 * MIB, disk, ask)
+        with trio.move_on_after(EVERY / 2):
+            await space.run()
+        return space
+
+    return trio.run(look_once, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize(("free", "inside", "full"), [(63, 1, False), (63, 0, True), (16, 48, False), (15, 900, True)])
+def test_room_in_the_stores_file_counts_up_to_three_times_what_is_free_beside_it(
+    free: int, inside: int, full: bool
+) -> None:
+    assert refused(asked_once(Disk(free * MIB), inside * MIB)) is full
+
+
+def test_the_refusal_tells_of_the_room_in_the_file() -> None:
+    reason = asked_once(Disk(40 * MIB), 10 * MIB).reason
+    assert reason is not None
+    assert reason.startswith("40 MiB is free in /var/lib/stoker and 10 MiB in the store's own file, less than")
+
+
+def test_what_is_submitted_between_two_looks_is_taken_from_the_room_in_the_file() -> None:
+    assert refused(asked_once(Disk(60 * MIB), 12 * MIB), 9 * MIB)
+    assert not refused(asked_once(Disk(60 * MIB), 14 * MIB), 9 * MIB)
+
+
+async def test_a_store_that_cannot_be_read_has_no_room(autojump_clock: trio.testing.MockClock) -> None:
+    async def ask() -> int:
+        raise StoreUnavailable("it cannot be read")
+
+    space = Space(FOLDER, MIB, Disk(MIB - 1), ask)
+    with trio.move_on_after(EVERY / 2):
+        await space.run()
+    assert refused(space)
+
+
 def test_where_the_reserve_is_free_again_but_not_somewhat_more_it_does_not_say_less() -> None:
     disk = Disk(64 * MIB - 1)
     space = Space(FOLDER, 64 * MIB, disk)

@@ -174,3 +174,18 @@ def test_before_the_disk_is_full_submits_are_refused_and_jobs_go_on(
         assert client.submit("q", None)["created"]
     told = [row["event"] for row in daemon.log() if row["event"].startswith(("disk_", "store_"))]
     assert told == ["disk_low", "disk_recovered"]
+
+
+def test_on_a_disk_that_the_queue_itself_has_filled_deleted_jobs_make_room_for_new_ones(
+    start: Start, small_disk: Path, tmp_path: Path
+) -> None:
+    pool = {"command": WORKER, "queues": ["q"], "env": {"BEGUN": str(tmp_path / "begun")}}
+    daemon = start({"p": pool}, state_dir=str(small_disk / "state"), disk_reserve="8MiB")
+    with daemon.client() as client:
+        client.pause("q")
+        _, refusal = submit_until_refused(client, "y" * 50_000)
+        assert "less than daemon.disk_reserve" in refusal.message
+        client.purge("q")
+        until(lambda: store(client)["state"] == "ok", "the daemon to see the room in its file")
+        again, _ = submit_until_refused(client, "y" * 50_000)
+        assert len(again) > 20

@@ -203,6 +203,23 @@ def test_a_silent_queue_is_left_out(start: Start) -> None:
         assert by_job(rest(client)) == dict.fromkeys(jobs, GOOD)
 
 
+def test_a_queue_that_has_left_the_configuration_can_still_be_read_of_and_one_that_never_was_cannot(
+    start: Start,
+) -> None:
+    daemon = start({"p": {"command": command("echo"), "queues": ["q", "old"]}})
+    with daemon.client() as client:
+        client.wait(job := client.submit("old", 1)["id"])
+        client.delete(job)
+        daemon.configure(ECHO)
+        daemon.restart()
+    with daemon.client() as client:
+        assert [event["kind"] for event in client.events(queue="old")["events"]] == [*GOOD, "deleted"]
+        for method in (client.events, client.subscribe):
+            with pytest.raises(CallFailed, match='there is no queue "Q": the configuration has q') as refused:
+                method(queue="Q")
+            assert refused.value.code == "unknown_queue"
+
+
 def test_a_place_of_another_store_is_gone(start: Start) -> None:
     first, second = start(ECHO), start(ECHO)
     with first.client() as client:

@@ -76,6 +76,17 @@ async def test_it_recovers_without_anybody_asking_for_anything() -> None:
         assert store.tries == tries  # and then it looks no more
 
 
+async def test_each_try_writes_something_since_an_empty_commit_succeeds_on_a_full_disk_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, touches = Tripping(), list[int]()
+    monkeypatch.setattr(store.inner, "touch", touches.append)
+    async with committing(store) as (committer, heard):
+        await fails(store, committer, heard)
+        await until(lambda: len(touches) > 2)
+        await recovers(store, heard)
+
+
 async def test_a_commit_that_fails_once_is_nobodys_trouble() -> None:
     store = Tripping()
     async with committing(store) as (committer, heard):

@@ -216,6 +216,18 @@ def test_places_pages_and_what_they_want(store: Store) -> None:
     reader.close()
 
 
+def test_a_full_page_of_what_is_wanted_ends_with_its_last_event(store: Store) -> None:
+    for queue in "qrqr":
+        add(store, queue=queue)
+    reader = store.reader()
+    for want in (Wanted(queue="q"), Wanted(kinds=(Kind.SUBMITTED,)), Wanted()):
+        page = reader.events(0, limit=1, want=want)
+        assert ([event.n for event in page.events], page.last, page.more) == ([1], 1, True)
+        rest = reader.events(page.last, limit=9, want=want)
+        assert len(rest.events) == (1 if want.queue else 3)
+    reader.close()
+
+
 def test_a_page_looks_at_so_many_events_and_says_how_far_it_came(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (port, memory_reader, sqlite_journal):
         monkeypatch.setattr(module, "EVENTS_LOOKED_AT", 4)

@@ -14,7 +14,7 @@ from supervisor.errors import StartError
 from supervisor.store.sqlite import open_sqlite
 from supervisor.store.sqlite.bulk import LARGEST
 from supervisor.store.sqlite.schema import APPLICATION_ID, MIGRATIONS, migrate
-from tests.store.support import NOW, add, find, get, new_job, submit
+from tests.store.support import NOW, add, find, get, new_job, submit, transaction
 
 
 @pytest.fixture
@@ -262,4 +262,17 @@ def test_the_store_may_move_to_another_thread(path: Path) -> None:
     thread.join()
     assert get(store, answers[0]).id == answers[0].id
     assert find(store, "nowhere") is None
+    store.close()
+
+
+def test_what_deleted_jobs_took_is_there_for_new_ones(path: Path) -> None:
+    large, little = 1024 * 1024, 64 * 1024
+    store = open_sqlite(path)
+    job = add(store, payload=bytes(large))
+    assert store.spare() < little
+    with transaction(store):
+        store.delete([job.id], NOW)
+    assert large <= store.spare() < large + little
+    add(store, payload=bytes(large))
+    assert store.spare() < little
     store.close()

@@ -334,6 +334,9 @@ class MemoryStore:
     def next_at(self) -> int | None:
         return min((at for at, _ in self._seen.waking()), default=None)
 
+    def spare(self) -> int:
+        return 0
+
     def reader(self) -> MemoryReader:
         return MemoryReader(self.disk)
 

@@ -14,7 +14,7 @@ from supervisor.errors import StokerError
 from supervisor.store.port import Changed, Filter, Promoted, Recovered, Submitted
 from supervisor.store.sqlite import changes, documents, journal
 from supervisor.store.sqlite import lanes as lanes_
-from supervisor.store.sqlite.checkpoint import LOG_BYTES, Checkpointer, Gate
+from supervisor.store.sqlite.checkpoint import LOG_BYTES, PAGE, Checkpointer, Gate
 from supervisor.store.sqlite.errors import cannot_start, translate
 from supervisor.store.sqlite.lock import FileLock
 from supervisor.store.sqlite.opening import create, open_reader, open_writer
@@ -212,6 +212,12 @@ class SqliteStore:
     @_guarded
     def next_at(self) -> int | None:
         return changes.next_at(self._connection)
+
+    @_guarded
+    def spare(self) -> int:
+        pages = self._connection.pragma("freelist_count")
+        assert isinstance(pages, int)
+        return pages * PAGE
 
     @_guarded
     def reader(self) -> SqliteReader:
