@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from protocol.client import CallFailed, Client, Disconnected
+from protocol.client import CallFailed, Disconnected
 from supervisor.cli import output
 from supervisor.cli.connection import candidates, connect, daemon, plainly
 from supervisor.cli.failures import NoDaemonThere, say
@@ -52,8 +52,6 @@ def events(
     begin = _said({"since": since, "last": last})
     wanted = _said({"queue": queue, "job": job, "kind": list(kinds) or None})
     if follow:
-        with daemon() as client:
-            _check_queue(client, wanted)  # of one that is not there nothing would ever be told
         with plainly():
             if job is not None:
                 _find(job)
@@ -106,14 +104,7 @@ def _pages(begin: dict[str, Any], wanted: dict[str, Any], *, check: bool) -> Ite
             if not page["more"]:
                 break
         if check and not found:
-            _check_queue(client, wanted)
             print(_nothing(looked, wanted), file=sys.stderr)
-
-
-def _check_queue(client: Client, wanted: dict[str, Any]) -> None:
-    """A misspelled queue is refused here, and the known ones are named."""
-    if "queue" in wanted:
-        client.queues(wanted["queue"])
 
 
 def _nothing(looked: dict[str, Any], wanted: dict[str, Any]) -> str:

@@ -22,20 +22,20 @@ NOTHING = b""  # the answer to a notification and to a blank line
 class Work:
     """A request whose answer has to be waited for. Nothing of it has happened before `finish` is awaited.
 
-    `lines`: what comes after the answer, if anything does.
+    `in_turn`: the connection's next request is taken up after it. `lines`: what comes after the answer, if anything
+    does.
     """
 
-    __slots__ = ("_coroutine", "_method", "_request", "lines")
+    __slots__ = ("_coroutine", "_method", "_request", "in_turn", "lines")
 
-    def __init__(self, request: Request, method: Method[Any], coroutine: Coroutine[Any, Any, object]) -> None:
+    def __init__(
+        self, request: Request, method: Method[Any], coroutine: Coroutine[Any, Any, object], *, in_turn: bool
+    ) -> None:
         self._request = request
         self._method = method
         self._coroutine = coroutine
+        self.in_turn = in_turn
         self.lines: AsyncGenerator[bytes, None] | None = None
-
-    @property
-    def in_turn(self) -> bool:
-        return self._method.in_turn
 
     def drop(self) -> None:
         """Instead of `finish`."""
@@ -69,9 +69,10 @@ class Dispatcher:
     def _begin(self, request: Request) -> bytes | Work:
         try:
             method = _method(request.method)
-            result = method.run(self._context, method.decode(request.params))
+            params = method.decode(request.params)
+            result = method.run(self._context, params)
             if isinstance(result, Coroutine):
-                return Work(request, method, result)
+                return Work(request, method, result, in_turn=method.in_turn(params))
             return _answer(request, method, result)
         except Exception as error:
             return _failure(request, error)

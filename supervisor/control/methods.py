@@ -39,12 +39,20 @@ P = TypeVar("P", bound=Params)
 _NULL = Raw(b"null")
 
 
+def _no(params: object) -> bool:
+    return False
+
+
+def _yes(params: object) -> bool:
+    return True
+
+
 class Method(Generic[P]):
     """`run` gives the result, or a coroutine of it where there is something to wait for.
 
-    `compact`: the params hold payloads, which are kept without white space. `in_turn`: a connection's next request
-    is taken up after this one's answer only, so that big answers are not made faster than they are read. `advice` is
-    for who asked for more than an answer can hold.
+    `compact`: the params hold payloads, which are kept without white space. `in_turn` tells by the params whether a
+    connection's next request is taken up after this one's answer only, so that big answers are not made faster than
+    they are read. `advice` is for who asked for more than an answer can hold.
     """
 
     __slots__ = ("_compact", "_decode", "_params", "advice", "in_turn", "run")
@@ -55,7 +63,7 @@ class Method(Generic[P]):
         run: Callable[[Context, P], object],
         *,
         compact: bool = False,
-        in_turn: bool = False,
+        in_turn: Callable[[P], bool] = _no,
         advice: str = "list shows the job without its payload and result",
     ) -> None:
         self.run = run
@@ -88,12 +96,17 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "ping": Method(NoParams, handlers.ping),
         "submit": Method(SubmitParams, submitting.submit, compact=True),
         "submit_many": Method(SubmitManyParams, submitting.submit_many, compact=True, advice="submit fewer at a time"),
-        "get": Method(GetParams, reading.get, in_turn=True),
+        "get": Method(GetParams, reading.get, in_turn=_yes),
         "wait": Method(WaitParams, reading.wait, advice=reading.WAIT_ADVICE),
-        "list": Method(ListParams, reading.list_jobs, in_turn=True, advice=reading.LIST_ADVICE),
-        "events": Method(EventsParams, following.events, advice="use a smaller limit"),
+        "list": Method(ListParams, reading.list_jobs, in_turn=_yes, advice=reading.LIST_ADVICE),
+        "events": Method(
+            EventsParams,
+            following.events,
+            in_turn=lambda params: not params.wait_secs,  # who waits for something may ask for other things meanwhile
+            advice="use a smaller limit",
+        ),
         "subscribe": Method(SubscribeParams, following.subscribe),
-        "running": Method(RunningParams, reading.running, in_turn=True, advice=reading.LIST_ADVICE),
+        "running": Method(RunningParams, reading.running, in_turn=_yes, advice=reading.LIST_ADVICE),
         "position": Method(JobParams, handlers.position),
         "cancel": Method(JobParams, handlers.cancel),
         "retry": Method(JobParams, handlers.retry),

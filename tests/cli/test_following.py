@@ -99,8 +99,8 @@ def test_a_queue_that_does_not_exist_is_refused(daemon: ScriptedDaemon, stoker: 
     def refuse(_: object) -> None:
         raise Refuse("unknown_queue", "no queue thumbz; known queues: thumbs")
 
-    daemon.on("events", page())
-    daemon.on("queues", refuse)
+    daemon.on("events", refuse)
+    daemon.on("subscribe", refuse)
     result = stoker("events", "--queue", "thumbz", *follow)
     assert (result.exit_code, result.stderr) == (1, "stoker: no queue thumbz; known queues: thumbs\n")
 

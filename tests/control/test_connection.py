@@ -7,6 +7,7 @@ import trio
 import trio.testing
 
 from supervisor.core.job import State
+from supervisor.core.journal import Kind
 from supervisor.errors import Conflict
 from tests.control.conftest import House, open_house
 from tests.control.fake_service import FakeService, a_config
@@ -275,6 +276,19 @@ async def test_what_may_be_big_is_fetched_one_by_one(talk: Talk, service: FakeSe
     assert len(service.asked) == 1
     service.hold.set()
     assert [(await talk.receive())["id"] for _ in range(5)] == [1, 2, 3, 4, 5]
+
+
+async def test_pages_of_events_are_fetched_one_by_one_but_who_waits_for_some_is_answered_meanwhile(
+    house: House, service: FakeService
+) -> None:
+    for _ in range(1000):
+        service.happen(Kind.SUBMITTED)
+    talk, other = await house.connect(), await house.connect()
+    await flood(talk, a_request("events", {"limit": 1000}, 1) * 100_000)
+    assert len(service.asked) <= 9  # as many as fit between the daemon and a client that reads nothing
+    await other.send("events", last=0, wait_secs=100)
+    await other.send("ping")
+    assert (await other.receive())["id"] == 2
 
 
 async def test_a_client_that_reads_nothing_has_a_bounded_number_of_small_answers_waiting() -> None:
