@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from protocol.control import BackoffParams, Params, SubmitParams
+from supervisor.errors import NotFound
 
 _PLACE = re.compile(r" - at `\$(?P<path>.*)`$")
 _EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`$")
@@ -61,6 +62,10 @@ def hint(name: str, known: Iterable[str]) -> str:
 def cut(text: str) -> str:
     """At most a few words of what a client sent."""
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def no_job(job_id: str) -> NotFound:
+    return NotFound(f'there is no job "{cut(job_id)}": it was deleted, or never was')
 
 
 def _join(path: str, name: str) -> str:

@@ -12,28 +12,27 @@ import trio
 
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, PoolConfig, QueueConfig
-from supervisor.control.complaints import cut
+from supervisor.control.complaints import cut, no_job
+from supervisor.control.queue_view import queue_view
 from supervisor.control.running import running_jobs
 from supervisor.control.space import Space
 from supervisor.control.sweeping import Sweeper
 from supervisor.control.telling import Telling
 from supervisor.control.times import to_rfc3339
-from supervisor.control.views import ends_view, spread_view
+from supervisor.control.waiting import wait_for
 from supervisor.core.admission import Full, retry_after
-from supervisor.core.ends import MINUTE, MINUTES, Ends
-from supervisor.core.job import MICROS, Job, NewJob, OnConflict, State
+from supervisor.core.ends import MINUTE
+from supervisor.core.job import Job, NewJob, OnConflict, State
 from supervisor.core.sweep import Act, Swept
-from supervisor.errors import Conflict, NotFound, QueueFull, TimedOut, UnknownQueue
+from supervisor.errors import Conflict, NotFound, QueueFull, UnknownQueue
 from supervisor.pool.feeder import Feeder
-from supervisor.pool.line import Line
 from supervisor.pool.pool import Pool
 from supervisor.pool.replacing import replaces
 from supervisor.store.committer import Committer
-from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
+from supervisor.store.port import Changed, Filter, Page, Position, Reader, Store, Submitted
 
 T = TypeVar("T")
 
-WAIT_SLICE = 50  # ids
 _EXISTING = OnConflict.EXISTING
 
 
@@ -130,7 +129,7 @@ class Service:
     async def get(self, job_id: str) -> Job:
         job = (await self._committer.read(lambda store: store.get([job_id])))[0]
         if job is None:
-            raise _no_job(job_id)
+            raise no_job(job_id)
         return self._with_progress(job)
 
     async def find(self, client: str, key: str) -> Job:
@@ -142,29 +141,7 @@ class Service:
     async def wait(self, ids: Sequence[str], timeout: float | None) -> list[Job]:
         """The jobs in their final states, in the order of `ids`. Raises NotFound (also when one is deleted meanwhile)
         and TimedOut, whose data has the `jobs` that were final by then."""
-        wanted = list(dict.fromkeys(ids))
-        ended: dict[str, Job | None] = {}
-        over = trio.Event()
-
-        def tell(job_id: str, job: Job | None) -> None:
-            ended.setdefault(job_id, job)
-            if job is None or len(ended) == len(wanted):
-                over.set()
-
-        for job_id in wanted:
-            self._feeder.waiters.add(job_id, tell)
-        try:
-            # In slices, so that whoever waits for thousands lets the submits of others in between.
-            for start in range(0, len(wanted), WAIT_SLICE):
-                for job_id, job in (await self._committer.read(_Ended(wanted[start : start + WAIT_SLICE]))).items():
-                    tell(job_id, job)
-            if not over.is_set():  # waiting for what has happened would still be a turn of the loop
-                with trio.move_on_after(float("inf") if timeout is None else timeout):
-                    await over.wait()
-        finally:
-            for job_id in wanted:
-                self._feeder.waiters.remove(job_id, tell)
-        return _ended(ids, ended, timeout)
+        return await wait_for(ids, timeout, self._feeder.waiters, self._committer)
 
     async def list_jobs(self, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
         page = await self._read(lambda reader: reader.list(want, limit=limit, before=before, full=full))
@@ -181,7 +158,7 @@ class Service:
     async def position(self, job_id: str) -> Position:
         position = await self._read(lambda reader: reader.position(job_id))
         if position is None:
-            raise _no_job(job_id)
+            raise no_job(job_id)
         return position
 
     async def cancel(self, job_id: str) -> Job:
@@ -199,7 +176,7 @@ class Service:
         verb = _Shown(job_id, lambda store: store.retry([job_id], self._now()))
         changed, job = await self._committer.write(verb, self._retried)
         if job is None:
-            raise _no_job(job_id)
+            raise no_job(job_id)
         if changed.conflict is not None:
             raise Conflict(
                 f"job {job_id} cannot be retried while job {changed.conflict} holds its unique value: "
@@ -238,7 +215,7 @@ class Service:
             self._feeder.unhold(job_id, reread=True)
             raise
         if changed.before is None:
-            raise _no_job(job_id)
+            raise no_job(job_id)
         return changed, job
 
     async def sweep(self, act: Act, want: Filter, *, dry_run: bool) -> Swept:
@@ -277,7 +254,7 @@ class Service:
         if name is not None and name not in counts:
             self.queue(name)
         names = [name] if name is not None else sorted({*self._queues, *counts})
-        return [self._queue_view(one, counts.get(one)) for one in names]
+        return [queue_view(one, self._feeder.lines.get(one), counts.get(one), self._now()) for one in names]
 
     async def pause(self, queue: str) -> QueueView:
         """When this returns, no child receives a job of the queue any more."""
@@ -381,39 +358,6 @@ class Service:
             raise NotFound(f'there is no pool "{cut(name)}": the configuration has {known}')
         return [self._pools[name]]
 
-    def _queue_view(self, name: str, counts: QueueCounts | None) -> QueueView:
-        line = self._feeder.lines.get(name)
-        oldest = counts.oldest_pending_at if counts else None
-        now = time.monotonic()
-        ends = line.ends if line else Ends(now)
-        minute = ends.per_second(now, MINUTE)
-        return QueueView(
-            queue=name,
-            paused=line.paused if line else bool(counts and counts.paused),
-            throttled_until=self._throttled_until(line),
-            limited_by=line.limited_by(time.monotonic_ns()) if line else None,
-            pending=counts.pending if counts else 0,
-            due=counts.due if counts else 0,
-            running=counts.running if counts else 0,
-            done=counts.done if counts else 0,
-            failed=counts.failed if counts else 0,
-            cancelled=counts.cancelled if counts else 0,
-            expired=counts.expired if counts else 0,
-            oldest_pending_secs=None if oldest is None else max(0.0, round((self._now() - oldest) / MICROS, 3)),
-            submit_rate=line.submitted.per_second(now) if line else 0.0,
-            finish_rate=minute.final,
-            ends_1m=ends_view(minute),
-            ends_5m=ends_view(ends.per_second(now, MINUTES)),
-            wait_secs=spread_view(line.waits) if line else None,
-            run_secs=spread_view(line.runs) if line else None,
-            pools=[pool.name for pool in line.pools] if line else [],
-        )
-
-    def _throttled_until(self, line: Line | None) -> str | None:
-        if line is None or line.throttled_until is None:
-            return None
-        return to_rfc3339(self._now() + max(0, line.throttled_until - time.monotonic_ns()) // 1000)
-
 
 class _Shown:
     """A verb on one job, and the job as it leaves it. Read in the same transaction, since a moment later somebody else
@@ -427,38 +371,6 @@ class _Shown:
         [changed] = self._verb(store)
         [job] = store.get([self._job_id])
         return changed, job
-
-
-class _Ended:
-    """A read: which of these jobs have ended, whole, and None for those that are not there."""
-
-    def __init__(self, ids: Sequence[str]) -> None:
-        self._ids = ids
-
-    def __call__(self, store: Store) -> dict[str, Job | None]:
-        states = dict(zip(self._ids, store.states(self._ids), strict=True))
-        final = [job_id for job_id, state in states.items() if state is not None and state.final]
-        ended = dict(zip(final, store.get(final) if final else (), strict=True))
-        return {**{job_id: None for job_id, state in states.items() if state is None}, **ended}
-
-
-def _ended(ids: Sequence[str], ended: dict[str, Job | None], timeout: float | None) -> list[Job]:
-    for job_id, job in ended.items():
-        if job is None:
-            raise _no_job(job_id)
-    final = [job for job_id in ids if (job := ended.get(job_id)) is not None]
-    if len(final) < len(ids):
-        missing = next(job_id for job_id in ids if job_id not in ended)
-        raise TimedOut(
-            f"{len(ids) - len(final)} of {len(ids)} jobs have not ended within {timeout:g} s "
-            f"(the first is {missing}); they go on, wait again",
-            jobs=final,
-        )
-    return final
-
-
-def _no_job(job_id: str) -> NotFound:
-    return NotFound(f'there is no job "{cut(job_id)}": it was deleted, or never was')
 
 
 def _running(job_id: str) -> Conflict:
