@@ -71,7 +71,7 @@ def parse_rate(text: str) -> tuple[int, float]:
     """How many in how many seconds; raises ValueError for anything else, and for none at all."""
     count, slash, period = (part.strip() for part in text.partition("/"))
     try:
-        if not slash or not count.isdecimal() or _PLAIN.fullmatch(period):  # "100/60": of what?
+        if not slash or not (count.isascii() and count.isdecimal()) or _PLAIN.fullmatch(period):  # "100/60": of what?
             raise ValueError
         seconds = parse_duration(period if period[:1].isdecimal() else f"1{period}")
         if int(count) == 0 or seconds == 0:

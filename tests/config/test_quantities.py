@@ -160,7 +160,9 @@ def test_a_rate_is_so_many_in_so_many_seconds(text: str, count: int, seconds: fl
     assert parse_rate(text) == (count, seconds)
 
 
-@pytest.mark.parametrize("text", ["", "100", "/s", "0/s", "1/0s", "1.5/s", "-1/s", "1/60", "1/week", "1/s/s", "²/s"])
+@pytest.mark.parametrize(
+    "text", ["", "100", "/s", "0/s", "1/0s", "1.5/s", "-1/s", "1/60", "1/week", "1/s/s", "²/s", "\u0661/s"]
+)
 def test_what_is_no_rate_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="is not a rate such as"):
         parse_rate(text)
