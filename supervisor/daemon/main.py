@@ -1,5 +1,6 @@
 """The composition root: what is made of what, in which order it starts, and in which order it stops."""
 
+import faulthandler
 import gc
 import os
 import random
@@ -14,6 +15,7 @@ import msgspec
 import structlog
 import trio
 
+from supervisor.config import stop_time
 from supervisor.config.load import load
 from supervisor.config.model import Config, PoolConfig
 from supervisor.config.places import database_path
@@ -22,10 +24,12 @@ from supervisor.control.service import Service
 from supervisor.control.space import Space
 from supervisor.core.shares import least_workers
 from supervisor.daemon import logs, memory
-from supervisor.daemon.informing import Informing
+from supervisor.daemon.informing import Informing, pace
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
+from supervisor.daemon.starting import Starting
 from supervisor.daemon.stopping import Stopping
+from supervisor.daemon.vigil import Vigil
 from supervisor.errors import ConfigError, Invalid, StartError
 from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.clock import Clock
@@ -59,16 +63,19 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-def serve(config: Config) -> int:
+def serve(config: Config, notifier: Notifier | None = None) -> int:
     """Run until stopped; returns the exit code. Raises StartError where starting again unchanged will not help, and
-    StoreUnavailable where it may."""
+    StoreUnavailable where it may. `notifier`: None: made of the environment."""
     logs.configure(config.daemon.log_level, config.daemon.log_format, sys.stderr)
     sys.setswitchinterval(SWITCH_INTERVAL)
     memory.give_back()
     _raise_descriptor_limit(config)
-    notifier = Notifier.from_environ(os.environ)
+    stop_time.check(config, stop_time.take(os.environ))
+    # Python's own handler of SIGABRT, which the watchdog sends: the log says where each thread was.
+    faulthandler.enable()
     try:
-        trio.run(_serve, config, notifier, strict_exception_groups=True)
+        with Starting(notifier or Notifier.from_environ(os.environ)) as starting:
+            trio.run(_serve, config, starting, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         raise _first_cause(group) from group
     return 0
@@ -90,7 +97,7 @@ def _first_cause(group: BaseException) -> BaseException:
     return group
 
 
-async def _serve(config: Config, notifier: Notifier) -> None:
+async def _serve(config: Config, starting: Starting) -> None:
     state_dir = config.daemon.state_dir
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -99,13 +106,16 @@ async def _serve(config: Config, notifier: Notifier) -> None:
         raise StartError(
             f"daemon.state_dir: cannot use {state_dir}: {error.strerror}; make it, or name another folder"
         ) from None
+    starting.now("opening the store")
     store = open_sqlite(database_path(config))
     remains = Remains(state_dir / "children", f"{found.st_dev:x}.{found.st_ino:x}")
     # The store's own lock is not enough: a daemon with another store in this folder would take the living workers of
     # the first for remains.
     FileLock(remains.folder)
     with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+        starting.now("ending what is left of the last run")
         ended = remains.end_previous()
+        starting.now("recovering the store")
         store.begin()
         store.silence([queue.name for queue in config.queues if not queue.events])
         store.commit()
@@ -126,7 +136,9 @@ async def _serve(config: Config, notifier: Notifier) -> None:
                 interrupted=recovered.failed,
                 processes_ended=ended,
             )
-            await Daemon(config, store, remains, cgroups, recovered.epoch, notifier).run(listening, signals)
+            daemon = Daemon(config, store, remains, cgroups, recovered.epoch, starting.notifier)
+            starting.over()
+            await daemon.run(listening, signals)
         finally:
             listening.close()
     log.info("stopped")
@@ -146,7 +158,6 @@ class Daemon:
         notifier: Notifier,
     ) -> None:
         self.config = config
-        self.notifier = notifier
         self.committer = Committer(
             store, {queue.name: queue.max_pending for queue in config.queues if queue.max_pending is not None}
         )
@@ -179,7 +190,11 @@ class Daemon:
             reread=self._reread,
             space=self.space,
         )
-        self.informing = Informing(notifier, lambda: self.pools, self.feeder, self.committer, self.space)
+        every, patience = pace(notifier)
+        self.vigil = Vigil(
+            lambda: self.pools, self.feeder, self.committer, self.service.counts, every=every, patience=patience
+        )
+        self.informing = Informing(notifier, lambda: self.pools, self.feeder, self.committer, self.space, self.vigil)
 
     def _reread(self, pool: PoolConfig) -> PoolConfig:
         """What the file says of the pool now, but for its queues: who serves what is settled at the start. As
@@ -207,7 +222,7 @@ class Daemon:
         # What is loaded by now lives as long as the daemon: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        stopping = Stopping(signals, self.notifier, self.feeder.running, lambda: self.pools, self.service.drain)
+        stopping = Stopping(signals, self.informing, self.feeder.running, lambda: self.pools, self.service.drain)
         async with trio.open_nursery() as storing:
             await storing.start(self.committer.run)
             async with trio.open_nursery() as serving:
@@ -216,6 +231,7 @@ class Daemon:
                 serving.start_soon(self.janitor.run)
                 serving.start_soon(self.space.run)
                 serving.start_soon(self.feeder.alarm.run)
+                serving.start_soon(self.vigil.run)
                 serving.start_soon(self.informing.run)
                 await serving.start(serve_control, self.service, listening.listener)
                 self.feeder.reread(self.feeder.lines)

@@ -40,6 +40,7 @@ class Line:
         self.swept_by = 0  # so many: it is not read
         self.pools: list[Pool] = []
         self.reading = False
+        self.reads = 0  # so many were asked for
         self.stale = True  # the look-ahead does not know the front of the queue
         self.overdue = False  # it lacks rows that were past their expiry, and the store may not have ended them
         self.submitted = Rate()

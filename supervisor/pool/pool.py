@@ -54,6 +54,7 @@ class Pool:
         self.sharing: Sharing | None = None  # of one with several queues
         self.settled = trio.Event()  # has a worker that can be given work, or is degraded
         self.stopping = trio.Event()
+        self.begun = 0  # jobs that its workers were given
         self.spawned = 0
         self.crashes = 0
         self.recycled = 0

@@ -153,7 +153,7 @@ class World:
         self.pools = [SimpleNamespace(config=config) for config in configs]
         self.workers = []
         for pool in self.pools:
-            pool.name, pool.sharing = pool.config.name, None
+            pool.name, pool.sharing, pool.begun = pool.config.name, None, 0
             pool.sizing = SimpleNamespace(pressed=lambda: None)
             pool.idle = [Worker(self, pool) for _ in range(WORKERS)]
             self.workers += pool.idle
