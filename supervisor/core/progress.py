@@ -62,7 +62,7 @@ class Progress:
                 earlier = before.get(one.pool)
                 still = earlier is not None and earlier[0].begun == one.begun
                 self._stood[one.pool] = (one, earlier[1] + passed if earlier is not None and still else 0.0)
-        self._renewed &= self._stood.keys()
+        self._renewed &= {pool for pool, (_, secs) in self._stood.items() if secs}
         return self._worst()
 
     def _worst(self) -> Finding:
