@@ -70,12 +70,13 @@ def serve(config: Config, notifier: Notifier | None = None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     memory.give_back()
     _raise_descriptor_limit(config)
-    stop_time.check(config, stop_time.take(os.environ))
+    stop_limit = stop_time.take(os.environ)
+    stop_time.check(config, stop_limit)
     # Python's own handler of SIGABRT, which the watchdog sends: the log says where each thread was.
     faulthandler.enable()
     try:
         with Starting(notifier or Notifier.from_environ(os.environ)) as starting:
-            trio.run(_serve, config, starting, strict_exception_groups=True)
+            trio.run(_serve, config, starting, stop_limit, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         raise _first_cause(group) from group
     return 0
@@ -97,7 +98,7 @@ def _first_cause(group: BaseException) -> BaseException:
     return group
 
 
-async def _serve(config: Config, starting: Starting) -> None:
+async def _serve(config: Config, starting: Starting, stop_limit: float | None) -> None:
     state_dir = config.daemon.state_dir
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -136,7 +137,7 @@ async def _serve(config: Config, starting: Starting) -> None:
                 interrupted=recovered.failed,
                 processes_ended=ended,
             )
-            daemon = Daemon(config, store, remains, cgroups, recovered.epoch, starting.notifier)
+            daemon = Daemon(config, store, remains, cgroups, recovered.epoch, starting.notifier, stop_limit)
             starting.over()
             await daemon.run(listening, signals)
         finally:
@@ -156,8 +157,10 @@ class Daemon:
         cgroups: Cgroups | None,
         epoch: int,
         notifier: Notifier,
+        stop_limit: float | None,
     ) -> None:
         self.config = config
+        self.stop_limit = stop_limit  # seconds that systemd waits for a stop
         self.committer = Committer(
             store, {queue.name: queue.max_pending for queue in config.queues if queue.max_pending is not None}
         )
@@ -202,6 +205,7 @@ class Daemon:
         Invalid, with everything that is wrong with the file."""
         try:
             config = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0)
+            stop_time.check(config, self.stop_limit)
         except ConfigError as error:
             raise Invalid(f"the restart has not begun, since the configuration is wrong: {error.message}") from None
         found = next((one for one in config.pools if one.name == pool.name), None)

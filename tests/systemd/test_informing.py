@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.house import until
-from tests.systemd.service import ROOT, Service, service
+from tests.systemd.service import ROOT, STOKER, Service, service
 from tests.systemd.talk import DEAF, ECHO, ONCE_SLOW, ask, begun, everybody, pool, set_drain, status, watched
 
 QUICK = "RestartSec=0"
@@ -117,3 +117,18 @@ def test_a_drain_that_systemd_would_not_wait_for_is_refused_at_the_start() -> No
         stoker.systemctl("start")
         [pid] = until_there(stoker, "echo")
         assert b"STOKER_TIMEOUT_STOP" not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_doctor_notices_a_unit_that_says_two_different_times() -> None:
+    with service({"echo": pool(ECHO)}, "TimeoutStopSec=10s", "Environment=STOKER_TIMEOUT_STOP=10s") as stoker:
+        stoker.systemctl("start")
+        assert "ok   stop time: stoker.service: a stop may take 2s600ms, and systemd waits 10s\n" in doctor(stoker)
+        stoker.box.write("/etc/systemd/system/stoker.service.d/longer.conf", "[Service]\nTimeoutStopSec=90s\n")
+        stoker.box.run("systemctl", "daemon-reload")
+        assert "warn stop time: stoker.service: a stop may take 2s600ms, and systemd waits 1m30s, but " in doctor(
+            stoker
+        )
+
+
+def doctor(stoker: Service) -> str:
+    return stoker.box.run(STOKER, "doctor", "-c", "/etc/stoker/stoker.toml", check=False)
