@@ -8,6 +8,7 @@ from collections.abc import Mapping, MutableMapping
 
 from supervisor.errors import StartError
 
+_LONGEST = 1e9  # seconds
 _STATUS_MAX = 900  # characters: the whole message must stay under the 4096 bytes that systemd reads
 
 
@@ -49,7 +50,7 @@ class Notifier:
     def extend(self, seconds: float) -> bool:
         """A start or a stop goes on, and is to be given up only if nothing more is heard for so long. Never shortens
         what systemd would have waited anyway."""
-        return self._send(f"EXTEND_TIMEOUT_USEC={max(1, int(seconds * 1_000_000))}")
+        return self._send(f"EXTEND_TIMEOUT_USEC={int(min(max(seconds, 0.001), _LONGEST) * 1_000_000)}")
 
     def failed(self, error: BaseException) -> bool:
         """Why the daemon ends: `systemctl status` shows both."""

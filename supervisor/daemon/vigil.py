@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from supervisor.core.progress import Advice, Finding, Progress, Standing
-from supervisor.errors import StoreUnavailable
+from supervisor.errors import StokerError
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.pool import Pool
 from supervisor.pool.standing import Asked, renew, standing
@@ -66,7 +66,7 @@ class Vigil:
         self._answered()
         try:
             found = await self._counts()
-        except StoreUnavailable:
+        except StokerError:  # whatever is wrong with the store is said elsewhere
             found = ()
             self.pending = None
         else:

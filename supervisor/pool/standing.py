@@ -17,12 +17,12 @@ class Asked:
     """What was under way as the store was asked, so that its answer can be told from what happened meanwhile."""
 
     def __init__(self, feeder: Feeder) -> None:
-        self._reads = {name: line.reads for name, line in feeder.lines.items() if line.reading}
+        self._reads = [(line, line.reads) for line in feeder.lines.values() if line.reading]
 
     def lost(self, line: Line) -> bool:
         """Once the store has answered: whether it owed the line rows before, and still does. It answers in order, so
         they will never come."""
-        return line.reading and self._reads.get(line.name) == line.reads
+        return line.reading and any(one is line and reads == line.reads for one, reads in self._reads)
 
 
 def standing(pool: Pool, feeder: Feeder, due: Mapping[str, int], asked: Asked) -> Standing:
@@ -56,8 +56,7 @@ def _should_be_known(line: Line, feeder: Feeder, asked: Asked) -> bool:
 
 def renew(pool: Pool, feeder: Feeder, asked: Asked) -> None:
     """Read its queues anew, also those that wait for an answer which will not come."""
-    for name in pool.config.queues:
-        line = feeder.lines[name]
+    for line in filter(None, map(feeder.lines.get, pool.config.queues)):
         if asked.lost(line):
             line.reading = False
         line.forget()

@@ -1,8 +1,17 @@
-import os
+from pathlib import Path
 
 import pytest
 
 from supervisor.cli.probes_unit import judge, stop_time
+from supervisor.config.model import Config, DaemonConfig, StoreConfig
+
+CONFIG = Config(
+    source=Path("/stoker.toml"),
+    daemon=DaemonConfig(socket=Path("/s"), state_dir=Path("/")),
+    store=StoreConfig(),
+    pools=(),
+    queues=(),
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +39,6 @@ def test_the_units_patience_is_held_against_what_a_stop_takes_and_what_the_daemo
     assert bool(finding.remedy) == (level != "ok")
 
 
-@pytest.mark.parametrize("pid", [None, "x", 0, os.getpid()])
+@pytest.mark.parametrize("pid", [None, "x", 0, 2**30])
 def test_a_daemon_that_no_systemd_runs_is_asked_nothing(pid: object) -> None:
-    assert list(stop_time(pid, None)) == []
+    assert list(stop_time(pid, CONFIG)) == []

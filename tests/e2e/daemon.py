@@ -23,6 +23,8 @@ TICK = os.sysconf("SC_CLK_TCK")
 NOT_FOR_THE_DAEMON = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "STOKER_SOCKET")
 BUGS = {
     "claim_refused",
+    "dispatch_renewed",
+    "dispatch_stuck",
     "outcomes_not_recorded",
     "request_failed",
     "stale_outcome",
