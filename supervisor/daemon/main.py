@@ -22,8 +22,10 @@ from supervisor.control.service import Service
 from supervisor.control.space import Space
 from supervisor.core.shares import least_workers
 from supervisor.daemon import logs, memory
+from supervisor.daemon.informing import Informing
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
+from supervisor.daemon.stopping import Stopping
 from supervisor.errors import ConfigError, Invalid, StartError
 from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.clock import Clock
@@ -45,7 +47,6 @@ MAX_INTERRUPTIONS = 10
 # The store's thread needs the interpreter for a moment in each commit, while the loop may be busy without a pause;
 # at Python's default of 5 ms it would wait that long each time.
 SWITCH_INTERVAL = 0.0005
-STATUS_EVERY = 5.0  # seconds
 ANSWER_TURNS = 20
 FDS_PER_CHILD = 8  # three pipes, a pidfd, and what a start needs for a moment
 FDS_SPARE = 128
@@ -178,6 +179,7 @@ class Daemon:
             reread=self._reread,
             space=self.space,
         )
+        self.informing = Informing(notifier, lambda: self.pools, self.feeder, self.committer, self.space)
 
     def _reread(self, pool: PoolConfig) -> PoolConfig:
         """What the file says of the pool now, but for its queues: who serves what is settled at the start. As
@@ -205,6 +207,7 @@ class Daemon:
         # What is loaded by now lives as long as the daemon: the collector need not look at it again.
         gc.collect()
         gc.freeze()
+        stopping = Stopping(signals, self.notifier, self.feeder.running, lambda: self.pools, self.service.drain)
         async with trio.open_nursery() as storing:
             await storing.start(self.committer.run)
             async with trio.open_nursery() as serving:
@@ -213,50 +216,21 @@ class Daemon:
                 serving.start_soon(self.janitor.run)
                 serving.start_soon(self.space.run)
                 serving.start_soon(self.feeder.alarm.run)
-                serving.start_soon(self._keep_informed)
+                serving.start_soon(self.informing.run)
                 await serving.start(serve_control, self.service, listening.listener)
                 self.feeder.reread(self.feeder.lines)
                 async with trio.open_nursery() as working:
                     for pool in self.pools:
                         working.start_soon(pool.run)
-                    working.start_soon(self._announce)
-                    await self._until_stopped(signals)
-                    self._stop_pools()
-                    serving.start_soon(self._kill_on_signal, signals)
+                    working.start_soon(self.informing.announce)
+                    await stopping.until_over(lambda: self.config.daemon.drain_timeout)
+                    stopping.stop_pools()
+                    serving.start_soon(stopping.kill_on_signal)
                 await self.committer.settle()
                 await self._let_answers_out()
                 serving.cancel_scope.cancel()
             self.reader.close()  # first: the store leaves its files tidy only when nobody else has them open
             self.committer.close()
-
-    async def _until_stopped(self, signals: AsyncIterator[int]) -> None:
-        """From the first stop signal to the moment when nothing runs, the drain is over, or a second signal came."""
-        number = await anext(signals)
-        log.info("stopping", signal=signal.Signals(number).name, running=len(self.feeder.running))
-        self.notifier.stopping()
-        with trio.move_on_after(self.config.daemon.drain_timeout) as drain:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._hurry, signals, drain)
-                await self.service.drain()
-                nursery.cancel_scope.cancel()
-        if self.feeder.running:
-            log.warning("drain_incomplete", releasing=sorted(self.feeder.running))
-
-    async def _hurry(self, signals: AsyncIterator[int], drain: trio.CancelScope) -> None:
-        number = await anext(signals)
-        log.info("stopping_now", signal=signal.Signals(number).name)
-        drain.cancel()
-
-    async def _kill_on_signal(self, signals: AsyncIterator[int]) -> None:
-        """Whoever asks again while workers are being ended does not want to wait for their grace."""
-        async for number in signals:
-            log.info("stopping_now", signal=signal.Signals(number).name)
-            for pool in self.pools:
-                pool.kill()
-
-    def _stop_pools(self) -> None:
-        for pool in self.pools:
-            pool.stop()
 
     async def _let_answers_out(self) -> None:
         """Those who waited for the last outcomes have been woken; a few turns of the loop and they are answered. A
@@ -264,41 +238,3 @@ class Daemon:
         for _ in range(ANSWER_TURNS):
             await self.committer.settle()
             await trio.lowlevel.checkpoint()
-
-    async def _announce(self) -> None:
-        """READY once every pool has a worker, or is known to have none."""
-        for pool in self.pools:
-            await pool.settled.wait()
-        if self.feeder.stopped:
-            return
-        self.notifier.ready(self._in_words())
-        log.info("ready", pools=len(self.pools), status=self._in_words())
-
-    async def _keep_informed(self) -> None:
-        """The status line, and the watchdog: sent by the loop, so that a stuck loop is noticed."""
-        beat = self.notifier.watchdog_interval
-        last = ""
-        while True:
-            if beat is not None:
-                self.notifier.watchdog()
-            words = self._in_words()
-            if words != last:
-                last = words
-                self.notifier.status(words)
-            await trio.sleep(STATUS_EVERY if beat is None else min(beat, STATUS_EVERY))
-
-    def _in_words(self) -> str:
-        views = [pool.view() for pool in self.pools]
-        workers = sum(view.idle + view.busy for view in views)
-        degraded = [view.pool for view in views if view.state == "degraded"]
-        words = (
-            f"{len(views)} pool{'s' * (len(views) != 1)}, {workers}/{sum(view.size for view in views)} workers, "
-            f"{len(self.feeder.running)} running"
-        )
-        if degraded:
-            words += f"; degraded: {', '.join(degraded)}"
-        if self.committer.failing is not None:
-            words += f"; store failing: {self.committer.failing}"
-        elif self.space.low:
-            words += f"; no jobs are taken: {self.space.reason}"
-        return words
