@@ -23,13 +23,14 @@ def serve() -> None:
     from supervisor.cli import collision, configuration
     from supervisor.errors import StartError, StoreUnavailable
 
-    config = _with_socket(configuration.read(configuration.find()), places().socket)
+    socket = places().socket
+    config = _with_socket(configuration.read(configuration.find()), socket)
     if trouble := collision.trouble():
         say(trouble)
     from supervisor.daemon.main import serve as run
 
     try:
-        code = run(config)
+        code = run(config, own_socket=True) if socket else run(config)
     except StartError as error:
         raise Misuse(error.message) from None
     except StoreUnavailable as error:  # not 2, after which systemd would not try again

@@ -38,6 +38,11 @@ class Notifier:
     def watchdog(self) -> bool:
         return self._send("WATCHDOG=1")
 
+    def extend(self, seconds: float) -> bool:
+        """A start or a stop goes on, and is to be given up only if nothing more is heard for so long. Never shortens
+        what systemd would have waited anyway."""
+        return self._send(f"EXTEND_TIMEOUT_USEC={max(1, int(seconds * 1_000_000))}")
+
     def _send(self, message: str) -> bool:
         if self._address is None:
             return False
