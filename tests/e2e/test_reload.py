@@ -134,7 +134,10 @@ def test_a_program_that_does_not_come_up_takes_the_whole_reload_back(daemon: Dae
     assert "no such module" in said.stderr
     until(lambda: (pids(daemon, "a"), pids(daemon, "b")) == before, "the workers that were tried to go")
     with daemon.client() as client:
-        assert [(pool["pool"], pool["max"], pool["generation"]) for pool in client.pools()] == [("a", 2, 1), ("b", 1, 1)]
+        assert [(pool["pool"], pool["max"], pool["generation"]) for pool in client.pools()] == [
+            ("a", 2, 1),
+            ("b", 1, 1),
+        ]
         assert [queue["queue"] for queue in client.queues()] == ["a", "b"]
         with pytest.raises(CallFailed, match="there is no queue"):
             client.submit("c", 1)
@@ -198,7 +201,7 @@ def test_the_answer_comes_when_every_worker_is_new(tmp_path: Path) -> None:
             assert client.pools("a")[0]["restarting"]
             again = other.send("reload")  # waits for its turn
             gate.open()
-            assert dict([(number, changed(answer)) for number, answer in (other.receive(), other.receive())]) == {
+            assert {number: changed(answer) for number, answer in (other.receive(), other.receive())} == {
                 asked: {"pools_restarted": ["a"]}, again: {}
             }  # fmt: skip
             assert {*pids(daemon, "a").values()}.isdisjoint(before.values())
@@ -211,7 +214,9 @@ def test_the_answer_comes_when_every_worker_is_new(tmp_path: Path) -> None:
 def test_settings_and_queues_change_without_touching_a_worker(daemon: Daemon) -> None:
     before = pids(daemon, "a"), pids(daemon, "b")
     daemon._settings |= {"drain_timeout": "7s", "log_level": "warning", "max_jobs": 3}
-    daemon.configure({"a": {"command": ECHO, "size": 2}, "b": {"command": ECHO}}, {"b": {"max_pending": 1, "rate": "1/h"}})
+    daemon.configure(
+        {"a": {"command": ECHO, "size": 2}, "b": {"command": ECHO}}, {"b": {"max_pending": 1, "rate": "1/h"}}
+    )
     assert changed(reload(daemon)) == {
         "queues_changed": ["b"], "settings": ["daemon.drain_timeout", "daemon.log_level", "daemon.max_jobs"]
     }  # fmt: skip
