@@ -6,6 +6,7 @@ from pathlib import Path
 from supervisor.cli.connection import LOCAL_CONFIG
 from supervisor.cli.failures import Misuse, unusable
 from supervisor.cli.options import places
+from supervisor.config import stop_time
 from supervisor.config.load import load
 from supervisor.config.model import Config
 from supervisor.errors import StartError
@@ -28,8 +29,11 @@ def find() -> Path:
 
 
 def read(file: Path) -> Config:
-    """The checked configuration; raises Misuse with every problem, a line each."""
+    """The checked configuration; raises Misuse with every problem, a line each. Where a unit says how long systemd
+    waits for a stop, that is checked too."""
     try:
-        return load(file, environ=os.environ, is_root=os.geteuid() == 0)
+        config = load(file, environ=os.environ, is_root=os.geteuid() == 0)
+        stop_time.check(config, stop_time.take(dict(os.environ)))
+        return config
     except StartError as error:
         raise unusable(error.message) from None

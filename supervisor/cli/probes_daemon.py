@@ -11,6 +11,7 @@ from supervisor.cli.connection import candidates
 from supervisor.cli.failures import Misuse
 from supervisor.cli.options import places
 from supervisor.cli.probes import OURS, Finding
+from supervisor.cli.probes_unit import stop_time
 from supervisor.config.kinds import SOCKET_PATH_MAX
 from supervisor.config.model import Config
 
@@ -35,7 +36,7 @@ def socket_and_daemon(config: Config | None) -> Iterator[Finding]:
     finding = _socket(path)
     yield finding
     if finding.level == "ok":
-        yield from _daemon(path)
+        yield from _daemon(path, config)
 
 
 def _socket(path: str) -> Finding:
@@ -65,7 +66,7 @@ def _absent(path: str) -> Finding:
     return Finding("socket", "warn", f"{path} does not exist: no daemon runs here", "stoker serve")
 
 
-def _daemon(path: str) -> Iterator[Finding]:
+def _daemon(path: str, config: Config | None) -> Iterator[Finding]:
     try:
         with Client(path, ANSWER_WITHIN) as client:
             version = client.ping()["version"]
@@ -84,6 +85,7 @@ def _daemon(path: str) -> Iterator[Finding]:
         yield Finding("daemon", "ok", f"version {version} answers")
     else:
         yield Finding("daemon", "warn", f"the daemon is version {version}, this command {ours}", "restart the daemon")
+    yield from stop_time(status.get("pid"), config)
     yield from _complaints(status)
 
 

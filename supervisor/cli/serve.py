@@ -11,6 +11,7 @@ from supervisor.cli.options import place_options, places
 
 if TYPE_CHECKING:
     from supervisor.config.model import Config
+    from supervisor.daemon.notify import Notifier
 
 
 @click.command()
@@ -20,8 +21,26 @@ def serve() -> None:
 
     The configuration is -c FILE, else ./stoker.toml, else /etc/stoker/stoker.toml; --socket overrides its socket.
     """
-    from supervisor.cli import collision, configuration
+    from supervisor.daemon.notify import Notifier
     from supervisor.errors import StartError, StoreUnavailable
+
+    notifier = Notifier.from_environ(os.environ)
+    try:
+        code = _run(notifier)
+    except StartError as error:
+        notifier.failed(error)
+        raise Misuse(error.message) from None
+    except StoreUnavailable as error:  # not 2, after which systemd would not try again
+        notifier.failed(error)
+        raise Failed(error.message) from None
+    except Exception as error:  # what is wrong with the configuration, or a bug
+        notifier.failed(error)
+        raise
+    raise click.exceptions.Exit(code)
+
+
+def _run(notifier: "Notifier") -> int:
+    from supervisor.cli import collision, configuration
 
     socket = places().socket
     config = _with_socket(configuration.read(configuration.find()), socket)
@@ -29,13 +48,7 @@ def serve() -> None:
         say(trouble)
     from supervisor.daemon.main import serve as run
 
-    try:
-        code = run(config, own_socket=True) if socket else run(config)
-    except StartError as error:
-        raise Misuse(error.message) from None
-    except StoreUnavailable as error:  # not 2, after which systemd would not try again
-        raise Failed(error.message) from None
-    raise click.exceptions.Exit(code)
+    return run(config, notifier, own_socket=True) if socket else run(config, notifier)
 
 
 def _with_socket(config: "Config", socket: str | None) -> "Config":

@@ -30,7 +30,7 @@ from supervisor.pool.pool import Pool
 from supervisor.pool.replacing import replaces
 from supervisor.pool.rolling import Restarted
 from supervisor.store.committer import Committer
-from supervisor.store.port import Changed, Filter, Page, Position, Reader, Store, Submitted
+from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
 
 T = TypeVar("T")
 
@@ -275,6 +275,10 @@ class Service:
             return await trio.to_thread.run_sync(fn, self._reader)
 
     # -- queues, pools, the daemon -----------------------------------------------------------------------------------
+
+    async def counts(self) -> Sequence[QueueCounts]:
+        """Of all queues that have jobs, as they are on disk. Raises StoreUnavailable."""
+        return await self._look(lambda reader: reader.counts())
 
     async def queues(self, name: str | None) -> list[QueueView]:
         """All, or that one. Raises UnknownQueue for one that has neither a configuration nor jobs."""

@@ -1,5 +1,6 @@
 """The composition root: what is made of what, in which order it starts, and in which order it stops."""
 
+import faulthandler
 import gc
 import os
 import random
@@ -15,6 +16,7 @@ import structlog
 import trio
 from msgspec.structs import replace
 
+from supervisor.config import stop_time
 from supervisor.config.load import load
 from supervisor.config.model import Config
 from supervisor.config.places import database_path
@@ -23,11 +25,13 @@ from supervisor.control.service import Service
 from supervisor.control.space import Space
 from supervisor.daemon import logs, memory
 from supervisor.daemon.hangup import stops_and_reloads
-from supervisor.daemon.informing import Informing
+from supervisor.daemon.informing import Informing, pace
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
 from supervisor.daemon.reloading import Reloading, max_pending
+from supervisor.daemon.starting import Starting
 from supervisor.daemon.stopping import Stopping
+from supervisor.daemon.vigil import Vigil
 from supervisor.errors import StartError
 from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.clock import Clock
@@ -60,16 +64,21 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-def serve(config: Config, *, own_socket: bool = False) -> int:
+def serve(config: Config, notifier: Notifier | None = None, *, own_socket: bool = False) -> int:
     """Run until stopped; returns the exit code. Raises StartError where starting again unchanged will not help, and
-    StoreUnavailable where it may. `own_socket`: the socket is not the one of the file."""
+    StoreUnavailable where it may. `notifier`: None: made of the environment. `own_socket`: the socket is not the one
+    of the file."""
     logs.configure(config.daemon.log_level, config.daemon.log_format, sys.stderr)
     sys.setswitchinterval(SWITCH_INTERVAL)
     memory.give_back()
     _raise_descriptor_limit(config)
-    notifier = Notifier.from_environ(os.environ)
+    stop_limit = stop_time.take(os.environ)
+    stop_time.check(config, stop_limit)
+    # Python's own handler of SIGABRT, which the watchdog sends: the log says where each thread was.
+    faulthandler.enable()
     try:
-        trio.run(_serve, config, notifier, own_socket, strict_exception_groups=True)
+        with Starting(notifier or Notifier.from_environ(os.environ)) as starting:
+            trio.run(_serve, config, starting, stop_limit, own_socket, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         raise _first_cause(group) from group
     return 0
@@ -91,7 +100,7 @@ def _first_cause(group: BaseException) -> BaseException:
     return group
 
 
-async def _serve(config: Config, notifier: Notifier, own_socket: bool) -> None:
+async def _serve(config: Config, starting: Starting, stop_limit: float | None, own_socket: bool) -> None:
     state_dir = config.daemon.state_dir
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -100,6 +109,7 @@ async def _serve(config: Config, notifier: Notifier, own_socket: bool) -> None:
         raise StartError(
             f"daemon.state_dir: cannot use {state_dir}: {error.strerror}; make it, or name another folder"
         ) from None
+    starting.now("opening the store")
     store = open_sqlite(database_path(config))
     remains = Remains(state_dir / "children", f"{found.st_dev:x}.{found.st_ino:x}")
     # The store's own lock is not enough: a daemon with another store in this folder would take the living workers of
@@ -107,7 +117,9 @@ async def _serve(config: Config, notifier: Notifier, own_socket: bool) -> None:
     FileLock(remains.folder)
     stop_signals, reload_signals = stops_and_reloads()
     with trio.open_signal_receiver(*stop_signals) as signals, _receiver(*reload_signals) as hang_ups:
+        starting.now("ending what is left of the last run")
         ended = remains.end_previous()
+        starting.now("recovering the store")
         store.begin()
         store.silence([queue.name for queue in config.queues if not queue.events])
         store.commit()
@@ -128,7 +140,10 @@ async def _serve(config: Config, notifier: Notifier, own_socket: bool) -> None:
                 interrupted=recovered.failed,
                 processes_ended=ended,
             )
-            daemon = Daemon(config, store, remains, cgroups, recovered.epoch, notifier, own_socket=own_socket)
+            daemon = Daemon(
+                config, store, remains, cgroups, recovered.epoch, starting.notifier, stop_limit, own_socket=own_socket
+            )
+            starting.over()
             await daemon.run(listening, signals, hang_ups)
         finally:
             listening.close()
@@ -151,12 +166,13 @@ class Daemon:
         cgroups: Cgroups | None,
         epoch: int,
         notifier: Notifier,
+        stop_limit: float | None,
         *,
         own_socket: bool = False,
     ) -> None:
         self.config = config
         self.own_socket = own_socket
-        self.notifier = notifier
+        self.stop_limit = stop_limit  # seconds that systemd waits for a stop
         self.committer = Committer(store, max_pending(config))
         self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
         launcher = Launcher(remains, dict(os.environ), cgroups)
@@ -184,7 +200,11 @@ class Daemon:
             now=now,
             space=self.space,
         )
-        self.informing = Informing(notifier, lambda: self.pools, self.feeder, self.committer, self.space)
+        every, patience = pace(notifier)
+        self.vigil = Vigil(
+            lambda: self.pools, self.feeder, self.committer, self.service.counts, every=every, patience=patience
+        )
+        self.informing = Informing(notifier, lambda: self.pools, self.feeder, self.committer, self.space, self.vigil)
         self.service.reloader = self.reloading = Reloading(
             self.pools,
             self.feeder,
@@ -198,6 +218,7 @@ class Daemon:
     def _read(self) -> Config:
         """The file as it is now, checked as at a start. Blocks; raises ConfigError."""
         found = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0)
+        stop_time.check(found, self.stop_limit)
         if not self.own_socket:
             return found
         return replace(found, daemon=replace(found.daemon, socket=self.config.daemon.socket))
@@ -218,7 +239,7 @@ class Daemon:
         # What is loaded by now lives as long as the daemon: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        stopping = Stopping(signals, self.notifier, self.feeder.running, self.pools.everyone, self.service.drain)
+        stopping = Stopping(signals, self.informing, self.feeder.running, self.pools.everyone, self.service.drain)
         async with trio.open_nursery() as storing:
             await storing.start(self.committer.run)
             async with trio.open_nursery() as serving:
@@ -227,6 +248,7 @@ class Daemon:
                 serving.start_soon(self.janitor.run)
                 serving.start_soon(self.space.run)
                 serving.start_soon(self.feeder.alarm.run)
+                serving.start_soon(self.vigil.run)
                 serving.start_soon(self.informing.run)
                 serving.start_soon(self.reloading.run)
                 serving.start_soon(self._reload_on_signal, hang_ups)

@@ -1,9 +1,12 @@
 """What systemd wants to hear, over the socket it names: sd_notify(3), by hand. Without that socket, nothing happens."""
 
+import errno
 import os
 import re
 import socket
 from collections.abc import Mapping, MutableMapping
+
+from supervisor.errors import StartError
 
 _STATUS_MAX = 900  # characters: the whole message must stay under the 4096 bytes that systemd reads
 
@@ -17,6 +20,11 @@ class Notifier:
     def __init__(self, address: str | None = None, watchdog_interval: float | None = None) -> None:
         self._address = address
         self.watchdog_interval = watchdog_interval
+
+    @property
+    def hears(self) -> bool:
+        """Whether there is anybody to tell."""
+        return self._address is not None
 
     @classmethod
     def from_environ(cls, environ: MutableMapping[str, str]) -> "Notifier":
@@ -43,6 +51,10 @@ class Notifier:
         what systemd would have waited anyway."""
         return self._send(f"EXTEND_TIMEOUT_USEC={max(1, int(seconds * 1_000_000))}")
 
+    def failed(self, error: BaseException) -> bool:
+        """Why the daemon ends: `systemctl status` shows both."""
+        return self._send(f"STATUS={_one_line(in_a_line(error))}\nERRNO={_number(error)}")
+
     def _send(self, message: str) -> bool:
         if self._address is None:
             return False
@@ -65,3 +77,22 @@ def _watchdog_interval(variables: Mapping[str, str]) -> float | None:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:_STATUS_MAX]
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an error says; of a configuration with several problems, the first and how many more there are."""
+    text = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+    first, *more = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    return first + (f" (and {len(more)} more: see the log)" if more else "")
+
+
+def _number(error: BaseException | None) -> int:
+    """The errno of the system's error that it stands for; else one that says whether another try may help."""
+    seen, number = error, errno.EIO
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno:
+            return seen.errno
+        if isinstance(seen, StartError):
+            number = errno.EINVAL
+        seen = seen.__cause__ or seen.__context__
+    return number

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 import structlog
 import trio
 
-from supervisor.daemon.notify import Notifier
+from supervisor.daemon.informing import Informing, Leaving
 from supervisor.pool.pool import Pool
 
 log = structlog.get_logger("stoker.daemon")
+
+AFTER = 15.0  # seconds that systemd is asked to wait besides: trees that go late, a slow disk, the store's tidying up
 
 
 class Stopping:
@@ -19,13 +21,13 @@ class Stopping:
     def __init__(
         self,
         signals: AsyncIterator[int],
-        notifier: Notifier,
+        informing: Informing,
         running: Collection[str],
         pools: Callable[[], Collection[Pool]],
         drain: Callable[[], Awaitable[None]],
     ) -> None:
         self._signals = signals
-        self._notifier = notifier
+        self._informing = informing
         self._running = running
         self._pools = pools
         self._drain = drain
@@ -35,14 +37,21 @@ class Stopping:
         when the signal comes), or a second signal came."""
         number = await anext(self._signals)
         log.info("stopping", signal=signal.Signals(number).name, running=len(self._running))
-        self._notifier.stopping()
         with trio.move_on_after(drain_timeout()) as limit:
+            self._informing.leave(self._leaving(limit))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._hurry, limit)
                 await self._drain()
                 nursery.cancel_scope.cancel()
         if self._running:
             log.warning("drain_incomplete", releasing=sorted(self._running))
+
+    def _leaving(self, limit: trio.CancelScope) -> Leaving:
+        def left() -> float:
+            return 0.0 if limit.cancel_called else max(0.0, limit.deadline - trio.current_time())
+
+        grace = max((pool.config.kill_grace for pool in self._pools()), default=0.0)
+        return Leaving(left, limit.deadline + grace + AFTER)
 
     async def _hurry(self, limit: trio.CancelScope) -> None:
         number = await anext(self._signals)

@@ -177,9 +177,14 @@ class Feeder:
         lines = self.lines
         return any(lines[name].ahead and self.may_begin(lines[name]) for name in pool.config.queues)
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether no job of any queue is given out."""
+        return self.stopped or self._committer.failing is not None
+
     def waiting(self, pool: Pool) -> int:
         """Jobs that this pool could begin now, as far as they were read ahead."""
-        if self.stopped or self._committer.failing is not None:
+        if self.holds_back:
             return 0
         lines = (self.lines[name] for name in pool.config.queues)
         return sum(line.waiting for line in lines if line.ahead and self.may_begin(line))
@@ -268,6 +273,7 @@ class Feeder:
         run = Run(row, self._now(), timeout, claim_first=line.claims_first)
         self.running[row.id] = run
         run.since = time.monotonic_ns()
+        pool.begun += 1
         line.waits.add(run.started_at - row.due_at)
         if line.limited:
             line.enter(row, run.since)

@@ -42,6 +42,7 @@ class Line:
         self.pools: list[Pool] = []
         self.configured = True
         self.reading = False
+        self.reads = 0  # so many were asked for
         self.stale = True  # the look-ahead does not know the front of the queue
         self.overdue = False  # it lacks rows that were past their expiry, and the store may not have ended them
         self.submitted = Rate()

@@ -58,6 +58,7 @@ class Pool:
         self.settled = trio.Event()  # has a worker that can be given work, or is degraded
         self.stopping = trio.Event()
         self.leaving = False  # it is not the configuration's any more, and ends with its last job
+        self.begun = 0  # jobs that its workers were given
         self.spawned = 0
         self.crashes = 0
         self.recycled = 0

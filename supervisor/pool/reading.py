@@ -94,6 +94,7 @@ class Reading:
 
     def _ask(self, line: Line, read: Callable[[Store], T], done: Callable[[T], None], *, anew: bool = False) -> None:
         line.reading = True
+        line.reads += 1
 
         def arrived(answer: T) -> None:
             line.reading = False

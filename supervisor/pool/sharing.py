@@ -61,6 +61,10 @@ class Sharing:
             self._shares.may(share, idle - 1) for line, share in self._pairs if line.ahead and self._may_begin(line)
         )
 
+    def may(self, queue: str, idle: int) -> bool:
+        """Whether a job of the queue may have one of so many idle workers, or all are kept for others."""
+        return any(share.queue == queue and self._shares.may(share, idle - 1) for share in self._shares.all)
+
     def revise(self, config: PoolConfig) -> None:
         """Other weights and reserves, or other queues."""
         self._shares.revise(config, time.monotonic_ns())

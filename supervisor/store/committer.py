@@ -23,6 +23,7 @@ from supervisor.core.job import Claim, Job, NewJob, Outcome
 from supervisor.errors import StoreUnavailable
 from supervisor.store.batch import Answers, Batch, Call, ClaimFirst, Submit
 from supervisor.store.port import Store, Submitted
+from supervisor.store.whereabouts import locate
 from supervisor.store.writer import Writer
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Committer:
         self._ended = trio.Event()
         self._committed: trio.Event | None = None  # made for who wants to know
         self._crash: BaseException | None = None
+        self._thread_of_store: threading.Thread | None = None
         self.failing: str | None = None
         self.recorded: Recorded = lambda tokens, oks: None
         self.found: Found = lambda jobs, ids: None
@@ -59,9 +61,10 @@ class Committer:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Start the thread, flush what rides, return after `close` when everything is on disk and the store closed."""
-        threading.Thread(
+        self._thread_of_store = threading.Thread(
             target=self._thread, args=(trio.lowlevel.current_trio_token(),), name="stoker-store", daemon=True
-        ).start()
+        )
+        self._thread_of_store.start()
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._flush_riders)
@@ -166,6 +169,10 @@ class Committer:
         """The same without waiting; one of the two is called on the loop."""
         self._next.reads.append(Call(fn, done, failed))
         self._flush()
+
+    def whereabouts(self) -> str:
+        """Where the store's thread is at this moment: what there is to tell of one that does not come back."""
+        return "nowhere: it has not begun" if self._thread_of_store is None else locate(self._thread_of_store)
 
     async def settle(self) -> None:
         """Return when everything handed over so far is on disk (or held, while the store is failing)."""

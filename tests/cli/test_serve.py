@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config.model import Config
+from supervisor.daemon.notify import Notifier
 from supervisor.errors import StartError, StoreUnavailable
 from tests.cli.conftest import Run
 
@@ -22,7 +23,7 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The configurations that a daemon was started with; it stops at once, with exit code 0."""
     configs: list[Config] = []
 
-    def run(config: Config) -> int:
+    def run(config: Config, notifier: Notifier) -> int:
         configs.append(config)
         return 0
 
@@ -36,7 +37,7 @@ def test_it_runs_the_daemon_and_exits_by_it(
 ) -> None:
     assert stoker("serve").exit_code == 0
     assert served[0].daemon.socket == folder / "s"
-    monkeypatch.setattr("supervisor.daemon.main.serve", lambda _: 7)
+    monkeypatch.setattr("supervisor.daemon.main.serve", lambda *_: 7)
     assert stoker("serve").exit_code == 7
 
 
@@ -51,7 +52,7 @@ def test_the_socket_of_the_command_line_overrides_the_configurations(
 def test_a_daemon_that_cannot_start_is_exit_2_with_its_reason(
     served: list[Config], stoker: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Config) -> int:
+    def fail(*_: object) -> int:
         raise StartError("another daemon has the store open: pid 12")
 
     monkeypatch.setattr("supervisor.daemon.main.serve", fail)
@@ -62,7 +63,7 @@ def test_a_daemon_that_cannot_start_is_exit_2_with_its_reason(
 def test_a_store_that_cannot_be_used_now_is_exit_1_so_that_systemd_tries_again(
     served: list[Config], stoker: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: Config) -> int:
+    def fail(*_: object) -> int:
         raise StoreUnavailable("cannot open the store: the disk is full")
 
     monkeypatch.setattr("supervisor.daemon.main.serve", fail)
@@ -75,3 +76,18 @@ def test_pypis_supervisor_beside_us_is_named_at_the_start(
 ) -> None:
     monkeypatch.setattr("supervisor.cli.collision.OTHER", "click")  # any distribution that is there
     assert "(supervisord) is installed in the same environment" in stoker("serve").stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "check-config"])
+def test_a_stop_for_which_the_unit_does_not_wait_is_refused(
+    served: list[Config], stoker: Run, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("STOKER_TIMEOUT_STOP", "20s")
+    result = stoker(command)
+    assert result.exit_code == 2
+    assert (
+        "daemon.drain_timeout: a stop may take 32s (drain_timeout 25s, the kill_grace of pool thumbs" in result.stderr
+    )
+    assert served == []
+    monkeypatch.setenv("STOKER_TIMEOUT_STOP", "32s")
+    assert stoker(command).exit_code == 0

@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -5,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.cli.failures import Misuse
 from supervisor.daemon.notify import Notifier
+from supervisor.errors import ConfigError, StartError, StoreUnavailable
 
 
 @pytest.fixture
@@ -32,6 +35,41 @@ def test_every_word_reaches_systemd(manager: socket.socket, tmp_path: Path) -> N
     assert heard(manager) == "WATCHDOG=1"
     assert notifier.stopping() is True
     assert heard(manager) == "STOPPING=1"
+
+
+def test_more_time_is_asked_for_in_microseconds(manager: socket.socket, tmp_path: Path) -> None:
+    notifier = Notifier.from_environ({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    assert notifier.hears
+    assert notifier.extend(15.0) is True
+    assert heard(manager) == "EXTEND_TIMEOUT_USEC=15000000"
+
+
+def after(cause: Exception, error: Exception) -> Exception:
+    """`error`, raised while `cause` was dealt with."""
+    error.__context__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "number"),
+    [
+        (StartError("the socket is taken: stop it"), "the socket is taken: stop it", errno.EINVAL),
+        (after(PermissionError(errno.EACCES, "denied"), StartError("cannot use /x")), "cannot use /x", errno.EACCES),
+        (StoreUnavailable("the disk is full"), "the disk is full", errno.EIO),
+        (
+            ConfigError("f.toml", [("a", "wrong"), ("b", "wrong"), ("c", "wrong")]),
+            "f.toml: a: wrong (and 2 more: see the log)",
+            errno.EINVAL,
+        ),
+        (after(StartError("no such file"), Misuse("no such file")), "no such file", errno.EINVAL),
+        (KeyError("x"), "KeyError: 'x'", errno.EIO),
+    ],
+)
+def test_a_failure_is_a_sentence_and_a_number(
+    manager: socket.socket, tmp_path: Path, error: Exception, words: str, number: int
+) -> None:
+    assert Notifier.from_environ({"NOTIFY_SOCKET": str(tmp_path / "notify")}).failed(error) is True
+    assert heard(manager) == f"STATUS={words}\nERRNO={number}"
 
 
 def test_an_abstract_socket_is_reached() -> None:

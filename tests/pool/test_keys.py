@@ -253,7 +253,7 @@ def test_a_token_that_comes_while_a_worker_looks_for_a_job_is_not_missed(monkeyp
     feeder = Feeder(committer, [limited(rate_per_key=Rate(count=1, period=10))], now=lambda: 0, jitter=lambda: 0.5)
     asked: list[int] = []
     monkeypatch.setattr(feeder.alarm, "ask", asked.append)
-    pool: Any = SimpleNamespace(sharing=None, config=pool_config(["-"], Path("/"), name="p", queues=("q",)))
+    pool: Any = SimpleNamespace(sharing=None, begun=0, config=pool_config(["-"], Path("/"), name="p", queues=("q",)))
     line = feeder.lines["q"]
     assert line.lanes is not None
     line.lanes.walked(Walk(None, 9, anew=True), [row(1, lane_of("a", None))], complete=True, skip=())

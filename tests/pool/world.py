@@ -1,5 +1,6 @@
 """A daemon whose workers and whose clock are not real, and the plain rules by which jobs may begin."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import trio
 from msgspec.structs import replace
 
 from supervisor.config.model import NANOS, Backoff, Config, DaemonConfig, PoolConfig, QueueConfig, Rate, StoreConfig
@@ -18,6 +20,7 @@ from supervisor.daemon.reloading import Reloading
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.run import Run
+from supervisor.pool.standing import Asked, standing
 from supervisor.store.committer import Committer
 from supervisor.store.limits import limit_keys
 from tests.pool.rig import pool_config
@@ -168,7 +171,8 @@ class World:
         self.pools = [SimpleNamespace(config=config) for config in [*configs, self.shared_pool()]]
         self.workers = []
         for pool in self.pools:
-            pool.name, pool.sharing = pool.config.name, None
+            pool.name, pool.sharing, pool.begun = pool.config.name, None, 0
+            pool.stopping = trio.Event()
             pool.sizing = SimpleNamespace(pressed=lambda: None)
             pool.idle = [Worker(self, pool) for _ in range(WORKERS)]
             self.workers += pool.idle
@@ -364,7 +368,11 @@ class World:
             if job.state.final:
                 assert ended in (None, job.state)
                 self.endings[job.id] = job.state
+        waits = [job for job in self.known.values() if job.state is State.PENDING and job.run_at <= self.now()]
+        due = Counter(job.queue for job in waits)
         for pool in self.pools:
+            stands = standing(pool, self.feeder, due, Asked(self.feeder))
+            assert not (stands.idle and stands.waiting), f"the watchdog would take this for a standstill: {stands}"
             if pool.idle:
                 mine = [job for job in self.known.values() if job.queue in pool.config.queues]
                 left = [job.id for job in mine if self.may_begin(job) and not self._kept_back(pool, job.queue)]
