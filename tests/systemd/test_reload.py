@@ -79,7 +79,7 @@ def test_a_bad_file_changes_nothing_and_the_journal_says_what_is_wrong(
     configure(stoker, {"echo": pool(ECHO, size=-1), "new": pool(ECHO)})
     if text is not None:
         stoker.box.write("/etc/stoker/stoker.toml", text)
-    with pytest.raises(AssertionError, match="Job for stoker.service failed"):
+    with pytest.raises(AssertionError, match=r"Job for stoker\.service failed"):
         stoker.systemctl("reload")
     assert stoker.property("ActiveState") == "active"
     assert stoker.property("MainPID") == main
@@ -92,7 +92,7 @@ def test_a_bad_file_changes_nothing_and_the_journal_says_what_is_wrong(
 def test_a_program_that_does_not_come_up_takes_everything_back(stoker: Service) -> None:
     before = pids(stoker, "echo"), pids(stoker, "waits")
     configure(stoker, {"echo": pool(ECHO, size=1), "waits": pool("echo nonsense >&2; exit 3"), "new": pool(ECHO)})
-    with pytest.raises(AssertionError, match="Job for stoker.service failed"):
+    with pytest.raises(AssertionError, match=r"Job for stoker\.service failed"):
         stoker.systemctl("reload")
     assert (pids(stoker, "echo"), pids(stoker, "waits")) == before
     assert [one["pool"] for one in ask(stoker, lambda client: client.pools())] == ["echo", "waits"]
