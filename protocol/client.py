@@ -202,6 +202,10 @@ class Client:
         """Returns when every worker has been replaced, however long that takes."""
         return self._answer(self._write("restart", {"pool": pool}, None), None)
 
+    def reload(self) -> Object:
+        """Returns when the daemon is as its configuration says now, however long that takes."""
+        return self._answer(self._write("reload", {}, None), None)
+
     def resize(self, pool: str, size: int | None = None, *, min: int | None = None, max: int | None = None) -> Object:
         """`size`, or `min` and `max`."""
         return self.call("resize", _given(pool=pool, size=size, min=min, max=max))

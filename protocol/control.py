@@ -444,6 +444,21 @@ class RestartView(msgspec.Struct, frozen=True, kw_only=True):
     replaced: int
 
 
+class ReloadView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `reload`, when it has happened: names of pools and queues, and of settings their key paths. The
+    workers of a pool in `pools_restarted` have been replaced; those in `pools_changed` were not touched."""
+
+    config: str
+    pools_added: list[str]
+    pools_removed: list[str]
+    pools_restarted: list[str]
+    pools_changed: list[str]
+    queues_added: list[str]
+    queues_removed: list[str]
+    queues_changed: list[str]
+    settings: list[str]
+
+
 class StoreView(msgspec.Struct, frozen=True, kw_only=True):
     """`state`: ok; low, while the disk's reserve is touched and submits are refused; failing. `reason` says why."""
 

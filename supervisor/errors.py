@@ -61,6 +61,12 @@ class RestartFailed(Refused):
     code = "restart_failed"
 
 
+class ReloadFailed(Refused):
+    """A new configuration was not taken on: `data.changed` says whether anything of it is in force all the same."""
+
+    code = "reload_failed"
+
+
 class Gone(Refused):
     """A place in the journal that it does not reach back to. `data` has the number of the oldest event kept."""
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "purge": ("sweep", "purge"),
     "restart": ("pool", "restart"),
     "resize": ("pool", "resize"),
+    "reload": ("reload", "reload"),
     "drain": ("control", "drain"),
     "ping": ("control", "ping"),
     "init": ("init", "init"),

@@ -67,7 +67,8 @@ def restart(pool: str, as_json: bool) -> None:
 def resize(pool: str, size: int | None, low: int | None, high: int | None, as_json: bool) -> None:
     """Have SIZE workers in POOL, or --min to --max, from now on.
 
-    Workers that are too many go between two jobs. The next start of the daemon goes back to its configuration.
+    Workers that are too many go between two jobs. It holds until the daemon's next start, or until its
+    configuration is reloaded with another size.
     """
     if size is None and (low is None or high is None):
         raise click.UsageError("say how many workers: `stoker resize POOL 4`, or both --min and --max")

@@ -106,7 +106,7 @@ def _complaints(status: dict[str, object]) -> Iterator[Finding]:
         if pool.get("state") == "degraded":
             remedy = (
                 "mend what the reason names; it is tried again by itself, at most 30 s apart, "
-                "and a changed configuration needs a new start of the daemon"
+                "and `stoker reload` takes a changed configuration"
             )
             yield Finding("pool", "fail", f"{pool['pool']} is degraded: {pool.get('reason')}", remedy)
     unserved = status.get("unserved")

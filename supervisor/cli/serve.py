@@ -42,12 +42,13 @@ def serve() -> None:
 def _run(notifier: "Notifier") -> int:
     from supervisor.cli import collision, configuration
 
-    config = _with_socket(configuration.read(configuration.find()), places().socket)
+    socket = places().socket
+    config = _with_socket(configuration.read(configuration.find()), socket)
     if trouble := collision.trouble():
         say(trouble)
     from supervisor.daemon.main import serve as run
 
-    return run(config, notifier)
+    return run(config, notifier, own_socket=True) if socket else run(config, notifier)
 
 
 def _with_socket(config: "Config", socket: str | None) -> "Config":

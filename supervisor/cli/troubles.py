@@ -12,7 +12,7 @@ LAST_LINES = 8  # of a reason with many; a traceback says it at its end
 INDENT = "  "
 DEGRADED_ADVICE = (
     "degraded: a worker does not come up, and jobs wait if none does; stoker tries again by itself, at most 30 s "
-    "apart; `stoker restart POOL` tries at once; a changed configuration needs a new start of the daemon"
+    "apart; `stoker restart POOL` tries at once, and `stoker reload` takes a changed configuration"
 )
 
 

@@ -16,6 +16,7 @@ from protocol.control import (
     QueuesParams,
     QueuesView,
     QueueView,
+    ReloadView,
     ResizeParams,
     RestartView,
     StatusView,
@@ -74,6 +75,10 @@ async def restart(context: Context, params: PoolParams) -> RestartView:
 
 def resize(context: Context, params: ResizeParams) -> PoolView:
     return context.service.resize(params.pool, *caps(params))
+
+
+async def reload(context: Context, params: NoParams) -> ReloadView:
+    return await context.service.reload()
 
 
 async def status(context: Context, params: NoParams) -> StatusView:

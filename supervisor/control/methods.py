@@ -122,6 +122,7 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "workers": Method(PoolsParams, handlers.workers),
         "restart": Method(PoolParams, handlers.restart),
         "resize": Method(ResizeParams, handlers.resize),
+        "reload": Method(NoParams, handlers.reload),
         "status": Method(NoParams, handlers.status),
         "drain": Method(NoParams, handlers.drain),
     }

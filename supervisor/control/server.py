@@ -47,14 +47,14 @@ async def serve_control(
 class _Door:
     def __init__(self, service: Service, hang_ups: HangUps, now: Callable[[], int]) -> None:
         self._service = service
-        self._daemon = service.config.daemon
         self._dispatcher = Dispatcher(Context(service, now))
         self._hang_ups = hang_ups
 
     async def let_in(self, stream: trio.SocketStream) -> None:
         """One client, from its connecting on. serve_listeners closes the stream."""
         fd = stream.socket.fileno()
-        if self._service.connections >= self._daemon.max_connections:
+        daemon = self._service.config.daemon  # as it is now
+        if self._service.connections >= daemon.max_connections:
             self._turn_away(fd)
             return
         self._service.connections += 1
@@ -63,8 +63,8 @@ class _Door:
                 fd,
                 self._dispatcher,
                 self._hang_ups,
-                max_line=self._daemon.max_line,
-                max_outstanding=self._daemon.max_outstanding,
+                max_line=daemon.max_line,
+                max_outstanding=daemon.max_outstanding,
             ).converse()
         except Exception as error:  # a bug, which is this client's misfortune and nobody else's
             log.error("connection_failed", exc_info=error)
@@ -72,7 +72,7 @@ class _Door:
             self._service.connections -= 1
 
     def _turn_away(self, fd: int) -> None:
-        limit = self._daemon.max_connections
+        limit = self._service.config.daemon.max_connections
         message = (
             f"there are {limit} connections already (daemon.max_connections): close one, or ask more on each, "
             "since requests can be pipelined"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 import trio
 
-from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
-from supervisor.config.model import Config, PoolConfig, QueueConfig
+from protocol.control import PoolView, QueueView, ReloadView, RestartView, StatusView, StoreView, WorkerView
+from supervisor.config.model import Config, QueueConfig
 from supervisor.control.complaints import cut, no_job
 from supervisor.control.queue_view import queue_view
 from supervisor.control.running import running_jobs
@@ -28,6 +28,7 @@ from supervisor.errors import Conflict, NotFound, QueueFull, UnknownQueue
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.pool import Pool
 from supervisor.pool.replacing import replaces
+from supervisor.pool.rolling import Restarted
 from supervisor.store.committer import Committer
 from supervisor.store.port import Changed, Filter, Page, Position, QueueCounts, Reader, Store, Submitted
 
@@ -36,9 +37,18 @@ T = TypeVar("T")
 _EXISTING = OnConflict.EXISTING
 
 
+class Reloader(Protocol):
+    """What is behind the methods that read the configuration again."""
+
+    async def restart(self, pool: Pool) -> Restarted:
+        """With what the configuration says of it now."""
+
+    async def reload(self) -> ReloadView: ...
+
+
 class Service:
-    """One for each daemon. `now` gives UTC microseconds; `reader` reads beside the writer, in a thread. `reread`
-    gives a pool as the configuration file has it now; it blocks."""
+    """One for each daemon. `now` gives UTC microseconds; `reader` reads beside the writer, in a thread. `pools` may
+    come and go. Without a `reloader` nothing is read again."""
 
     def __init__(
         self,
@@ -46,12 +56,11 @@ class Service:
         committer: Committer,
         reader: Reader,
         feeder: Feeder,
-        pools: Sequence[Pool],
+        pools: Collection[Pool],
         *,
         version: str,
         epoch: int,
         now: Callable[[], int],
-        reread: Callable[[PoolConfig], PoolConfig] | None = None,
         space: Space | None = None,
     ) -> None:
         self.config = config
@@ -63,16 +72,31 @@ class Service:
         self._reading = trio.Lock()
         self._feeder = feeder
         self.telling = Telling(committer, feeder, self._look)
-        self._pools = {pool.name: pool for pool in pools}
+        self.reloader: Reloader | None = None
+        self._pools = pools
         self._queues = {queue.name: queue for queue in config.queues}
         self._epoch = epoch
         self._now = now
-        self._reread = reread
         self._sweeper = Sweeper(committer, feeder, self._read, self._cancelled, now)
         self._started_at = now()
         self._started = time.monotonic()
         self._drained = trio.Event()
         feeder.emptied = self._nothing_runs
+
+    def reconfigure(self, config: Config) -> None:
+        """From now on this is what clients meet."""
+        self.config = config
+        self._queues = {queue.name: queue for queue in config.queues}
+
+    def expect_keys(self, queues: Sequence[QueueConfig]) -> None:
+        """New jobs of these get their lanes already, though the rest of the policy is not in force yet."""
+        for queue in queues:
+            if queue.name in self._queues:
+                self._queues[queue.name] = msgspec.structs.replace(
+                    self._queues[queue.name],
+                    rate_per_key=queue.rate_per_key,
+                    concurrency_per_key=queue.concurrency_per_key,
+                )
 
     # -- jobs ------------------------------------------------------------------------------------------------------
 
@@ -154,6 +178,10 @@ class Service:
         if queue is not None:
             self.queue(queue)
         return await running_jobs(self._feeder, self._read, queue, limit)
+
+    async def heads(self, seqs: Sequence[int]) -> Sequence[Job]:
+        """Those of these jobs that are there, without what they carry, in no order."""
+        return await self._read(lambda reader: reader.heads(seqs))
 
     async def position(self, job_id: str) -> Position:
         position = await self._read(lambda reader: reader.position(job_id))
@@ -258,7 +286,8 @@ class Service:
         if name is not None and name not in counts:
             self.queue(name)
         names = [name] if name is not None else sorted({*self._queues, *counts})
-        return [queue_view(one, self._feeder.lines.get(one), counts.get(one), self._now()) for one in names]
+        lines = {name: line for name, line in self._feeder.lines.items() if line.configured}
+        return [queue_view(one, lines.get(one), counts.get(one), self._now()) for one in names]
 
     async def pause(self, queue: str) -> QueueView:
         """When this returns, no child receives a job of the queue any more."""
@@ -286,11 +315,16 @@ class Service:
         when nobody waits for it any more. Raises RestartFailed when the old workers stay, Conflict while there is
         another or the daemon stops, and Invalid for a configuration that would not be accepted at a start."""
         pool = self._changeable(name)
-        if self._reread is None:
-            done = await pool.restart()
-        else:
-            done = await pool.restart(await trio.to_thread.run_sync(self._reread, pool.config))
+        done = await (pool.restart() if self.reloader is None else self.reloader.restart(pool))
         return RestartView(pool=name, generation=done.generation, replaced=done.replaced)
+
+    async def reload(self) -> ReloadView:
+        """Returns when the daemon is as the configuration says now. Raises Invalid with everything that is wrong with
+        the file, Conflict where it cannot be done while the daemon runs, and ReloadFailed; it goes on when nobody
+        waits for it."""
+        if self._feeder.stopped or self.reloader is None:
+            raise Conflict(f"the daemon is {self.state}, and reads nothing any more: the next start goes by the file")
+        return await self.reloader.reload()
 
     def resize(self, name: str, low: int, high: int) -> PoolView:
         """From now on the pool has `low` to `high` workers, until the daemon's end. Raises Conflict while it stops,
@@ -356,11 +390,12 @@ class Service:
 
     def _some_pools(self, name: str | None) -> list[Pool]:
         if name is None:
-            return list(self._pools.values())
-        if name not in self._pools:
-            known = ", ".join(sorted(self._pools))
+            return list(self._pools)
+        found = next((pool for pool in self._pools if pool.name == name), None)
+        if found is None:
+            known = ", ".join(sorted(pool.name for pool in self._pools))
             raise NotFound(f'there is no pool "{cut(name)}": the configuration has {known}')
-        return [self._pools[name]]
+        return [found]
 
 
 class _Shown:

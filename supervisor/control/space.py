@@ -57,14 +57,22 @@ class Space:
         self._since = 0  # bytes submitted after the last look
 
     async def run(self) -> None:
-        while self.reserve:
-            try:
-                inside = await self._ask_inside()
-            except StoreUnavailable:
-                inside = 0
-            self._inside, self._since = inside, 0
-            self.look()
+        while True:
+            if self.reserve:
+                try:
+                    inside = await self._ask_inside()
+                except StoreUnavailable:
+                    inside = 0
+                self._inside, self._since = inside, 0
+                self.look()
             await trio.sleep(EVERY)
+
+    def revise(self, reserve: int) -> None:
+        self.reserve = reserve
+        if reserve:
+            self.look()
+        else:
+            self.free, self.low = None, False
 
     def look(self) -> None:
         self._inside = max(0, self._inside - self._since)  # until the store is asked again

@@ -58,7 +58,7 @@ def new_job(params: SubmitParams, queue: QueueConfig, now: int) -> NewJob:
 
 
 def _lane(params: SubmitParams, queue: QueueConfig) -> str | None:
-    """Of a job with keys in any queue: it may limit them at its next start."""
+    """Of a job with keys in any queue: it may come to limit them."""
     if params.rate_key is None and params.concurrency_key is None:
         return NO_KEYS if queue.keyed else None
     return lane_of(params.rate_key, params.concurrency_key)

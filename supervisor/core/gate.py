@@ -22,6 +22,15 @@ class Gate:
             self._bucket = Bucket(policy.rate, policy.burst or usual_burst(policy.rate), start)
         self._running = 0
 
+    def revised(self, policy: QueueConfig, now: int, running: int) -> "Gate":
+        """For another policy, with what is left in the bucket; one that is new is empty. So many jobs run."""
+        gate = Gate(policy, now)
+        gate._running = running
+        if gate._bucket is not None and self._bucket is not None:
+            assert policy.rate is not None
+            gate._bucket = self._bucket.revised(policy.rate, policy.burst or usual_burst(policy.rate), now)
+        return gate
+
     def opens_at(self, now: int) -> int:
         """When the next job may begin: `now`, later, or NEVER."""
         if self._concurrency is not None and self._running >= self._concurrency:

@@ -3,6 +3,8 @@
 A job may have two keys, one for each. The pair is its lane: jobs of one lane wait for the same things, in claim order.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import lru_cache
 
 import msgspec
@@ -39,13 +41,25 @@ class Keys:
 
     def __init__(self, policy: QueueConfig, start: int) -> None:
         self._rate, self._most = policy.rate_per_key, policy.concurrency_per_key
-        self._start = start
         self._buckets: dict[str, Bucket] = {}
         self._running: dict[str, int] = {}
         self._sweep_at = SWEEP_AT
         if self._rate is not None:
-            self._burst = policy.burst_per_key or usual_burst(self._rate)
-            self._untouched = Bucket(self._rate, self._burst, start)  # stands for each key that nothing was taken of
+            # Stands for each key that nothing was taken of.
+            self._untouched = Bucket(self._rate, policy.burst_per_key or usual_burst(self._rate), start)
+
+    def revised(self, policy: QueueConfig, now: int, running: Iterable[str | None]) -> "Keys":
+        """For another policy, with what is left in the buckets; where there were none, they are empty. `running`: the
+        lane of each job that runs."""
+        keys = Keys(policy, now)
+        if keys._most is not None:
+            keys._running = dict(Counter(key for lane in running if (key := keys_of(lane)[1]) is not None))
+        if keys._rate is not None and self._rate is not None:
+            rate, burst = keys._rate, policy.burst_per_key or usual_burst(keys._rate)
+            keys._untouched = self._untouched.revised(rate, burst, now)
+            keys._buckets = {key: bucket.revised(rate, burst, now) for key, bucket in self._buckets.items()}
+            keys._sweep(now)
+        return keys
 
     def opens_at(self, rate_key: str | None, concurrency_key: str | None, now: int) -> int:
         """When the next job with these keys may begin: `now`, later, or NEVER (before one of its key has ended)."""
@@ -76,7 +90,7 @@ class Keys:
             if bucket is None:
                 if len(self._buckets) >= self._sweep_at:
                     self._sweep(now)
-                bucket = self._buckets[rate_key] = Bucket(self._rate, self._burst, self._start)
+                bucket = self._buckets[rate_key] = self._untouched.copy()
             bucket.take(now)
 
     def leave(self, lane: str | None) -> str | None:

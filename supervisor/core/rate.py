@@ -34,6 +34,20 @@ class Bucket:
         full_at, empty_before = self._full_at, now * self._count
         self._full_at = (full_at if full_at > empty_before else empty_before) + self._period
 
+    def copy(self) -> "Bucket":
+        twin = object.__new__(Bucket)
+        twin._count, twin._period, twin._spare, twin._full_at = self._count, self._period, self._spare, self._full_at
+        return twin
+
+    def revised(self, rate: Rate, burst: int, now: int) -> "Bucket":
+        """Another bucket with what this one has in it now, as far as it holds that. A part of a token is rounded down:
+        no window, be it one that began before, gets more for the change than the larger of both would have let in."""
+        missing = max(0, self._full_at - now * self._count)  # of a full one, in periods of this one to a token
+        level = max(0, self._spare + self._period - missing)
+        twin = Bucket(rate, burst, now)
+        twin._full_at -= min(level * rate.period // self._period, burst * rate.period)
+        return twin
+
 
 def usual_burst(rate: Rate) -> int:
     """A tenth of a second's worth, at least one: so that being a little late now and then costs no throughput."""

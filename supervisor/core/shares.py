@@ -85,9 +85,10 @@ class Shares:
         self._reserving = any(reserves.values())
 
     def revise(self, config: PoolConfig, now: int) -> None:
-        """Another configuration of the same queues: a new start for all, since the old standings mean nothing in it."""
-        place = {queue: number for number, queue in enumerate(config.queues)}
-        self.all = tuple(sorted(self.all, key=lambda share: place[share.queue]))
+        """Another configuration, perhaps with other queues: a new start for all, since the old standings mean nothing
+        in it."""
+        known = {share.queue: share for share in self.all}
+        self.all = tuple(known.get(queue) or Share(queue) for queue in config.queues)
         self._apply(config)
         for share in self.all:
             share.start_level(now)

@@ -16,16 +16,29 @@ from structlog.typing import EventDict, Processor
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
+class _Logger(structlog.make_filtering_bound_logger(logging.NOTSET)):  # type: ignore[misc]  # a class made at run time
+    """What every logger is; `set_level` gives all of them other methods."""
+
+
+def set_level(level: str) -> None:
+    """From now on, for the loggers that are in use too."""
+    leveled = structlog.make_filtering_bound_logger(_LEVELS[level])
+    for name, method in vars(leveled).items():
+        if not name.startswith("__"):
+            setattr(_Logger, name, method)
+
+
 def configure(level: str, format: str, stream: TextIO) -> None:
     """`level` and `format` as in the configuration. A level that is off costs one call of an empty function.
 
     Call it before the first event: loggers keep the configuration they first see.
     """
+    set_level(level)
     on_terminal = stream.isatty()
     console = format == "console" or (format == "auto" and on_terminal)
     structlog.configure(
         processors=_console(colors=on_terminal and "NO_COLOR" not in os.environ) if console else _json(),
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        wrapper_class=_Logger,
         logger_factory=lambda *_: Sink(stream),
         cache_logger_on_first_use=True,
     )

@@ -9,34 +9,36 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 
-import msgspec
 import structlog
 import trio
+from msgspec.structs import replace
 
 from supervisor.config import stop_time
 from supervisor.config.load import load
-from supervisor.config.model import Config, PoolConfig
+from supervisor.config.model import Config
 from supervisor.config.places import database_path
 from supervisor.control.server import serve_control
 from supervisor.control.service import Service
 from supervisor.control.space import Space
-from supervisor.core.shares import least_workers
 from supervisor.daemon import logs, memory
+from supervisor.daemon.hangup import stops_and_reloads
 from supervisor.daemon.informing import Informing, pace
 from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
+from supervisor.daemon.reloading import Reloading, max_pending
 from supervisor.daemon.starting import Starting
 from supervisor.daemon.stopping import Stopping
 from supervisor.daemon.vigil import Vigil
-from supervisor.errors import ConfigError, Invalid, StartError
+from supervisor.errors import StartError
 from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.janitor import Janitor
 from supervisor.pool.launcher import Launcher
-from supervisor.pool.pool import Pool
+from supervisor.pool.pools import Pools
 from supervisor.pool.remains import Remains
 from supervisor.pool.trimmer import Trimmer
 from supervisor.store.committer import Committer
@@ -55,7 +57,6 @@ ANSWER_TURNS = 20
 FDS_PER_CHILD = 8  # three pipes, a pidfd, and what a start needs for a moment
 FDS_SPARE = 128
 FDS_MOST = 65536  # more than anybody needs here, and no number that would make something slow
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def now() -> int:
@@ -63,9 +64,10 @@ def now() -> int:
     return time.time_ns() // 1000
 
 
-def serve(config: Config, notifier: Notifier | None = None) -> int:
+def serve(config: Config, notifier: Notifier | None = None, *, own_socket: bool = False) -> int:
     """Run until stopped; returns the exit code. Raises StartError where starting again unchanged will not help, and
-    StoreUnavailable where it may. `notifier`: None: made of the environment."""
+    StoreUnavailable where it may. `notifier`: None: made of the environment. `own_socket`: the socket is not the one
+    of the file."""
     logs.configure(config.daemon.log_level, config.daemon.log_format, sys.stderr)
     sys.setswitchinterval(SWITCH_INTERVAL)
     memory.give_back()
@@ -76,7 +78,7 @@ def serve(config: Config, notifier: Notifier | None = None) -> int:
     faulthandler.enable()
     try:
         with Starting(notifier or Notifier.from_environ(os.environ)) as starting:
-            trio.run(_serve, config, starting, stop_limit, strict_exception_groups=True)
+            trio.run(_serve, config, starting, stop_limit, own_socket, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         raise _first_cause(group) from group
     return 0
@@ -98,7 +100,7 @@ def _first_cause(group: BaseException) -> BaseException:
     return group
 
 
-async def _serve(config: Config, starting: Starting, stop_limit: float | None) -> None:
+async def _serve(config: Config, starting: Starting, stop_limit: float | None, own_socket: bool) -> None:
     state_dir = config.daemon.state_dir
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -113,7 +115,8 @@ async def _serve(config: Config, starting: Starting, stop_limit: float | None) -
     # The store's own lock is not enough: a daemon with another store in this folder would take the living workers of
     # the first for remains.
     FileLock(remains.folder)
-    with trio.open_signal_receiver(*STOP_SIGNALS) as signals:
+    stop_signals, reload_signals = stops_and_reloads()
+    with trio.open_signal_receiver(*stop_signals) as signals, _receiver(*reload_signals) as hang_ups:
         starting.now("ending what is left of the last run")
         ended = remains.end_previous()
         starting.now("recovering the store")
@@ -137,12 +140,18 @@ async def _serve(config: Config, starting: Starting, stop_limit: float | None) -
                 interrupted=recovered.failed,
                 processes_ended=ended,
             )
-            daemon = Daemon(config, store, remains, cgroups, recovered.epoch, starting.notifier, stop_limit)
+            daemon = Daemon(
+                config, store, remains, cgroups, recovered.epoch, starting.notifier, stop_limit, own_socket=own_socket
+            )
             starting.over()
-            await daemon.run(listening, signals)
+            await daemon.run(listening, signals, hang_ups)
         finally:
             listening.close()
     log.info("stopped")
+
+
+def _receiver(*signals: signal.Signals) -> AbstractContextManager[AsyncIterator[int] | None]:
+    return trio.open_signal_receiver(*signals) if signals else nullcontext()
 
 
 class Daemon:
@@ -158,17 +167,16 @@ class Daemon:
         epoch: int,
         notifier: Notifier,
         stop_limit: float | None,
+        *,
+        own_socket: bool = False,
     ) -> None:
         self.config = config
+        self.own_socket = own_socket
         self.stop_limit = stop_limit  # seconds that systemd waits for a stop
-        self.committer = Committer(
-            store, {queue.name: queue.max_pending for queue in config.queues if queue.max_pending is not None}
-        )
+        self.committer = Committer(store, max_pending(config))
         self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
         launcher = Launcher(remains, dict(os.environ), cgroups)
-        self.pools = [Pool(pool, self.feeder, launcher) for pool in config.pools]
-        for pool in self.pools:
-            self.feeder.serve(pool)
+        self.pools = Pools(config.pools, self.feeder, launcher)
         for name in store.paused():
             if name in self.feeder.lines:
                 self.feeder.lines[name].pause(True)
@@ -190,7 +198,6 @@ class Daemon:
             version=version("stoker"),
             epoch=epoch,
             now=now,
-            reread=self._reread,
             space=self.space,
         )
         every, patience = pace(notifier)
@@ -198,35 +205,41 @@ class Daemon:
             lambda: self.pools, self.feeder, self.committer, self.service.counts, every=every, patience=patience
         )
         self.informing = Informing(notifier, lambda: self.pools, self.feeder, self.committer, self.space, self.vigil)
+        self.service.reloader = self.reloading = Reloading(
+            self.pools,
+            self.feeder,
+            self.committer,
+            self.service,
+            read=self._read,
+            in_force=self._in_force,
+            extend=notifier.extend,
+        )
 
-    def _reread(self, pool: PoolConfig) -> PoolConfig:
-        """What the file says of the pool now, but for its queues: who serves what is settled at the start. As
-        long as they are the same, their shares change too. Raises
-        Invalid, with everything that is wrong with the file."""
-        try:
-            config = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0)
-            stop_time.check(config, self.stop_limit)
-        except ConfigError as error:
-            raise Invalid(f"the restart has not begun, since the configuration is wrong: {error.message}") from None
-        found = next((one for one in config.pools if one.name == pool.name), None)
-        if found is None:
-            raise Invalid(f'the restart has not begun, since {config.source} has no pool "{pool.name}" any more')
-        if set(found.queues) != set(pool.queues):  # what it says of their shares is not about ours
-            found = msgspec.structs.replace(
-                found, queues=pool.queues, order=pool.order, weight=pool.weight, reserve=pool.reserve
-            )
-        if found.max < (least := least_workers(found)):
-            raise Invalid(
-                f'the restart has not begun, since pool "{pool.name}" is to have {found.max} workers at most and its '
-                f"queues, which change at the daemon's next start only, need {least}"
-            )
-        return found
+    def _read(self) -> Config:
+        """The file as it is now, checked as at a start. Blocks; raises ConfigError."""
+        found = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0)
+        stop_time.check(found, self.stop_limit)
+        if not self.own_socket:
+            return found
+        return replace(found, daemon=replace(found.daemon, socket=self.config.daemon.socket))
 
-    async def run(self, listening: Listening, signals: AsyncIterator[int]) -> None:
+    def _in_force(self, config: Config) -> None:
+        """What nobody else is told of a configuration that has been reloaded."""
+        self.config = config
+        logs.set_level(config.daemon.log_level)
+        _raise_descriptor_limit(config)
+        self.trimmer.config = config.store
+        self.janitor.reconfigure(config)
+        self.space.revise(config.daemon.disk_reserve)
+
+    async def run(
+        self, listening: Listening, signals: AsyncIterator[int], hang_ups: AsyncIterator[int] | None = None
+    ) -> None:
+        """`signals` stop it, `hang_ups` let it read its configuration again."""
         # What is loaded by now lives as long as the daemon: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        stopping = Stopping(signals, self.informing, self.feeder.running, lambda: self.pools, self.service.drain)
+        stopping = Stopping(signals, self.informing, self.feeder.running, self.pools.everyone, self.service.drain)
         async with trio.open_nursery() as storing:
             await storing.start(self.committer.run)
             async with trio.open_nursery() as serving:
@@ -240,8 +253,9 @@ class Daemon:
                 await serving.start(serve_control, self.service, listening.listener)
                 self.feeder.reread(self.feeder.lines)
                 async with trio.open_nursery() as working:
-                    for pool in self.pools:
-                        working.start_soon(pool.run)
+                    self.pools.start(working)
+                    serving.start_soon(self.reloading.run)
+                    serving.start_soon(self._reload_on_signal, hang_ups)
                     working.start_soon(self.informing.announce)
                     await stopping.until_over(lambda: self.config.daemon.drain_timeout)
                     stopping.stop_pools()
@@ -251,6 +265,11 @@ class Daemon:
                 serving.cancel_scope.cancel()
             self.reader.close()  # first: the store leaves its files tidy only when nobody else has them open
             self.committer.close()
+
+    async def _reload_on_signal(self, hang_ups: AsyncIterator[int] | None) -> None:
+        if hang_ups is not None:
+            async for _ in hang_ups:
+                self.reloading.ask()
 
     async def _let_answers_out(self) -> None:
         """Those who waited for the last outcomes have been woken; a few turns of the loop and they are answered. A

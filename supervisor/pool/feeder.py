@@ -74,11 +74,27 @@ class Feeder:
         committer.on_failing = self._store_failing
 
     def serve(self, pool: Pool) -> None:
+        """It is given jobs of its queues from now on, and of no others."""
+        before = pool.sharing
+        self.unserve(pool)
         for name in pool.config.queues:
             self.lines[name].pools.append(pool)
         if len(pool.config.queues) > 1:
-            pool.sharing = Sharing(pool.config, self.lines, self.may_begin, self.starves)
+            pool.sharing = before or Sharing(pool.config, self.lines, self.may_begin, self.starves)
+            pool.sharing.revise(pool.config)
             self._shared.append(pool.sharing)
+            for run in self.running.values():
+                if run.life is not None and run.life.pool is pool:
+                    pool.sharing.begun(run)
+
+    def unserve(self, pool: Pool) -> None:
+        """It is given no job any more."""
+        for line in self.lines.values():
+            if pool in line.pools:
+                line.pools.remove(pool)
+        if pool.sharing is not None:
+            self._shared.remove(pool.sharing)
+            pool.sharing = None
 
     # -- jobs come in ----------------------------------------------------------------------------------------------
 

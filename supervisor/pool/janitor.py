@@ -24,9 +24,13 @@ class Janitor:
     def __init__(self, committer: Committer, feeder: Feeder, config: Config, *, now: Callable[[], int]) -> None:
         self._committer = committer
         self._feeder = feeder
+        self._now = now
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """From the next sweep on."""
         self._of = {queue.name: queue.retention for queue in config.queues}
         self._others = config.retention
-        self._now = now
 
     async def run(self) -> None:
         while True:

@@ -119,7 +119,7 @@ class Life:
         pool = self.pool
         if self.config.ready:
             self.deadline = self.child.started + self.config.boot_timeout
-        elif pool.rolling is not None or pool.health.fails(self.number):
+        elif pool.rolling is not None or self.slot.trial is not None or pool.health.fails(self.number):
             self.deadline = self.child.started + SHORT_LIFE
         else:
             self._start_serving()
@@ -427,9 +427,11 @@ class Life:
         if retires is not None:
             self.end(retires.why, retires.text)
             return
-        run = self.pool.checkout()
+        run = None if self.slot.held else self.pool.checkout()
         if run is not None:
             self.take(run)
+        elif self.slot.held:
+            self.state = "idle"
         else:
             self.state = "idle"
             self.idle_since = time.monotonic()

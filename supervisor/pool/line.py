@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from supervisor.config.model import QueueConfig
@@ -39,6 +40,7 @@ class Line:
         self.shut = False
         self.swept_by = 0  # so many: it is not read
         self.pools: list[Pool] = []
+        self.configured = True
         self.reading = False
         self.reads = 0  # so many were asked for
         self.stale = True  # the look-ahead does not know the front of the queue
@@ -68,6 +70,33 @@ class Line:
     def forget(self) -> None:
         """What was read ahead; a read that is under way brings it to nobody."""
         self.ahead = self._no_rows()
+        self.stale = True
+
+    def revise(self, policy: QueueConfig, running: Sequence[Ready]) -> None:
+        """Another policy. `running`: the jobs that are checked out, each with its lane where the policy limits keys.
+        What was read ahead stays, unless its order goes by other keys."""
+        now = time.monotonic_ns()
+        before, self.policy = self.policy, policy
+        self.claims_first = policy.on_daemon_crash == "fail"
+        if _limits(before) != _limits(policy):
+            self.gate = self.gate.revised(policy, now, len(running))
+            self.limited = self.gate.limited or policy.keyed
+        if _key_limits(before) != _key_limits(policy):
+            keys = self.keys or Keys(policy, now)
+            self.keys = keys.revised(policy, now, [row.lane for row in running]) if policy.keyed else None
+            self.lanes = None
+            self.forget()
+
+    def retire(self) -> None:
+        """Its queue is configured no more: nothing is read, and what runs ends in it."""
+        self.configured = False
+        self.swept_by += 1
+        self.forget()
+
+    def return_to(self) -> None:
+        """It is, again."""
+        self.configured = True
+        self.swept_by -= 1
         self.stale = True
 
     def _no_rows(self) -> Lookahead | Lanes:
@@ -110,3 +139,11 @@ class Line:
             self.gate.leave()
         freed = self.lanes is not None and row.lane and self.lanes.leave(row.lane)
         return bool(freed) or self.gate.limited
+
+
+def _limits(policy: QueueConfig) -> tuple[object, ...]:
+    return policy.rate, policy.burst, policy.concurrency, policy.keyed
+
+
+def _key_limits(policy: QueueConfig) -> tuple[object, ...]:
+    return policy.rate_per_key, policy.burst_per_key, policy.concurrency_per_key

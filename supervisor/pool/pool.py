@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+import structlog
 import trio
 
 from protocol.control import PoolView, WorkerView
@@ -31,6 +32,8 @@ from supervisor.pool.watch import Watch
 if TYPE_CHECKING:
     from supervisor.pool.feeder import Feeder
 
+log = structlog.get_logger("stoker.pool")
+
 
 class Pool:
     """`idle` are the lives that wait for a job, the one used last at the end: it is the warmest. `spares` are
@@ -54,12 +57,16 @@ class Pool:
         self.sharing: Sharing | None = None  # of one with several queues
         self.settled = trio.Event()  # has a worker that can be given work, or is degraded
         self.stopping = trio.Event()
+        self.leaving = False  # it is not the configuration's any more, and ends with its last job
         self.begun = 0  # jobs that its workers were given
         self.spawned = 0
         self.crashes = 0
         self.recycled = 0
         self.jobs_done = 0
         self._lives: trio.Nursery | None = None
+        self._trial: Slot | None = None
+        self._taken_on = trio.Event()
+        self._taken_on.set()
         if config.min == 0:
             self.settled.set()
 
@@ -70,7 +77,7 @@ class Pool:
             nursery.start_soon(self.ears.run)
             nursery.start_soon(self.watch.run)
             async with trio.open_nursery() as self._lives:
-                nursery.start_soon(self.sizing.run)
+                nursery.start_soon(self._fill)
                 try:
                     await self.stopping.wait()
                 finally:
@@ -78,6 +85,12 @@ class Pool:
                     self.stop()
             nursery.cancel_scope.cancel()
         self.ears.close()
+
+    async def _fill(self) -> None:
+        if self._trial is not None:
+            self._add(self._trial)
+        await self._taken_on.wait()
+        await self.sizing.run()
 
     def stop(self) -> None:
         """Idle children are asked to go, the jobs of busy ones are released."""
@@ -88,20 +101,56 @@ class Pool:
 
     # -- what an operator asks for ---------------------------------------------------------------------------------
 
+    async def try_out(self) -> str | None:
+        """Before `run`, and while that runs: whether the program of a new pool comes up, in the pool's first place.
+        Why not, or None; that worker is given nothing, and there are no others, before `take_on`."""
+        self._taken_on = trio.Event()
+        self.generation = 0
+        self._trial = Slot(self, 0, self.config, held=True)
+        return await self._trial.coming.failure()
+
+    def take_on(self) -> None:
+        """What was tried is a pool like any other, and is fed."""
+        assert self._trial is not None
+        self.generation = 1
+        self._taken_on.set()
+        self.feeder.serve(self)
+        self._trial.release()
+
+    def dissolve(self) -> None:
+        """It is given no job any more; each worker goes when it has none, and then `run` returns."""
+        self.leaving = True
+        self.feeder.unserve(self)
+        self.sizing.low = self.sizing.high = 0
+        for slot in self.slots:
+            slot.leave("its pool is configured no more")
+        self._end_if_left()
+
+    def _end_if_left(self) -> None:
+        if self.leaving and not self.slots and not self.stopping.is_set():
+            self.stop()
+            log.info("pool_removed", pool=self.name)
+
     async def restart(self, config: PoolConfig | None = None) -> Restarted:
         """Replace every worker by one of `config` (None: the same), and return when that has happened; it goes on when
         the caller does not wait for it. Raises Conflict where it cannot begin, RestartFailed where it was given up."""
-        if self.stopping.is_set() or self._lives is None:
+        return await self.begin_restart(config or self.config).result()
+
+    def begin_restart(self, config: PoolConfig, *, waits: bool = False) -> Rolling:
+        """The same without waiting for it; `waits` as Rolling has it. Raises Conflict."""
+        if self.stopping.is_set() or self.leaving or self._lives is None:
             raise Conflict(f'pool "{self.name}" does not run: there is nothing to restart')
         if self.rolling is not None:
             raise Conflict(f'pool "{self.name}" is being restarted already: `stoker workers` shows how far it is')
-        self.rolling = rolling = Rolling(self, config or self.config)
+        self.rolling = rolling = Rolling(self, config, waits=waits)
         self._lives.start_soon(self._or_stop, rolling.run)
-        return await rolling.result()
+        return rolling
 
     def resize(self, low: int, high: int) -> None:
         """From now on between `low` and `high` workers. A worker too many goes when its job is done. Raises Invalid
-        where what is reserved would leave a queue without any."""
+        where what is reserved would leave a queue without any, and Conflict for a pool that is on its way out."""
+        if self.leaving:
+            raise Conflict(f'pool "{self.name}" is configured no more: its last jobs end, and it is gone')
         least = least_workers(self.config)
         if 0 < high < least:
             raise Invalid(
@@ -127,21 +176,24 @@ class Pool:
         if number < self.sizing.high:
             self._add(Slot(self, number))
 
-    def add_spare(self, trial: PoolConfig) -> Slot:
+    def add_spare(self, trial: PoolConfig, *, held: bool = False) -> Slot:
         """A place for the first of a new generation, of a number that is nobody's."""
-        spare = Slot(self, self._free_number(max(self.sizing.high, self.config.max, trial.max)), trial)
+        spare = Slot(self, self._free_number(max(self.sizing.high, self.config.max, trial.max)), trial, held=held)
         self.spares.add(spare)
         self._add(spare)
         return spare
 
-    def take_over(self, config: PoolConfig, generation: int) -> None:
-        """What was tried in a spare place is the pool's from now on."""
+    def take_over(self, config: PoolConfig, generation: int | None = None) -> None:
+        """This is the pool's from now on: what was tried in a spare place, or what needs no trial."""
         too_small = 0 < self.sizing.high < least_workers(config)  # a resize that went by what was reserved before
         if too_small or (config.min, config.max) != (self.config.min, self.config.max):
             self.sizing.resize(config.min, config.max)
-        if self.sharing is not None and _shares(config) != _shares(self.config):
-            self.sharing.revise(config)
-        self.config, self.generation = config, generation
+        before, self.config = self.config, config
+        if generation is not None:
+            self.generation = generation
+        if _shares(config) != _shares(before):
+            self.feeder.serve(self)
+        self.sizing.poke()
         self.watch.poke()
 
     def _free_number(self, first: int) -> int:
@@ -164,6 +216,7 @@ class Pool:
             self.slots.remove(slot)
             self.spares.discard(slot)
             self.news()
+            self._end_if_left()
 
     def news(self) -> None:
         """Something has happened to a place."""
@@ -181,7 +234,7 @@ class Pool:
         self.deadlines.timed.remove(life)
 
     def checkout(self) -> Run | None:
-        return None if self.stopping.is_set() else self.feeder.checkout(self)
+        return None if self.stopping.is_set() or self.leaving else self.feeder.checkout(self)
 
     def finished(self, run: Run, verdict: Verdict) -> None:
         self.feeder.finished(run, verdict)
@@ -249,7 +302,7 @@ class Pool:
 
     @property
     def state(self) -> str:
-        if self.stopping.is_set():
+        if self.stopping.is_set() or self.leaving:
             return "stopping"
         if self.health.reason is not None:
             return "degraded"

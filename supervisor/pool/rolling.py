@@ -3,6 +3,9 @@
 The first new worker comes up in a spare place, beside all the old ones: if it does not, nothing has changed. From then
 on the spare stands in for the place whose old worker has gone and whose new one is not up yet, so that the pool never
 has fewer workers than before, and every number is in the end where it was. An old worker goes between two jobs.
+
+One that is part of something larger stops when the first new worker is up, which gets no job yet, until it is told to
+go on or to give up.
 """
 
 from __future__ import annotations
@@ -34,11 +37,16 @@ class Restarted(NamedTuple):
 
 
 class Rolling:
-    """One restart of `pool`, to run with `config` from then on."""
+    """One restart of `pool`, to run with `config` from then on. `waits`: only once `go_on` is called."""
 
-    def __init__(self, pool: Pool, config: PoolConfig) -> None:
+    def __init__(self, pool: Pool, config: PoolConfig, *, waits: bool = False) -> None:
         self._pool = pool
         self._config = config
+        self._waits = waits
+        self._tried = trio.Event()
+        self._may_go_on = trio.Event()
+        self._spare: Slot | None = None
+        self._refusal: str | None = None
         self._generation = pool.generation + 1
         self._replaced = 0
         self._up: set[Slot] = set()
@@ -55,6 +63,42 @@ class Rolling:
             raise self._failure
         return Restarted(self._generation, self._replaced)
 
+    async def tried(self) -> RestartFailed | None:
+        """Wait until the first new worker is up; or why there is none."""
+        await self._tried.wait()
+        return self._failure
+
+    def go_on(self) -> None:
+        """Take over what has been tried; the old workers go from now on. Where the new ones are for other queues, they
+        go all at once: what they know to do may not be what comes."""
+        pool, spare = self._pool, self._spare
+        assert spare is not None
+        for former in pool.spares - {spare}:
+            former.leave("its successor is up")
+        other_queues = set(self._config.queues) != set(pool.config.queues)
+        pool.take_over(self._config, self._generation)
+        if other_queues:
+            for slot in pool.slots:
+                if slot is not spare:
+                    slot.replace(REASON)
+        spare.release()
+        self._may_go_on.set()
+
+    def give_up(self, reason: str) -> None:
+        """Instead of `go_on`, or before it is known whether there will be one: nothing has changed."""
+        self._refusal = reason
+        self._may_go_on.set()
+        if self._spare is not None:
+            self._spare.leave("its restart was given up")
+
+    @property
+    def failed(self) -> bool:
+        return self._failure is not None
+
+    async def over(self) -> None:
+        """Wait for the end, whatever it is."""
+        await self._over.wait()
+
     async def run(self) -> None:
         """The restart itself. It does not raise: whoever is interested asks for the result."""
         pool = self._pool
@@ -68,6 +112,7 @@ class Rolling:
         finally:
             pool.rolling = None
             pool.dismiss_spares()
+            self._tried.set()
             self._over.set()
 
     def calls_in(self, life: Life) -> Ending | None:
@@ -87,15 +132,21 @@ class Rolling:
         pool = self._pool
         await self._former_spares_gone()
         others = bool(pool.slots)
-        spare = pool.add_spare(self._config)
+        if self._refusal is not None or pool.stopping.is_set():
+            raise self._failed(f"the restart was given up: {self._refusal}")
+        self._spare = spare = pool.add_spare(self._config, held=self._waits)
         failure = await spare.coming.failure()
+        if self._refusal is not None:
+            raise self._failed(f"the restart was given up: {self._refusal}")
         if failure is not None:
             serving = "the old workers serve on" if others and pool.health.reason is None else "nothing has changed"
             raise self._failed(f"the restart was given up, and {serving}: the first new one did not come up: {failure}")
-        for former in pool.spares - {spare}:
-            former.leave("its successor is up")
-        pool.take_over(self._config, self._generation)
-        spare.trial = None
+        self._tried.set()
+        if not self._waits:
+            self.go_on()
+        await self._may_go_on.wait()
+        if self._refusal is not None:
+            raise self._failed(f"the restart was given up: {self._refusal}")
         while (turn := await self._next_turn()) is not None:
             await self._until_up(*turn)
             self._up.add(turn[0])

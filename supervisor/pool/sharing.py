@@ -13,6 +13,7 @@ from supervisor.pool.rates import Rate
 
 if TYPE_CHECKING:
     from supervisor.pool.line import Line
+    from supervisor.pool.run import Run
 
 
 class Sharing:
@@ -28,7 +29,7 @@ class Sharing:
     ) -> None:
         self._may_begin = may_begin
         self._starves = starves
-        self._lines = {queue: lines[queue] for queue in config.queues}
+        self._lines = lines
         self._shares = Shares(config)
         self._pairs = self._paired()
         self._known: list[Share] | None = None  # who was ready when the shares were last told who waits
@@ -65,9 +66,18 @@ class Sharing:
         return any(share.queue == queue and self._shares.may(share, idle - 1) for share in self._shares.all)
 
     def revise(self, config: PoolConfig) -> None:
-        """Other weights and reserves of the same queues."""
+        """Other weights and reserves, or other queues."""
         self._shares.revise(config, time.monotonic_ns())
         self._pairs = self._paired()
+        self._known = None
+        self._rates = {queue: self._rates.get(queue) or Rate() for queue in config.queues}
+
+    def begun(self, run: Run) -> None:
+        """One that began before its queue had a share."""
+        share = next((share for share in self._shares.all if share.queue == run.row.queue), None)
+        if share is not None and run.share is None:
+            run.share = share
+            share.begin(run.since)
 
     def _paired(self) -> tuple[tuple[Line, Share], ...]:
         return tuple((self._lines[share.queue], share) for share in self._shares.all)

@@ -30,12 +30,14 @@ _LAUNCHING = trio.Lock()
 
 class Slot:
     """`number` is what its children see as STOKER_SLOT. `coming` will be decided by the next child to be started.
-    `trial`: a configuration that is tried here; its failure is nobody's but the slot's, which then gives up."""
+    `trial`: a configuration that is tried here; its failure is nobody's but the slot's, which then gives up. `held`:
+    its worker is given nothing before `release`."""
 
-    def __init__(self, pool: Pool, number: int, trial: PoolConfig | None = None) -> None:
+    def __init__(self, pool: Pool, number: int, trial: PoolConfig | None = None, *, held: bool = False) -> None:
         self.pool = pool
         self.number = number
         self.trial = trial
+        self.held = held
         self.life: Life | None = None
         self.budget = Budget()
         self.coming = Boot()
@@ -89,6 +91,12 @@ class Slot:
         self.life.stay()
         return True
 
+    def release(self) -> None:
+        """What was tried here is the pool's now."""
+        self.trial, held, self.held = None, self.held, False
+        if held and self.life is not None and self.life.state == "idle":
+            self.life.let_go()
+
     def hurry(self) -> None:
         """Do not wait for the respawn any longer."""
         self._hurry.set()
@@ -117,6 +125,7 @@ class Slot:
             boot, self.coming = self.coming, Boot()
             async with _LAUNCHING:
                 if pool.stopping.is_set() or self.leaving:
+                    boot.fail("its place was given up")
                     break
                 life = await self._start(boot)
             if life is not None:

@@ -22,7 +22,7 @@ class Trimmer:
 
     def __init__(self, committer: Committer, config: StoreConfig, *, now: Callable[[], int]) -> None:
         self._committer = committer
-        self._config = config
+        self.config = config
         self._now = now
 
     async def run(self) -> None:
@@ -44,8 +44,8 @@ class Trimmer:
 
     async def _step(self, limit: int) -> tuple[int, float]:
         """How many were removed, and for how many seconds the store was busy with it."""
-        before = self._now() - int(self._config.events_max_age * MICROS)
-        most = self._config.events_max_count
+        before = self._now() - int(self.config.events_max_age * MICROS)
+        most = self.config.events_max_count
 
         def trim(store: Store) -> tuple[int, float]:
             began = time.monotonic()

@@ -38,12 +38,13 @@ class Committer:
     """`recorded(tokens, oks)` hears of outcomes that are on disk, `found(jobs, ids)` of the jobs asked for with them.
 
     `limits`: the queues that may hold only so many pending jobs; a submit that would bring more fails with QueueFull.
+    Others may take their place at any time, and hold for what is handed over from then on.
     `failing` is the reason why the store cannot commit, or None; `on_failing` is called when it changes.
     """
 
     def __init__(self, store: Store, limits: Mapping[str, int] | None = None) -> None:
         self._store = store
-        self._limits = limits or {}
+        self.limits = limits or {}
         self._queue: SimpleQueue[Batch | None] = SimpleQueue()
         self._next = Batch()
         self._riding = trio.Event()
@@ -211,7 +212,7 @@ class Committer:
         def report(reason: str | None) -> None:
             token.run_sync_soon(self._set_failing, reason)
 
-        writer = Writer(self._store, self._queue, deliver, report, self._limits)
+        writer = Writer(self._store, self._queue, deliver, report, lambda: self.limits)
         try:
             writer.run()
         except BaseException as crash:

@@ -37,7 +37,7 @@ def admitted(store: Store, submits: list[Submit], limits: Mapping[str, int]) -> 
 def limit_keys(store: Store, queues: Iterable[QueueConfig]) -> None:
     """Before anything of these queues is read, and after the store's recovery. It may take seconds where a queue with
     many jobs limits keys for the first time."""
-    keyed = [queue.name for queue in queues if queue.keyed]
+    keyed = sorted(queue.name for queue in queues if queue.keyed)
     after: int | None = 0
     while after is not None:
         store.begin()

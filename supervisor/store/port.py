@@ -302,7 +302,8 @@ class Store(Protocol):
 
     def limit_keys(self, queues: Collection[str], after: int) -> int | None:
         """From now on these queues, and no others, limit keys; call it after `recover`, first with 0. Some of the jobs
-        without keys that were submitted before get their lane; not None: call again with that, there may be more."""
+        without keys that were submitted before get their lane; not None: call again with that, there may be more. Jobs
+        that are submitted meanwhile have theirs."""
         ...
 
     def lanes(self, queue: str, *, after: str | None, limit: int) -> list[tuple[str, Rank]]:

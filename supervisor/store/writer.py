@@ -27,7 +27,7 @@ class Writer:
         queue: "SimpleQueue[Batch | None]",
         deliver: Callable[[Answers], None],
         report: Callable[[str | None], None],
-        limits: Mapping[str, int],
+        limits: Callable[[], Mapping[str, int]],
     ) -> None:
         self._store = store
         self._queue = queue
@@ -105,7 +105,7 @@ class Writer:
                     log.error("claim_refused", seqs=refused)
             if batch.firsts:
                 _claim_all(store, batch.firsts)
-            _submit_all(store, admitted(store, batch.submits, self._limits))
+            _submit_all(store, admitted(store, batch.submits, self._limits()))
             for call in batch.writes:
                 call.result = call.fn(store)
             store.commit()

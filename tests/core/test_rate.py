@@ -75,3 +75,62 @@ def test_after_a_long_pause_exactly_the_burst_is_there(rate: Rate, burst: int, s
 )
 def test_who_says_nothing_of_bursts_gets_a_tenth_of_a_second_at_once(count: int, period: int, burst: int) -> None:
     assert usual_burst(Rate(count=count, period=period * NANOS)) == burst
+
+
+CHANGES = st.lists(st.tuples(RATES, BURSTS, st.lists(st.integers(0, 5 * NANOS), max_size=20)), min_size=1, max_size=4)
+
+
+@given(CHANGES, STARTS)
+def test_no_window_has_more_for_a_change_than_the_larger_burst_and_what_each_rate_gives_in_its_time(
+    changes: list[tuple[Rate, int, list[int]]], start: int
+) -> None:
+    now, times, given_until, bucket = start, list[tuple[int, Fraction]](), Fraction(0), None
+    for rate, burst, pauses in changes:
+        bucket = Bucket(rate, burst, now) if bucket is None else bucket.revised(rate, burst, now)
+        for pause in pauses:
+            now += pause
+            given_until += Fraction(rate.count * pause, rate.period)
+            if bucket.has_one(now):
+                bucket.take(now)
+                times.append((now, given_until))
+    most = max(burst for _, burst, _ in changes)
+    for first, (_, since) in enumerate(times):
+        for last in range(first, len(times)):
+            assert last - first + 1 <= times[last][1] - since + most
+
+
+@given(RATES, BURSTS, STARTS, PAUSES, RATES, BURSTS, st.lists(st.integers(0, 5 * NANOS), min_size=1, max_size=40))
+def test_from_the_change_on_no_window_has_more_than_the_new_rate_and_burst(
+    rate: Rate, burst: int, start: int, pauses: list[int], other: Rate, most: int, later: list[int]
+) -> None:
+    bucket, now, times = Bucket(rate, burst, start), start, []
+    for pause in pauses:
+        now += pause
+        if bucket.has_one(now):
+            bucket.take(now)
+    bucket = bucket.revised(other, most, now)
+    for pause in later:
+        now += pause
+        while bucket.has_one(now):
+            bucket.take(now)
+            times.append(now)
+    for first, since in enumerate(times):
+        for last in range(first, len(times)):
+            assert last - first + 1 <= Fraction(other.count * (times[last] - since), other.period) + most
+
+
+@given(RATES, BURSTS, STARTS, PAUSES, st.integers(0, 10 * NANOS))
+def test_a_change_into_the_same_changes_nothing(
+    rate: Rate, burst: int, start: int, pauses: list[int], later: int
+) -> None:
+    bucket, now = Bucket(rate, burst, start), start
+    for pause in pauses:
+        now += pause
+        if bucket.has_one(now):
+            bucket.take(now)
+    twin = bucket.revised(rate, burst, now)
+    for _ in range(burst + 1):
+        now = bucket.next_at(now + later)
+        assert twin.next_at(now) == now
+        bucket.take(now)
+        twin.take(now)

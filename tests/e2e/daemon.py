@@ -84,10 +84,10 @@ class Daemon:
 
     # -- from start to stop ----------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Returns when it answers."""
+    def start(self, *, own_session: bool = False) -> None:
+        """Returns when it answers. `own_session`: without a terminal, whatever the tests have."""
         with self._log.open("ab") as log:
-            self._process = self._launch(log)
+            self._process = self._launch(log, own_session=own_session)
         try:
             until(self._answers, "the daemon's first answer")
         except BaseException:
@@ -103,7 +103,7 @@ class Daemon:
             process.kill()
         return process.returncode, words.decode()
 
-    def _launch(self, output: IO[bytes] | int) -> "subprocess.Popen[bytes]":
+    def _launch(self, output: IO[bytes] | int, *, own_session: bool = False) -> "subprocess.Popen[bytes]":
         environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_THE_DAEMON}
         environment["STOKER_TEST_FILE"] = str(self.side_file)
         return subprocess.Popen(
@@ -113,6 +113,7 @@ class Daemon:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=own_session,
         )
 
     def _answers(self) -> bool:

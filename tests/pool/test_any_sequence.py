@@ -18,8 +18,9 @@ import trio
 import trio.lowlevel
 import trio.testing
 from hypothesis import settings
+from msgspec.structs import replace
 
-from supervisor.config.model import NANOS
+from supervisor.config.model import NANOS, QueueConfig, Rate
 from supervisor.core.job import Cause, JobError, NewJob, OnConflict, State
 from supervisor.core.keys import lane_of
 from supervisor.core.sweep import TAKES, Act
@@ -27,7 +28,7 @@ from supervisor.core.verdict import End, Verdict
 from supervisor.errors import Conflict, NotFound
 from supervisor.store.batch import Batch
 from supervisor.store.port import Filter
-from tests.pool.world import POLICIES, QUEUES, SHARED, Keys, Worker, World
+from tests.pool.world import QUEUES, SHARED, Keys, Worker, World
 from tests.store.support import Backend, MemoryBackend, SqliteBackend
 
 LENGTH = 200  # steps of a run
@@ -84,6 +85,13 @@ class Pause(NamedTuple):
     paused: bool
 
 
+class Reload(NamedTuple):
+    """Another policy for a queue, and perhaps other queues for the pool that has several."""
+
+    policy: QueueConfig
+    shared: tuple[str, ...] | None
+
+
 class Advance(NamedTuple):
     milliseconds: int
 
@@ -135,12 +143,30 @@ def _later(rng: random.Random, queue: str) -> Submit:
     )
 
 
+def _reload(rng: random.Random, queue: str) -> Reload:
+    def rate() -> Rate | None:
+        return rng.choice([None, Rate(count=rng.randint(1, 10), period=NANOS)])
+
+    [before] = [one for one in QUEUES if one.name == queue]
+    policy = replace(
+        before,
+        rate=rng.choice([before.rate, rate()]), burst=rng.randint(1, 3),
+        concurrency=rng.choice([before.concurrency, None, rng.randint(1, 4)]),
+        rate_per_key=rng.choice([before.rate_per_key, rate()]), burst_per_key=rng.randint(1, 3),
+        concurrency_per_key=rng.choice([before.concurrency_per_key, None, rng.randint(1, 2)]),
+        on_throttle=rng.choice(["job", "queue"]),
+        events=rng.random() < 0.5,
+    )  # fmt: skip
+    names = [queue.name for queue in QUEUES]
+    return Reload(policy, tuple(rng.sample(names, rng.randint(1, 4))) if rng.random() < 0.5 else None)
+
+
 def _bad_end(rng: random.Random) -> Finish:
     end = rng.choice(["failed", "final", "throttled", "released"])
     return Finish(rng.randrange(100), end, rng.choice([0, 100, 500, 2000]))
 
 
-# How likely each is, of 100.
+# How likely each is, about of 100.
 STEPS: tuple[tuple[int, Callable[[random.Random, str], Any]], ...] = (
     (40, lambda rng, queue: Finish(rng.randrange(100), "ok", 0)),
     (15, lambda rng, queue: Advance(rng.choice([50, 250, 500, 1000, 1000, 5000]))),
@@ -154,6 +180,7 @@ STEPS: tuple[tuple[int, Callable[[random.Random, str], Any]], ...] = (
     (3, lambda rng, queue: Resize(rng.randrange(100), grows=rng.random() < 0.5, noticed=rng.random() < 0.5)),
     (6, lambda rng, queue: Pause(queue, paused=rng.random() < 0.3)),
     (2, lambda rng, queue: Step(rng.choice([-86_400_000, -1000, 1000, 86_400_000]))),
+    (4, _reload),
     (1, lambda rng, queue: Crash(loses=rng.random() < 0.5)),
 )
 
@@ -163,7 +190,7 @@ def _step(rng: random.Random, queue: str) -> Any:
     return make(rng, queue)
 
 
-async def do(world: World, step: Any) -> None:
+async def do(world: World, step: Any) -> None:  # noqa: C901
     match step:
         case Submit():
             await submit(world, step)
@@ -182,6 +209,8 @@ async def do(world: World, step: Any) -> None:
             await pause(world, step)
         case Advance() | Step():
             set_time(world, step)
+        case Reload(policy, shared):
+            await world.reload([policy], shared or world.shared)
 
 
 def set_time(world: World, step: Advance | Step) -> None:
@@ -232,7 +261,7 @@ async def submit(world: World, step: Submit) -> None:
                 id=job_id, queue=step.queue, payload=b"1", created_at=now, run_at=now + step.delay * 1000,
                 priority=priority, expires_at=None if step.expires is None else now + step.expires * 1000,
                 unique=unique, on_conflict=step.on_conflict,
-                lane=lane if lane or POLICIES[step.queue].keyed else None,
+                lane=lane if lane or world.policies[step.queue].keyed else None,
             )
         )  # fmt: skip
     await forgiving(world.service.submit, jobs)
@@ -286,7 +315,7 @@ def finish(world: World, worker: Worker, end: str, delay: int) -> None:
             verdict = Verdict(End.OK, result=b"1")
         case "throttled":
             verdict = Verdict(End.THROTTLED, delay=max(delay, 1) / 1000)
-            if POLICIES[queue].on_throttle == "queue":
+            if world.policies[queue].on_throttle == "queue":
                 until = world.ns + max(delay, 1) * 1_000_000
                 world.throttled[queue] = max(until, world.throttled.get(queue, 0))
         case "released":

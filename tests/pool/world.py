@@ -1,24 +1,28 @@
 """A daemon whose workers and whose clock are not real, and the plain rules by which jobs may begin."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import trio
+from msgspec.structs import replace
 
-from supervisor.config.model import NANOS, Backoff, Config, DaemonConfig, QueueConfig, Rate, StoreConfig
+from supervisor.config.model import NANOS, Backoff, Config, DaemonConfig, PoolConfig, QueueConfig, Rate, StoreConfig
 from supervisor.control.service import Service
 from supervisor.core.job import Job, State
 from supervisor.core.verdict import End, Verdict
+from supervisor.daemon.reloading import Reloading
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.run import Run
 from supervisor.pool.standing import Asked, standing
 from supervisor.store.committer import Committer
+from supervisor.store.limits import limit_keys
 from tests.pool.rig import pool_config
 from tests.store.support import NOW, Backend
 
@@ -36,7 +40,15 @@ QUEUES = (
     QueueConfig(name="once", on_daemon_crash="fail", on_throttle="queue", concurrency=4, concurrency_per_key=2),
 )
 SHARED = ("few", "keys", "plain", "once")
-POLICIES = {queue.name: queue for queue in QUEUES}
+
+
+class Revised(NamedTuple):
+    """Other policies."""
+
+    at: int  # nanoseconds
+    life: int
+    marks: int  # so many had been made before
+    policies: dict[str, QueueConfig]
 
 
 class Begun(NamedTuple):
@@ -118,6 +130,11 @@ class World:
     ns: int = 10 * NANOS  # monotonic
     skew: int = 0  # microseconds that the wall clock is off
     shares: dict[str, Any] = field(default_factory=dict)  # of the pool of several queues
+    shared: tuple[str, ...] = SHARED
+    policies: dict[str, QueueConfig] = field(default_factory=lambda: {queue.name: queue for queue in QUEUES})
+    revisions: list[Revised] = field(default_factory=list)  # in this life
+    since: dict[str, int] = field(default_factory=dict)  # the mark from which on a queue's rate holds
+    since_per_key: dict[str, int] = field(default_factory=dict)
     keys: dict[str, Keys] = field(default_factory=dict)
     queues: dict[str, str] = field(default_factory=dict)
     uniques: dict[str, tuple[str, str]] = field(default_factory=dict)  # queue and value
@@ -144,17 +161,14 @@ class World:
         self.life += 1
         self.born = self.ns
         self.throttled.clear()
+        self.revisions = [Revised(self.ns, self.life, len(self.marks), self.policies)]
+        queues = [*self.policies.values()]
+        limit_keys(store, queues)
         self.committer = Committer(store)
-        self.feeder = Feeder(self.committer, QUEUES, now=self.now, jitter=lambda: 0.5)
+        self.feeder = Feeder(self.committer, queues, now=self.now, jitter=lambda: 0.5)
         self.clock = Clock(self.committer, self.feeder, now=self.now)
-        served = [(queue.name,) for queue in QUEUES] + [SHARED]
-        configs = [
-            pool_config(
-                ["-"], Path("/"), name="-".join(names), queues=names, **(self.shares if names == SHARED else {})
-            )
-            for names in served
-        ]
-        self.pools = [SimpleNamespace(config=config) for config in configs]
+        configs = [*(pool_config(["-"], Path("/"), name=queue.name, queues=(queue.name,)) for queue in queues)]
+        self.pools = [SimpleNamespace(config=config) for config in [*configs, self.shared_pool()]]
         self.workers = []
         for pool in self.pools:
             pool.name, pool.sharing, pool.begun = pool.config.name, None, 0
@@ -163,19 +177,64 @@ class World:
             pool.idle = [Worker(self, pool) for _ in range(WORKERS)]
             self.workers += pool.idle
             self.feeder.serve(pool)
-        for line in self.feeder.lines.values():
-            line.ahead.max_rows = AHEAD
-            if line.lanes is not None:
-                line.lanes._kept = 2
+            pool.take_over = partial(self._take_over, pool)
+        self._look_ahead_little()
         config = Config(
             source=Path("/stoker.toml"), daemon=DaemonConfig(socket=Path("/s"), state_dir=Path("/")),
-            store=StoreConfig(), pools=tuple(pool.config for pool in self.pools), queues=QUEUES,
+            store=StoreConfig(), pools=tuple(pool.config for pool in self.pools), queues=tuple(queues),
         )  # fmt: skip
         self.service = Service(
             config, self.committer, store.reader(), self.feeder, [], version="0", epoch=1, now=self.now
         )
         for name in self.paused:
             self.feeder.pause(name, True)
+
+    def shared_pool(self) -> PoolConfig:
+        shares = {
+            name: tuple(pair for pair in what if pair[0] in self.shared) if name != "order" else what
+            for name, what in self.shares.items()
+        }
+        return pool_config(["-"], Path("/"), name="shared", queues=self.shared, **shares)
+
+    def _take_over(self, pool: Any, config: PoolConfig) -> None:
+        pool.config = config
+        self.feeder.serve(pool)
+
+    def _look_ahead_little(self) -> None:
+        for line in self.feeder.lines.values():
+            line.ahead.max_rows = AHEAD
+            if line.lanes is not None:
+                line.lanes._kept = 2
+
+    async def reload(self, policies: Sequence[QueueConfig], shared: tuple[str, ...]) -> None:
+        """Other policies, and other queues for the pool that has several."""
+        self.shared = shared
+
+        configs = (*(pool.config for pool in self.pools[:-1]), self.shared_pool())
+        config = replace(
+            self.service.config, pools=configs, queues=tuple({**self.policies, **_by_name(policies)}.values())
+        )
+        pools: Any = SimpleNamespace(
+            configs=lambda: tuple(pool.config for pool in self.pools),
+            get=lambda name: next(pool for pool in self.pools if pool.name == name),
+            adopt=lambda new, configs: None,
+        )
+        for pool in self.pools:
+            pool.rolling = None
+        reloading = Reloading(
+            pools, self.feeder, self.committer, self.service, read=lambda: config, in_force=self._in_force
+        )
+        await reloading._reload()
+
+    def _in_force(self, config: Config) -> None:
+        before, self.policies = self.policies, _by_name(config.queues)
+        self.revisions.append(Revised(self.ns, self.life, len(self.marks), self.policies))
+        for name, queue in self.policies.items():
+            if (queue.rate, queue.burst) != (before[name].rate, before[name].burst):
+                self.since[name] = len(self.marks)
+            if (queue.rate_per_key, queue.burst_per_key) != (before[name].rate_per_key, before[name].burst_per_key):
+                self.since_per_key[name] = len(self.marks)
+        self._look_ahead_little()
 
     # -- what workers see ------------------------------------------------------------------------------------------
 
@@ -193,7 +252,7 @@ class World:
         queue = run.row.queue
         self.marks.append(Begun(self.ns, queue, keys.rate, self.life))
         self.starts.append(run.id)
-        policy, running = POLICIES[queue], [run.id, *self.running(queue)]
+        policy, running = self.policies[queue], [run.id, *self.running(queue)]
         assert len({*running}) == len(running)
         if policy.concurrency is not None:
             assert len(running) <= policy.concurrency
@@ -201,14 +260,17 @@ class World:
             same = [one for one in running if self.keys[one].concurrency == keys.concurrency]
             assert len(same) <= policy.concurrency_per_key
         if policy.rate is not None:
-            self._within(policy.rate, policy.burst, lambda mark: True, queue)
+            self._within(policy.rate, policy.burst, lambda mark: True, queue, self.since)
         if policy.rate_per_key is not None and keys.rate is not None:
-            self._within(policy.rate_per_key, policy.burst_per_key, lambda mark: mark.rate_key == keys.rate, queue)
+            like = partial(_has_key, keys.rate)
+            self._within(policy.rate_per_key, policy.burst_per_key, like, queue, self.since_per_key)
 
-    def _within(self, rate: Rate, burst: int | None, like: Callable[[Begun], bool], queue: str) -> None:
-        """Over every window that ends now, across deaths of the daemon too."""
+    def _within(
+        self, rate: Rate, burst: int | None, like: Callable[[Begun], bool], queue: str, since: dict[str, int]
+    ) -> None:
+        """Over every window that ends now and in which the rate was this one, across deaths of the daemon too."""
         assert burst is not None
-        mine = [mark.at for mark in self.marks if mark.queue == queue and like(mark)]
+        mine = [mark.at for mark in self.marks[since.get(queue, 0) :] if mark.queue == queue and like(mark)]
         for count, since in enumerate(reversed(mine), 1):
             assert count <= Fraction(rate.count * (self.ns - since), rate.period) + burst
 
@@ -226,15 +288,27 @@ class World:
 
     # -- the rules -------------------------------------------------------------------------------------------------
 
-    def tokens(self, rate: Rate, burst: int, like: Callable[[Begun], bool]) -> Fraction:
-        """Of a bucket that was empty when this daemon was born."""
-        level, at = Fraction(0), self.born
-        for mark in [mark for mark in self.marks if mark.life == self.life and like(mark)]:
-            level, at = min(Fraction(burst), level + Fraction(rate.count * (mark.at - at), rate.period)) - 1, mark.at
+    def tokens(
+        self, limit: Callable[[QueueConfig], tuple[Rate | None, int | None]], like: Callable[[Begun], bool], queue: str
+    ) -> Fraction:
+        """Of a bucket that was empty when this daemon was born, or when its queue began to have a rate."""
+        level, at, rate, burst = Fraction(0), self.born, None, 0
+        for number, revision in enumerate(self.revisions):
+            new, most = limit(revision.policies[queue])
+            if rate is not None:
+                level = min(Fraction(burst), level + Fraction(rate.count * (revision.at - at), rate.period))
+            level = min(level, Fraction(most or 0)) if rate is not None and new is not None else Fraction(0)
+            at, rate, burst = revision.at, new, most or 0
+            last = self.revisions[number + 1].marks if number + 1 < len(self.revisions) else len(self.marks)
+            for mark in [mark for mark in self.marks[revision.marks : last] if like(mark)]:
+                if rate is not None:
+                    level += Fraction(rate.count * (mark.at - at), rate.period)
+                    level, at = min(Fraction(burst), level) - 1, mark.at
+        assert rate is not None
         return min(Fraction(burst), level + Fraction(rate.count * (self.ns - at), rate.period))
 
     def may_begin(self, job: Job) -> bool:
-        policy, keys = POLICIES[job.queue], self.keys[job.id]
+        policy, keys = self.policies[job.queue], self.keys[job.id]
         if job.state is not State.PENDING or job.run_at > self.now():
             return False
         if job.expires_at is not None and job.expires_at <= self.now():
@@ -248,15 +322,17 @@ class World:
             same = [one for one in running if self.keys[one].concurrency == keys.concurrency]
             if len(same) >= policy.concurrency_per_key:
                 return False
-        if policy.rate is not None and self.tokens(policy.rate, policy.burst or 0, lambda m: m.queue == job.queue) < 1:
-            return False
+        if policy.rate is not None:
+            left = self.tokens(lambda one: (one.rate, one.burst), lambda m: m.queue == job.queue, job.queue)
+            if left < 1:
+                return False
         return (
             policy.rate_per_key is None
             or keys.rate is None
             or self.tokens(
-                policy.rate_per_key,
-                policy.burst_per_key or 0,
+                lambda one: (one.rate_per_key, one.burst_per_key),
                 lambda m: m.queue == job.queue and m.rate_key == keys.rate,
+                job.queue,
             )
             >= 1
         )
@@ -311,6 +387,14 @@ class World:
                 running[run.row.queue] += 1
         unused = {name: max(0, count - running[name]) for name, count in pool.config.reserve}
         return not unused.pop(queue, 0) and len(pool.idle) <= sum(unused.values())
+
+
+def _has_key(key: str, mark: Begun) -> bool:
+    return mark.rate_key == key
+
+
+def _by_name(queues: Iterable[QueueConfig]) -> dict[str, QueueConfig]:
+    return {queue.name: queue for queue in queues}
 
 
 def _run_of(worker: Worker) -> Run | None:

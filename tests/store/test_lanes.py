@@ -154,3 +154,20 @@ def test_a_queue_can_stop_limiting_keys_and_begin_again(tmp_path: Path) -> None:
     limit_keys(store, KEYED)
     assert names(store) == [(NO_KEYS, Rank(0, job.seq))]
     store.close()
+
+
+def test_a_queue_begins_to_limit_keys_while_its_jobs_run_and_others_are_retried(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "STEP", 1)
+    job, old = add(store), ended(store, State.FAILED)
+    claim(store, job)
+    with transaction(store):
+        after = store.limit_keys(["q", "r"], 0)
+    with transaction(store):
+        store.retry([old.id], NOW)  # behind what has been gone through already
+    while after is not None:
+        with transaction(store):
+            after = store.limit_keys(["q", "r"], after)
+    finish(store, ending(job, State.PENDING))
+    assert {*rows(store, (NO_KEYS, FIRST))[0][0]} == {job.id, old.id}

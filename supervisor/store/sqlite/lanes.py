@@ -8,7 +8,7 @@ import msgspec
 from supervisor.core.job import Rank, Ready
 from supervisor.store.sqlite import documents
 from supervisor.store.sqlite.queues import Queues
-from supervisor.store.sqlite.schema import DUE, LATER
+from supervisor.store.sqlite.schema import DUE, LATER, RUNNING
 
 # SQLite has no loose index scan of its own: each step asks for the least name behind the last one.
 _DUE_IN = "FROM states WHERE state = 1 AND lane IS NOT NULL AND queue = :queue"
@@ -78,10 +78,13 @@ def limit_keys(
     connection.execute(f"UPDATE queues SET keyed = 0 WHERE keyed AND name NOT IN ({_THESE})", names)
     for name in limited:
         queues.intern(name)
-    fresh = f"SELECT id FROM queues WHERE name IN ({_THESE}) AND NOT keyed"
+    # 2 while it goes on: what is retried meanwhile gets its lane, and who is interrupted begins anew.
+    fresh = f"SELECT id FROM queues WHERE name IN ({_THESE}) AND keyed <> 1"
+    if not after:
+        connection.execute(f"UPDATE queues SET keyed = 2 WHERE id IN ({fresh})", names)
     if connection.execute(f"SELECT EXISTS ({fresh})", names).get and after < last:
         connection.execute(
-            f"""UPDATE states SET lane = '' WHERE seq > :after AND seq <= :upto AND state IN ({DUE}, {LATER})
+            f"""UPDATE states SET lane = '' WHERE seq > :after AND seq <= :upto AND state IN ({DUE}, {LATER}, {RUNNING})
             AND lane IS NULL AND queue IN ({fresh})""",
             {**names, "after": after, "upto": after + STEP},
         )
