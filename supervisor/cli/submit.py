@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from supervisor.cli.connection import daemon
+from protocol.client import Disconnected
+from supervisor.cli.connection import Unanswered, daemon
 from supervisor.cli.endings import patience
 from supervisor.cli.failures import Misuse, say
 from supervisor.cli.main import INTERRUPTED
@@ -14,6 +15,10 @@ from supervisor.cli.options import duration, durations, instant, json_option, pl
 from supervisor.cli.payload import checked
 from supervisor.cli.verbatim import VerbatimClient
 from supervisor.cli.wait import report_each
+
+# How long a daemon may be away that goes in the middle, before we give up: a restart is over by then.
+RESTART_SECS = 10.0
+AGAIN = "the same command again, with the same --key, makes no second one"
 
 
 @click.command()
@@ -92,6 +97,7 @@ def _payload(words: tuple[str, ...]) -> str:
 
 def _submit_one(order: Order, payload: str) -> None:
     with daemon() as client:
+        client.patience = RESTART_SECS
         answer = _accepted(client, order, payload)
         _remark(answer, order)
         if not order.wait:
@@ -116,9 +122,13 @@ def _remark(answer: dict[str, Any], order: Order) -> None:
 def _accepted(client: VerbatimClient, order: Order, payload: str) -> dict[str, Any]:
     try:
         return client.submit_text(order.queue, payload, order.options)
+    except Disconnected:
+        if "key" not in order.options:
+            raise
+        raise Unanswered(f"the daemon went away before it answered, and is not back; {AGAIN}") from None
     except KeyboardInterrupt:
         if "key" in order.options:
-            look = "the same command again, with the same --key, makes no second one"
+            look = AGAIN
         else:
             look = f"look with `stoker list --queue {order.queue}`; with --client and --key a submit can be repeated"
         say(f"interrupted before the daemon answered: the job may have been queued; {look}")

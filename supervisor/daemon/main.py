@@ -7,7 +7,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 
 import msgspec
@@ -17,12 +17,13 @@ import trio
 from supervisor.config.load import load
 from supervisor.config.model import Config, PoolConfig
 from supervisor.config.places import database_path
-from supervisor.control.server import serve_control
+from supervisor.control.farewell import Farewell
+from supervisor.control.server import Entrance, serve_control
 from supervisor.control.service import Service
 from supervisor.control.space import Space
 from supervisor.core.shares import least_workers
 from supervisor.daemon import logs, memory
-from supervisor.daemon.listen import Listening, open_listener
+from supervisor.daemon.listen import Listening, open_listeners
 from supervisor.daemon.notify import Notifier
 from supervisor.errors import ConfigError, Invalid, StartError
 from supervisor.pool.cgroups import Cgroups
@@ -111,7 +112,7 @@ async def _serve(config: Config, notifier: Notifier) -> None:
         not_again = [queue.name for queue in config.queues if queue.on_daemon_crash == "fail"]
         recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS, not_again=not_again)
         limit_keys(store, config.queues)
-        listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
+        listening = await open_listeners(config.daemon.socket, config.daemon.socket_mode, os.environ)
         try:
             # Once it is certain that this daemon is to run here, since it may move; before it has workers to be moved.
             cgroups = Cgroups.find(config.daemon.cgroup, remains.instance)
@@ -119,7 +120,8 @@ async def _serve(config: Config, notifier: Notifier) -> None:
             log.info(
                 "starting",
                 config=str(config.source),
-                socket=str(listening.path),
+                socket=str(listening[0].path),
+                sockets={str(one.path): one.ceiling.name.lower() for one in listening},
                 epoch=recovered.epoch,
                 requeued=recovered.requeued,
                 interrupted=recovered.failed,
@@ -127,7 +129,8 @@ async def _serve(config: Config, notifier: Notifier) -> None:
             )
             await Daemon(config, store, remains, cgroups, recovered.epoch, notifier).run(listening, signals)
         finally:
-            listening.close()
+            for one in listening:
+                one.close()
     log.info("stopped")
 
 
@@ -201,7 +204,7 @@ class Daemon:
             )
         return found
 
-    async def run(self, listening: Listening, signals: AsyncIterator[int]) -> None:
+    async def run(self, listening: Sequence[Listening], signals: AsyncIterator[int]) -> None:
         # What is loaded by now lives as long as the daemon: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -214,7 +217,8 @@ class Daemon:
                 serving.start_soon(self.space.run)
                 serving.start_soon(self.feeder.alarm.run)
                 serving.start_soon(self._keep_informed)
-                await serving.start(serve_control, self.service, listening.listener)
+                entrances = [Entrance(one.listener, one.ceiling) for one in listening]
+                farewell: Farewell = await serving.start(serve_control, self.service, entrances)
                 self.feeder.reread(self.feeder.lines)
                 async with trio.open_nursery() as working:
                     for pool in self.pools:
@@ -224,6 +228,7 @@ class Daemon:
                     self._stop_pools()
                     serving.start_soon(self._kill_on_signal, signals)
                 await self.committer.settle()
+                await farewell.say()
                 await self._let_answers_out()
                 serving.cancel_scope.cancel()
             self.reader.close()  # first: the store leaves its files tidy only when nobody else has them open

@@ -9,7 +9,7 @@ import pytest
 import structlog.testing
 import trio
 
-from supervisor.control.server import serve_control
+from supervisor.control.server import Entrance, serve_control
 from tests.control.fake_service import NOW, FakeService
 from tests.control.talk import Talk
 
@@ -30,7 +30,7 @@ class House:
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         with self._serving:
-            await serve_control(self.service, self.listener, now=lambda: NOW, task_status=task_status)  # type: ignore[arg-type]
+            await serve_control(self.service, [Entrance(self.listener)], now=lambda: NOW, task_status=task_status)  # type: ignore[arg-type]
 
     def stop(self) -> None:
         self._serving.cancel()
