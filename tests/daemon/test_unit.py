@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config.model import DaemonConfig, PoolConfig
+from tests.systemd.examples import texts
 
 UNITS = Path(__file__).parents[2] / "examples/systemd"
 DAEMON = DaemonConfig(socket=Path("/run/stoker.sock"), state_dir=Path("/var/lib/stoker"))
@@ -37,13 +38,18 @@ def test_the_socket_is_where_clients_look_for_it() -> None:
     assert f"/{settings('stoker.service')['StateDirectory']}" in str(DAEMON.state_dir)
 
 
+def test_the_examples_are_what_the_templates_make() -> None:
+    files = {str(file.relative_to(UNITS)): file.read_text() for file in UNITS.rglob("*") if file.is_file()}
+    assert files == texts(), "write them anew with: python -m tests.systemd.examples"
+
+
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed")
     for name in ("stoker.service", "stoker.socket"):
         # The program is elsewhere on each machine, and here it need not be at all.
-        text = (UNITS / name).read_text().replace("ExecStart=/opt/stoker/bin/stoker", "ExecStart=/bin/true")
+        text = (UNITS / name).read_text().replace("/opt/stoker/bin/stoker", "/bin/true")
         (tmp_path / name).write_text(text)
     done = subprocess.run(
         [analyze, "verify", tmp_path / "stoker.service", tmp_path / "stoker.socket"],
