@@ -85,7 +85,7 @@ def warnings(found: Installation, texts: Mapping[str, str]) -> Iterator[str]:
     for path in sorted(needed):
         for setting, top in hidden:
             if path.startswith(f"{top}/"):
-                yield f"the service cannot see {path} ({setting}= hides {top}): move it to where it can, such as /opt or /etc"
+                yield f"the service cannot see {path} ({setting}= hides {top}): move it, to /opt or /etc for example"
     user = found.service.user
     if not found.service.owns_user and not _exists(user):
         yield f"there is no user {user} yet: make it before the service starts"
