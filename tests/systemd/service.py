@@ -52,7 +52,7 @@ class Service:
 @contextmanager
 def service(pools: Mapping[str, Mapping[str, Any]], *lines: str) -> Iterator[Service]:
     """Installed, with these pools, and `lines` for its [Service] section; not yet started."""
-    units = {file.name: file.read_text() for file in UNITS.iterdir()}
+    units = {file.name: file.read_text() for file in UNITS.glob("stoker.*")}
     with box(units) as machine:
         daemon = {"state_dir": "/var/lib/stoker", "log_format": "json", "drain_timeout": "0.1s"}
         config = {"daemon": daemon, "pools": pools}
