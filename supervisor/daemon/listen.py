@@ -22,7 +22,7 @@ from supervisor.core.roles import Role
 from supervisor.daemon.inherited import Inherited, take_inherited
 from supervisor.errors import StartError
 
-BACKLOG = 512  # connections that may wait while the daemon is busy; net.core.somaxconn may say less
+BACKLOG = 4096  # connections that may wait while the daemon is busy; net.core.somaxconn may say less
 
 _OR_ELSEWHERE = "or set daemon.socket to another path"
 
