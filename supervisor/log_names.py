@@ -12,6 +12,7 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "stopping_now": "a second signal: the drain is cut short",
         "drain_incomplete": "the drain is over and these jobs still ran: they go back to their queues",
         "stopped": "the end, in order",
+        "socket_elsewhere": "none of systemd's sockets is at daemon.socket, where commands look for the daemon",
         "few_descriptors": "the hard limit of open files is lower than the configuration may need: raise LimitNOFILE",
         # The store.
         "store_failing": "nothing can be committed, for the reason given: submits are refused, outcomes are kept",

@@ -6,7 +6,6 @@ stays when the daemon leaves: removing it would let two daemons hold the lock of
 """
 
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -14,6 +13,7 @@ from collections.abc import MutableMapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import structlog
 import trio
 
 from supervisor.config.kinds import SOCKET_PATH_MAX
@@ -21,6 +21,9 @@ from supervisor.config.places import make_private, private_folder
 from supervisor.core.roles import Role
 from supervisor.daemon.inherited import Inherited, take_inherited
 from supervisor.errors import StartError
+from supervisor.store.sqlite.lock import take_lock
+
+log = structlog.get_logger("stoker.daemon")
 
 BACKLOG = 4096  # connections that may wait while the daemon is busy; net.core.somaxconn may say less
 
@@ -66,6 +69,12 @@ async def open_listeners(path: Path, mode: int, environ: MutableMapping[str, str
             found.insert(0, _own_beside(path, mode, inherited))
         closing.pop_all()
         return found
+
+
+def tell_if_elsewhere(path: Path, listening: Sequence[Listening]) -> None:
+    """Whoever reads the configuration looks for the daemon at `path`: warn where none of its sockets is."""
+    if path not in [one.path for one in listening]:
+        log.warning("socket_elsewhere", configured=str(path), sockets=[str(one.path) for one in listening])
 
 
 def _inherited(one: Inherited) -> Listening:
@@ -115,13 +124,14 @@ def _lock(path: Path) -> int:
             f"cannot open {file}: {error.strerror}; let this user write in {path.parent}, {_OR_ELSEWHERE}"
         ) from None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not take_lock(lock):
+            holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+            raise _taken(path, f"another stoker (pid {holder})" if holder.isdigit() else "another stoker")
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    except BlockingIOError:
-        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+    except StartError:
         os.close(lock)
-        raise _taken(path, f"another stoker (pid {holder})" if holder.isdigit() else "another stoker") from None
+        raise
     except OSError as error:
         os.close(lock)
         raise StartError(f"cannot lock {file}: {error.strerror}; make room there, {_OR_ELSEWHERE}") from None

@@ -23,7 +23,7 @@ from supervisor.control.service import Service
 from supervisor.control.space import Space
 from supervisor.core.shares import least_workers
 from supervisor.daemon import logs, memory
-from supervisor.daemon.listen import Listening, open_listeners
+from supervisor.daemon.listen import Listening, open_listeners, tell_if_elsewhere
 from supervisor.daemon.notify import Notifier
 from supervisor.errors import ConfigError, Invalid, StartError
 from supervisor.pool.cgroups import Cgroups
@@ -127,6 +127,7 @@ async def _serve(config: Config, notifier: Notifier) -> None:
                 interrupted=recovered.failed,
                 processes_ended=ended,
             )
+            tell_if_elsewhere(config.daemon.socket, listening)
             await Daemon(config, store, remains, cgroups, recovered.epoch, notifier).run(listening, signals)
         finally:
             for one in listening:

@@ -59,6 +59,15 @@ async def test_half_a_line_is_no_request_even_where_it_could_be_read_as_one(hous
     assert not service.handed
 
 
+async def test_a_last_line_without_its_end_counts_where_the_client_has_closed_its_side(house: House) -> None:
+    talk = await house.connect()
+    await talk.say(a_request("submit", {"queue": "thumbs", "payload": 1}, 1).rstrip(b"\n"))
+    talk.half_close()
+    await house.farewell.say()
+    assert await talk.result(1)
+    assert await talk.ended()
+
+
 async def test_it_does_not_wait_for_what_waits_for_something_to_happen(house: House, service: FakeService) -> None:
     service.add(id="a", state=State.PENDING)
     waits, follows, asks = [await house.connect() for _ in range(3)]

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import structlog.testing
 import trio
 
 from supervisor.core.roles import Role
 from supervisor.daemon import inherited
 from supervisor.daemon.inherited import take_inherited
-from supervisor.daemon.listen import open_listeners
+from supervisor.daemon.listen import open_listeners, tell_if_elsewhere
 from supervisor.errors import StartError
 
 FAR = 300  # descriptors from here on are free
@@ -131,6 +132,18 @@ async def test_where_none_is_for_everything_our_own_is_opened_beside_them(tmp_pa
     own.close()
     look.close()
     assert os.listdir(tmp_path) == ["look", "ours.lock"]
+
+
+async def test_sockets_that_are_not_where_the_configuration_says_are_warned_of(
+    tmp_path: Path, hand_over: HandOver
+) -> None:
+    opened = await open_listeners(tmp_path / "ours", 0o600, hand_over([at(tmp_path / "theirs")]))
+    with structlog.testing.capture_logs() as logs:
+        tell_if_elsewhere(tmp_path / "theirs", opened)
+        assert logs == []
+        tell_if_elsewhere(tmp_path / "ours", opened)
+    assert [(line["event"], line["configured"]) for line in logs] == [("socket_elsewhere", str(tmp_path / "ours"))]
+    opened[0].close()
 
 
 async def test_our_own_path_that_is_handed_over_for_less_is_refused(tmp_path: Path, hand_over: HandOver) -> None:
