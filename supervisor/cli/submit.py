@@ -7,7 +7,7 @@ import click
 
 from protocol.client import Disconnected
 from supervisor.cli.connection import Unanswered, daemon
-from supervisor.cli.endings import patience
+from supervisor.cli.endings import BACK_SECS, patience
 from supervisor.cli.failures import Misuse, say
 from supervisor.cli.main import INTERRUPTED
 from supervisor.cli.many import Order, print_answer, submit_lines
@@ -16,8 +16,6 @@ from supervisor.cli.payload import checked
 from supervisor.cli.verbatim import VerbatimClient
 from supervisor.cli.wait import report_each
 
-# How long a daemon may be away that goes in the middle, before we give up: a restart is over by then.
-RESTART_SECS = 10.0
 AGAIN = "the same command again, with the same --key, makes no second one"
 
 
@@ -97,7 +95,6 @@ def _payload(words: tuple[str, ...]) -> str:
 
 def _submit_one(order: Order, payload: str) -> None:
     with daemon() as client:
-        client.patience = RESTART_SECS
         answer = _accepted(client, order, payload)
         _remark(answer, order)
         if not order.wait:
@@ -120,6 +117,7 @@ def _remark(answer: dict[str, Any], order: Order) -> None:
 
 
 def _accepted(client: VerbatimClient, order: Order, payload: str) -> dict[str, Any]:
+    client.patience = BACK_SECS
     try:
         return client.submit_text(order.queue, payload, order.options)
     except Disconnected:
@@ -133,3 +131,5 @@ def _accepted(client: VerbatimClient, order: Order, payload: str) -> dict[str, A
             look = f"look with `stoker list --queue {order.queue}`; with --client and --key a submit can be repeated"
         say(f"interrupted before the daemon answered: the job may have been queued; {look}")
         raise click.exceptions.Exit(INTERRUPTED) from None
+    finally:
+        client.patience = 0.0  # a wait goes on in its own way

@@ -16,6 +16,7 @@ from supervisor.errors import Refused, TooLarge
 
 log = structlog.get_logger("stoker.control")
 
+_LASTING = {"wait", "subscribe", "events", "restart", "drain"}  # they wait for something to happen
 NOTHING = b""  # the answer to a notification and to a blank line
 
 
@@ -35,7 +36,7 @@ class Work:
         self._method = method
         self._coroutine = coroutine
         self.in_turn = in_turn
-        self.lasting = method.lasting
+        self.lasting = request.method in _LASTING
         self.lines: AsyncGenerator[bytes, None] | None = None
 
     def drop(self) -> None:

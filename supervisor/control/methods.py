@@ -52,11 +52,10 @@ class Method(Generic[P]):
 
     `compact`: the params hold payloads, which are kept without white space. `in_turn` tells by the params whether a
     connection's next request is taken up after this one's answer only, so that big answers are not made faster than
-    they are read. `lasting`: it waits for something to happen. `advice` is for who asked for more than an answer can
-    hold.
+    they are read. `advice` is for who asked for more than an answer can hold.
     """
 
-    __slots__ = ("_compact", "_decode", "_params", "advice", "in_turn", "lasting", "run")
+    __slots__ = ("_compact", "_decode", "_params", "advice", "in_turn", "run")
 
     def __init__(
         self,
@@ -65,12 +64,10 @@ class Method(Generic[P]):
         *,
         compact: bool = False,
         in_turn: Callable[[P], bool] = _no,
-        lasting: bool = False,
         advice: str = "list shows the job without its payload and result",
     ) -> None:
         self.run = run
         self.in_turn = in_turn
-        self.lasting = lasting
         self.advice = advice
         self._params = params
         self._compact = compact
@@ -100,16 +97,15 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "submit": Method(SubmitParams, submitting.submit, compact=True),
         "submit_many": Method(SubmitManyParams, submitting.submit_many, compact=True, advice="submit fewer at a time"),
         "get": Method(GetParams, reading.get, in_turn=_yes),
-        "wait": Method(WaitParams, reading.wait, lasting=True, advice=reading.WAIT_ADVICE),
+        "wait": Method(WaitParams, reading.wait, advice=reading.WAIT_ADVICE),
         "list": Method(ListParams, reading.list_jobs, in_turn=_yes, advice=reading.LIST_ADVICE),
         "events": Method(
             EventsParams,
             following.events,
             in_turn=lambda params: not params.wait_secs,  # who waits for something may ask for other things meanwhile
-            lasting=True,
             advice="use a smaller limit",
         ),
-        "subscribe": Method(SubscribeParams, following.subscribe, lasting=True),
+        "subscribe": Method(SubscribeParams, following.subscribe),
         "running": Method(RunningParams, reading.running, in_turn=_yes, advice=reading.LIST_ADVICE),
         "position": Method(JobParams, handlers.position),
         "cancel": Method(JobParams, handlers.cancel),
@@ -124,9 +120,9 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "purge": Method(PurgeParams, selecting.purge),
         "pools": Method(PoolsParams, handlers.pools),
         "workers": Method(PoolsParams, handlers.workers),
-        "restart": Method(PoolParams, handlers.restart, lasting=True),
+        "restart": Method(PoolParams, handlers.restart),
         "resize": Method(ResizeParams, handlers.resize),
         "status": Method(NoParams, handlers.status),
-        "drain": Method(NoParams, handlers.drain, lasting=True),
+        "drain": Method(NoParams, handlers.drain),
     }
 )

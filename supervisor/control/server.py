@@ -3,7 +3,8 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -49,37 +50,36 @@ async def serve_control(
     """
     farewell = Farewell()
     with contextlib.closing(HangUps()) as hang_ups:
-        dispatcher = Dispatcher(Context(service, now))
+        door = _Door(service, hang_ups, farewell, now)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang_ups.run)
             for listener, ceiling in entrances:
-                door = _Door(service, dispatcher, hang_ups, farewell, ceiling)
-                nursery.start_soon(_accept, listener, door, nursery, farewell.accepting())
+                let_in = partial(door.let_in, ceiling=ceiling)
+                nursery.start_soon(_accept, listener, let_in, nursery, farewell.accepting())
             task_status.started(farewell)
 
 
 async def _accept(
-    listener: trio.SocketListener, door: "_Door", conversations: trio.Nursery, scope: trio.CancelScope
+    listener: trio.SocketListener,
+    let_in: Callable[[trio.SocketStream], Awaitable[object]],
+    conversations: trio.Nursery,
+    scope: trio.CancelScope,
 ) -> None:
     with scope:
-        await trio.serve_listeners(door.let_in, [listener], handler_nursery=conversations)
+        await trio.serve_listeners(let_in, [listener], handler_nursery=conversations)
 
 
 class _Door:
-    """Who comes in here may do what `ceiling` says, at most."""
-
-    def __init__(
-        self, service: Service, dispatcher: Dispatcher, hang_ups: HangUps, farewell: Farewell, ceiling: Role
-    ) -> None:
-        self.ceiling = ceiling
+    def __init__(self, service: Service, hang_ups: HangUps, farewell: Farewell, now: Callable[[], int]) -> None:
         self._service = service
         self._daemon = service.config.daemon
-        self._dispatcher = dispatcher
+        self._dispatcher = Dispatcher(Context(service, now))
         self._hang_ups = hang_ups
         self._farewell = farewell
 
-    async def let_in(self, stream: trio.SocketStream) -> None:
-        """One client, from its connecting on. serve_listeners closes the stream."""
+    async def let_in(self, stream: trio.SocketStream, ceiling: Role = Role.ADMIN) -> None:
+        """One client, from its connecting on, at a socket that grants `ceiling` at most. serve_listeners closes the
+        stream."""
         fd = stream.socket.fileno()
         if self._service.connections >= self._daemon.max_connections:
             self._turn_away(fd)

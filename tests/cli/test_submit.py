@@ -262,7 +262,7 @@ def test_with_a_key_and_no_next_daemon_the_words_are_to_submit_again(
         daemon.path.unlink(missing_ok=True)
         raise HangUp
 
-    monkeypatch.setattr(submit, "RESTART_SECS", 0.1)
+    monkeypatch.setattr(submit, "BACK_SECS", 0.1)
     daemon.on("submit", leave)
     result = stoker("submit", "thumbs", "--client", "shop", "--key", "7")
     assert (result.exit_code, result.stdout) == (3, "")
