@@ -151,6 +151,15 @@ def test_a_path_that_no_unit_file_can_hold_is_refused(folder: Path, stoker: Run,
     assert "systemd's files cannot name" in result.stderr
 
 
+def test_a_program_that_neither_systemd_nor_env_can_run_is_refused(
+    stoker: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "this_program", lambda: ("/opt/it's=mine/bin/stoker",))
+    result = stoker("systemd")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "systemd cannot run" in result.stderr
+
+
 def test_install_writes_each_file_and_says_what_comes_next(etc: Path, program: Path, stoker: Run) -> None:
     (etc / "stoker").mkdir(parents=True)
     (etc / "stoker/stoker.toml").write_text(POOL)
