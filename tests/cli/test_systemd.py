@@ -282,6 +282,24 @@ def test_what_the_sandbox_hides_is_said(etc: Path, stoker: Run, monkeypatch: pyt
     assert "the service cannot see /var/tmp/x/bin/stoker (PrivateTmp= hides /var/tmp)" in result.stderr
 
 
+@pytest.mark.parametrize("closed", ["stoker.toml", "."])
+def test_a_configuration_that_the_services_user_may_not_read_is_said(
+    etc: Path, program: Path, stoker: Run, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "_PROTECTED", {})  # /tmp is
+    file = etc / "stoker/stoker.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(POOL)
+    for place in (etc.parent, etc, file.parent, file):  # whatever the umask is
+        place.chmod(0o755)
+    before = stoker("systemd", "--install").stderr
+    assert f"may not read {file}" not in before
+    (file.parent / closed).chmod(0o700)
+    result = stoker("systemd", "--install")
+    assert f"stoker may not read {file}: change the permissions of {file.parent / closed}\n" in result.stderr
+    assert result.exit_code == 0
+
+
 def test_where_there_is_no_script_the_interpreter_runs_the_module(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ SAYS = {
     "stoker submit hello": r"Hello, world!",
     "journalctl -u stoker": r"Started stoker\.service",
     "stoker -c /etc/stoker/mail.toml status": r"configuration /etc/stoker/mail\.toml",
-    "systemctl --user status stoker": r"Active: active \(running\)[^\0]*Status: \"1 pool, [12]/2 workers",
+    "systemctl --user status stoker": r"Status: \"1 pool, [12]/2 workers[^\0]*/stoker\.service\n[^\n]*daemon\n",
     "journalctl --user -u stoker": r"Started stoker\.service",
 }
 
