@@ -1,17 +1,19 @@
 """Waiting for jobs, and telling a person how they ended."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from math import inf
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, TypeAlias
 
 import click
 
 from protocol.client import CallFailed, Client, ClientTimeout, Disconnected
+from supervisor.cli.connection import candidates, connect
 from supervisor.cli.failures import NoDaemonThere, say
 from supervisor.cli.live import LiveLine, how_far
 from supervisor.cli.main import INTERRUPTED
+from supervisor.cli.options import places
 from supervisor.cli.standstill import ANSWER_SECS, why_it_waits
 
 Job: TypeAlias = dict[str, Any]
@@ -22,6 +24,8 @@ WINDOW = 100
 # Seconds of silence before the first look at what keeps a job from starting; doubled with each look.
 FIRST_LOOK, LAST_LOOK = 2.0, 32.0
 PROGRESS_SECS = 1.0  # between two looks at how far it is
+BACK_SECS = 60.0  # longer than a restart, an upgrade included; who waits for a daemon that was stopped wants to know
+AGAIN_SECS = 0.2  # between two looks for a daemon that went away
 
 
 def endings(client: Client, ids: Sequence[str], timeout: float | None) -> Iterator[Ending]:
@@ -31,34 +35,96 @@ def endings(client: Client, ids: Sequence[str], timeout: float | None) -> Iterat
     `timeout` (seconds) is for all of them together. What keeps a job from starting is said once, on stderr.
     """
     deadline = None if timeout is None else monotonic() + timeout
-    places: dict[int, int] = {}
     come: dict[int, Ending] = {}
     sent = 0
-    listen = _Listening(client, len(ids))
-    for place in range(len(ids)):
-        while sent < len(ids) and len(places) < WINDOW:
-            places[_send(client, ids[sent], deadline)] = sent
-            sent += 1
-        with listen:
-            while place not in come:
-                request, ending = listen.receive(ids[place], place + len(come))
-                come[places.pop(request)] = ending
-        yield come.pop(place)
+    with closing(_Waits(client, ids, deadline)) as waits:
+        listen = _Listening(waits, len(ids))
+        for place in range(len(ids)):
+            while sent < len(ids) and waits.out < WINDOW:
+                waits.send(sent)
+                sent += 1
+            with listen:
+                while place not in come:
+                    other, ending = listen.receive(ids[place], place + len(come))
+                    come[other] = ending
+            yield come.pop(place)
 
 
-def _send(client: Client, job_id: str, deadline: float | None) -> int:
-    params: dict[str, Any] = {"id": job_id}
-    if deadline is not None:
-        params["timeout_secs"] = max(0.0, deadline - monotonic())
-    return client.send("wait", params)
+class _Waits:
+    """The waits that are out. A job outlives its daemon, and so does a wait for it: it is asked anew of a daemon that
+    comes back within BACK_SECS."""
+
+    def __init__(self, client: Client, ids: Sequence[str], deadline: float | None) -> None:
+        self.client = client
+        self._places: dict[int, int] = {}  # by the numbers of their requests
+        self._unsent: list[int] = []  # places
+        self._given = client
+        self._ids = ids
+        self._deadline = deadline
+        self._away_since: float | None = None
+
+    @property
+    def out(self) -> int:
+        return len(self._places) + len(self._unsent)
+
+    def send(self, place: int) -> None:
+        """Where nobody takes it, `receive` says so."""
+        params: dict[str, Any] = {"id": self._ids[place]}
+        if self._deadline is not None:
+            params["timeout_secs"] = max(0.0, self._deadline - monotonic())
+        try:
+            self._places[self.client.send("wait", params)] = place
+        except Disconnected:
+            self._unsent.append(place)
+
+    def receive(self, patience: float | None) -> tuple[int, Ending]:
+        """The next ending and its place. Raises ClientTimeout after `patience` seconds, and Disconnected."""
+        try:
+            if self._unsent:
+                raise Disconnected("the daemon went away")
+            request, ending = self.client.receive(patience)
+        except CallFailed as error:
+            if error.request is None:
+                raise
+            request, ending = error.request, error
+        self._away_since = None
+        return self._places.pop(request), ending
+
+    def resume(self, gone: Disconnected) -> None:
+        """Raises `gone` when the daemon stays away, or comes back again and again without a word."""
+        if self._away_since is None:
+            self._away_since = monotonic()
+            if BACK_SECS:
+                say("the daemon went away; the wait goes on when it is back")
+        self._reconnect(gone, self._away_since + BACK_SECS)
+        asked = sorted([*self._places.values(), *self._unsent])
+        self._places, self._unsent = {}, []
+        for place in asked:
+            self.send(place)
+
+    def close(self) -> None:
+        """The client that we were given is not ours."""
+        if self.client is not self._given:
+            self.client.close()
+
+    def _reconnect(self, gone: Disconnected, until: float) -> None:
+        paths = candidates(places())
+        while monotonic() < until:
+            sleep(AGAIN_SECS)
+            with suppress(NoDaemonThere):
+                client = connect(paths)
+                self.close()
+                self.client = client
+                return
+        raise gone
 
 
 class _Listening:
     """Takes the answers as they come. Between them, until it has found it once, it looks for why there are none; and on
     a terminal it shows how far the first job is that has not ended, while inside of it as a context manager."""
 
-    def __init__(self, client: Client, jobs: int) -> None:
-        self._client = client
+    def __init__(self, waits: _Waits, jobs: int) -> None:
+        self._waits = waits
         self._jobs = jobs
         self._look = FIRST_LOOK
         self._line = LiveLine()
@@ -71,16 +137,16 @@ class _Listening:
         self._line.clear()
 
     def receive(self, job_id: str, ended: int) -> tuple[int, Ending]:
-        """`job_id`: the one to look at; so many others have `ended`."""
+        """The next ending and its place. `job_id`: the one to look at; so many others have `ended`."""
         while True:
             try:
-                answer = self._client.receive(self._patience())
+                answer = self._waits.receive(self._patience())
             except ClientTimeout:
-                self._look_around(job_id, ended)
-            except CallFailed as error:
-                if error.request is None:
-                    raise
-                return error.request, error
+                with suppress(Disconnected):  # of which the next receive tells
+                    self._look_around(job_id, ended)
+            except Disconnected as gone:
+                self._line.clear()
+                self._waits.resume(gone)
             else:
                 if self._why_at < inf:
                     self._why_at = monotonic() + self._look
@@ -101,13 +167,13 @@ class _Listening:
         a large payload is not asked for as often."""
         began = monotonic()
         with suppress(CallFailed, ClientTimeout):
-            job = self._client.call("get", {"id": job_id}, ANSWER_SECS)
+            job = self._waits.client.call("get", {"id": job_id}, ANSWER_SECS)
             others = f"{ended} of {self._jobs} have ended; " if self._jobs > 1 else ""
             self._line.show(others + how_far(job))
         self._progress_at = monotonic() + min(max(PROGRESS_SECS, 20 * (monotonic() - began)), LAST_LOOK)
 
     def _tell(self, job_id: str) -> None:
-        why = why_it_waits(self._client, job_id)
+        why = why_it_waits(self._waits.client, job_id)
         if why is None:
             self._look = min(self._look * 2, LAST_LOOK)
             self._why_at = monotonic() + self._look

@@ -109,7 +109,8 @@ def _pages(begin: dict[str, Any], wanted: dict[str, Any], *, check: bool) -> Ite
 
 def _nothing(looked: dict[str, Any], wanted: dict[str, Any]) -> str:
     if wanted and looked.get("last"):
-        return f"no events of it among the newest {looked['last']} of all: --last N looks further back"
+        silent = ", and a queue with events = false has none" if "queue" in wanted else ""
+        return f"no events of it among the newest {looked['last']} of all: --last N looks further back{silent}"
     return "no events"
 
 

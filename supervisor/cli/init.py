@@ -36,14 +36,27 @@ def init(folder: str, force: bool) -> None:
         _refuse_existing(list(files))
     try:
         place.mkdir(parents=True, exist_ok=True)
-        for file, text in files.items():
-            file.write_text(text, encoding="utf-8")
-        (place / WORKER_FILE).chmod(0o755)
+        _write(files)
     except OSError as error:
         raise Misuse(f"cannot write {error.filename or place}: {_reason(error)}; choose another folder") from None
     for file in files:
         output.write(f"wrote {file}")
     _tell_next(place)
+
+
+def _write(files: dict[Path, str]) -> None:
+    """All of them, or (on a full disk) none, and no half of one in the place of an older one."""
+    new = {file: file.with_name(f".{file.name}.new") for file in files}
+    try:
+        for file, text in files.items():
+            new[file].write_text(text, encoding="utf-8")
+            if file.name == WORKER_FILE:
+                new[file].chmod(0o755)
+        for file in files:
+            new[file].replace(file)
+    finally:
+        for left in new.values():
+            left.unlink(missing_ok=True)
 
 
 def _refuse_existing(files: list[Path]) -> None:

@@ -39,7 +39,16 @@ def _meant(act: Act, params: ManyParams) -> Filter:
         if params.all:
             raise Invalid("all: not together with a filter, which says which ones; give one of them")
         raise Invalid(f"params: which jobs? Give a filter, such as queue, or all: true to {act} every one")
+    if act is Act.CANCEL:
+        _of_no_job_to_cancel(params)
     return to_filter(params, _taken(act, want.states) or unless_said(act, want.cause))
+
+
+def _of_no_job_to_cancel(params: ManyParams) -> None:
+    """What only jobs have that are over matches none of those that can be cancelled: to say so is better than 0."""
+    for name in ("cause", "finished_after", "finished_before"):
+        if getattr(params, name) is not None:
+            raise Invalid(f"{name}: jobs that wait or run have none, and no others can be cancelled: leave it out")
 
 
 def _taken(act: Act, states: tuple[State, ...]) -> tuple[State, ...]:

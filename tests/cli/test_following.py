@@ -77,7 +77,13 @@ def test_pages_are_asked_for_until_there_are_no_more(daemon: ScriptedDaemon, sto
     [
         ((), "no events"),
         (("--job", ID), "no events"),
-        (("--queue", "thumbs"), "no events of it among the newest 20 of all: --last N looks further back"),
+        (
+            ("--queue", "thumbs"),
+            (
+                "no events of it among the newest 20 of all: --last N looks further back, "
+                "and a queue with events = false has none"
+            ),
+        ),
         (("--kind", "done", "--last", "5"), "no events of it among the newest 5 of all: --last N looks further back"),
     ],
 )

@@ -96,11 +96,13 @@ def test_a_place_that_cannot_be_written_is_named(folder: Path, stoker: Run) -> N
 def test_where_the_disk_is_full_the_place_is_named_all_the_same(
     folder: Path, stoker: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object, **__: object) -> None:
+    def full(file: Path, *_: object, **__: object) -> None:
+        file.touch()
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a write names no file
 
     monkeypatch.setattr(Path, "write_text", full)
     assert stoker("init", "one").stderr == "stoker: cannot write one: No space left on device; choose another folder\n"
+    assert list((folder / "one").iterdir()) == []  # or the next try would find half a configuration
 
 
 def test_a_command_that_the_path_does_not_know_is_shown_as_it_was_called(

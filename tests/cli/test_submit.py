@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from supervisor.cli import endings
 from tests.cli.conftest import Run
 from tests.cli.samples import ID, error, job
 from tests.cli.scripted import HangUp, Refuse, ScriptedDaemon
@@ -217,9 +218,11 @@ def test_a_wait_that_times_out_says_that_the_job_stays(daemon: ScriptedDaemon, s
     assert 1.4 < daemon.params("wait")[0]["timeout_secs"] <= 1.5
 
 
-def test_a_daemon_that_leaves_during_the_wait_is_exit_3_and_the_job_is_named(
-    daemon: ScriptedDaemon, stoker: Run
+def test_a_daemon_that_leaves_for_good_during_the_wait_is_exit_3_and_the_job_is_named(
+    daemon: ScriptedDaemon, stoker: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(endings, "BACK_SECS", 0)
+
     def leave(_: object) -> None:
         raise HangUp
 

@@ -8,7 +8,7 @@ import pytest
 from supervisor.cli import endings
 from tests.cli.conftest import Run, lines_of_json
 from tests.cli.samples import ID, OTHER_ID, error, job, pool, queue, status
-from tests.cli.scripted import Refuse, Say, ScriptedDaemon, Silence
+from tests.cli.scripted import HangUp, Refuse, Say, ScriptedDaemon, Silence
 
 
 def test_the_result_of_one_job_is_printed_alone(daemon: ScriptedDaemon, stoker: Run) -> None:
@@ -135,3 +135,40 @@ def test_a_daemon_that_does_not_tell_why_is_waited_for_all_the_same(daemon: Scri
     daemon.on("status", lambda params: next(turns)(params))
     assert stoker("wait", ID).stderr == ""
     assert len(daemon.params("status")) == 2
+
+
+def test_a_wait_goes_on_with_the_daemon_that_comes_back(
+    daemon: ScriptedDaemon, stoker: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "AGAIN_SECS", 0)
+    leaves = iter([True, False, True, True])
+
+    def answer(params: dict[str, Any]) -> dict[str, Any]:
+        if next(leaves, False):
+            raise HangUp
+        return job(id=params["id"])
+
+    daemon.on("wait", answer)
+    result = stoker("wait", ID, OTHER_ID, "--json", "--timeout", "1m")
+    assert [one["id"] for one in lines_of_json(result.stdout)] == [ID, OTHER_ID]
+    assert result.exit_code == 0
+    said = "stoker: the daemon went away; the wait goes on when it is back\n"
+    assert result.stderr.replace(said, "") == ""
+    assert result.stderr.count(said) in (1, 2)  # an answer was read in between, or not any more
+
+
+def test_a_daemon_that_comes_back_only_to_leave_is_given_up(
+    daemon: ScriptedDaemon, stoker: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(_: object) -> None:
+        raise HangUp
+
+    monkeypatch.setattr(endings, "AGAIN_SECS", 0)
+    monkeypatch.setattr(endings, "BACK_SECS", 0.05)
+    daemon.on("wait", leave)
+    result = stoker("wait", ID)
+    assert result.exit_code == 3
+    first, last = result.stderr.splitlines()
+    assert first == "stoker: the daemon went away; the wait goes on when it is back"
+    assert last.endswith(f"job {ID} stays in the queue; when it is back: `stoker wait {ID}`")
+    assert len(daemon.params("wait")) > 1

@@ -23,6 +23,7 @@ WHOLE: dict[str, Any] = {
     "finished_after": "2025-01-01T00:00:02Z",
     "finished_before": "2025-01-01T00:00:03Z",
 }
+OF_WHAT_IS_OVER = ("cause", "finished_after", "finished_before")
 FILTER = Filter(
     queue="thumbs",
     cause=Cause.TIMEOUT,
@@ -52,11 +53,21 @@ async def test_list_has_the_whole_filter(talk: Talk, service: FakeService) -> No
 async def test_each_act_has_its_own_states_unless_said(
     talk: Talk, service: FakeService, act: Act, states: tuple[State, ...]
 ) -> None:
-    answer = await talk.ask(f"{act}_many", **WHOLE)
+    given = {name: value for name, value in WHOLE.items() if act is not Act.CANCEL or name not in OF_WHAT_IS_OVER}
+    answer = await talk.ask(f"{act}_many", **given)
     assert answer == {"matched": 5, "changed": 3, "skipped": 1, "dry_run": False}
     said, want, dry_run = service.asked[-1]
     assert (said, want.states, dry_run) == (act, states, False)
-    assert {name: getattr(want, name) for name in WHOLE} == {name: getattr(FILTER, name) for name in WHOLE}
+    assert {name: getattr(want, name) for name in given} == {name: getattr(FILTER, name) for name in given}
+
+
+@pytest.mark.parametrize("name", OF_WHAT_IS_OVER)
+async def test_a_cancel_by_what_only_jobs_have_that_are_over_is_refused(
+    talk: Talk, service: FakeService, name: str
+) -> None:
+    refusal = await talk.refusal("cancel_many", queue="thumbs", **{name: WHOLE[name]})
+    assert refusal.message == f"{name}: jobs that wait or run have none, and no others can be cancelled: leave it out"
+    assert not service.asked
 
 
 async def test_a_retry_by_a_cause_that_only_cancelled_jobs_have_means_these(talk: Talk, service: FakeService) -> None:
