@@ -168,7 +168,7 @@ def _places(file: Path, environ: Mapping[str, str], of_user: bool, instance: str
                 f"{file}: the instances' template has the socket {socket} and the state folder {state_dir} for it: "
                 "leave daemon.socket and daemon.state_dir away"
             )
-        socket, state_dir = daemon.socket, daemon.state_dir
+        socket, state_dir = daemon.socket, Path(os.path.normpath(daemon.state_dir))  # as StateDirectory= has to be
     found = {"config": literal(str(file)), "socket": literal(str(socket)), "state_dir": literal(str(state_dir))}
     if of_user:
         found["config"] = _below(file, user_folder(environ), "%E/stoker")

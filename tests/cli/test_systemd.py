@@ -54,6 +54,18 @@ def test_the_files_have_the_paths_of_this_installation(folder: Path, program: Pa
         assert f"# /etc/{file}\n" in result.stdout
 
 
+def test_the_configuration_may_be_named_before_the_command(program: Path, stoker: Run) -> None:
+    assert lines(stoker("-c", "/srv/x.toml", "systemd"), "ExecStart") == [f"{program} serve -c /srv/x.toml"]
+
+
+@pytest.mark.parametrize("said", ["/var/lib/../lib/jobs/", "/var/lib/jobs"])
+def test_a_state_folder_is_below_var_lib_however_it_is_written(
+    folder: Path, program: Path, stoker: Run, said: str
+) -> None:
+    (folder / "my.toml").write_text(f"[daemon]\nstate_dir = '{said}'\n{POOL}")
+    assert lines(stoker("systemd", "-c", "my.toml"), "StateDirectory") == ["jobs"]
+
+
 def test_without_a_configuration_the_places_are_the_usual_ones(program: Path, stoker: Run) -> None:
     result = stoker("systemd", "-c", "/etc/stoker/not-there-yet/stoker.toml")
     assert lines(result, "ListenStream") == ["/run/stoker.sock"]
