@@ -5,7 +5,7 @@ import os
 import pwd
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,21 +74,45 @@ def warnings(found: Installation, texts: Mapping[str, str]) -> Iterator[str]:
     """What will not work as it is, a sentence each."""
     if found.service.of_user:
         return
-    needed = {found.program[0], os.path.realpath(sys.executable), str(found.config)}
     text = next(text for path, text in texts.items() if path.endswith(".service"))
-    hidden = [
+    hides = [
         (setting, top)
         for setting, tops in _PROTECTED.items()
         if re.search(rf"^{setting}=(?!no|false|0|read-only)", text, re.MULTILINE)
         for top in tops
     ]
-    for path in sorted(needed):
-        for setting, top in hidden:
-            if path.startswith(f"{top}/"):
-                yield f"the service cannot see {path} ({setting}= hides {top}): move it, to /opt or /etc for example"
+    for path in sorted({found.program[0], os.path.realpath(sys.executable), str(found.config)}):
+        if hidden := next((f"{setting}= hides {top}" for setting, top in hides if path.startswith(f"{top}/")), None):
+            yield f"the service cannot see {path} ({hidden}): move it, to /opt or /etc for example"
+        elif closed := _closed(path, found.service):
+            yield f"{found.service.user} may not read {path}: change the permissions of {closed}"
     user = found.service.user
     if not found.service.owns_user and not _exists(user):
         yield f"there is no user {user} yet: make it before the service starts"
+
+
+def _closed(path: str, service: Service) -> str | None:
+    """What on the way to there the service's user may not pass, going by owner, group and mode."""
+    for place in (*reversed(Path(path).parents), Path(path)):
+        try:
+            found = place.stat()
+        except OSError:
+            return None  # it is not there yet, or not for us either
+        need = 0o1 if place.is_dir() else 0o4
+        if _name(pwd.getpwuid, found.st_uid) == service.user:
+            need <<= 6
+        elif _name(grp.getgrgid, found.st_gid) == service.group:
+            need <<= 3
+        if not found.st_mode & need:
+            return str(place)
+    return None
+
+
+def _name(look_up: Callable[[int], tuple[Any, ...]], number: int) -> str | None:
+    try:
+        return str(look_up(number)[0])
+    except KeyError:
+        return None
 
 
 def _environ(of_user: bool) -> Mapping[str, str]:
@@ -144,7 +168,7 @@ def _places(file: Path, environ: Mapping[str, str], of_user: bool, instance: str
                 f"{file}: the instances' template has the socket {socket} and the state folder {state_dir} for it: "
                 "leave daemon.socket and daemon.state_dir away"
             )
-        socket, state_dir = daemon.socket, daemon.state_dir
+        socket, state_dir = daemon.socket, Path(os.path.normpath(daemon.state_dir))  # as StateDirectory= has to be
     found = {"config": literal(str(file)), "socket": literal(str(socket)), "state_dir": literal(str(state_dir))}
     if of_user:
         found["config"] = _below(file, user_folder(environ), "%E/stoker")

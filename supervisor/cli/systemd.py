@@ -6,7 +6,7 @@ import click
 
 from supervisor.cli import output
 from supervisor.cli.failures import Misuse, say
-from supervisor.cli.options import config_option, places
+from supervisor.cli.options import places
 
 # Of these options, the first has no sense with any of the others.
 _APART = (
@@ -31,12 +31,13 @@ _OF_INSTALL = ("--now", "--force", "--root")
 @click.option("--now", is_flag=True, help="With --install: enable and start it, too.")
 @click.option("--force", is_flag=True, help="With --install: replace files that differ; FILE.old keeps the old one.")
 @click.option("--root", metavar="DIR", help="With --install: below DIR, in usr/lib, as packages have them.")
-@config_option
+@click.option("-c", "--config", metavar="FILE", help="The service's configuration.")
 def systemd(**given: Any) -> None:
     """Print the files of a systemd service, or install them.
 
     The unit, its socket unit, and the lines for sysusers.d and tmpfiles.d, with the paths of this installation.
     """
+    given["config"] = given["config"] or places().config  # before the command's name, or after it
     _check(given)
     from supervisor.cli import installation, unit_files
     from supervisor.errors import StartError
@@ -44,7 +45,7 @@ def systemd(**given: Any) -> None:
 
     try:
         found = installation.find(
-            config=places().config,
+            config=given["config"],
             of_user=given["user"],
             instance=given["instance"],
             run_as=given["run_as"],
@@ -70,8 +71,6 @@ def systemd(**given: Any) -> None:
 
 def _check(given: dict[str, Any]) -> None:
     said = {f"--{name.replace('_', '-')}" for name, value in given.items() if value}
-    if places().config is not None:
-        said.add("--config")
     for option, *others in _APART:
         for other in others:
             if {option, other} <= said:

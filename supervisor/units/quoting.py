@@ -26,5 +26,10 @@ def argument(text: str) -> str:
 
 
 def command_line(program: str, *arguments: str) -> str:
-    """A program, in which a dollar is one, and its arguments."""
-    return " ".join([word(program), *map(argument, arguments)])
+    """A program, in which a dollar is one, and its arguments. systemd takes no program with a quote or a backslash in
+    its name, however it is written; env(1) does. Raises StartError for one that even env(1) does not."""
+    if not any(character in "\"'\\" for character in program):
+        return " ".join([word(program), *map(argument, arguments)])
+    if "=" in program:
+        raise StartError(f"systemd cannot run {program!r}: take the quotes or the equals sign out of its path")
+    return command_line("/usr/bin/env", program, *arguments)

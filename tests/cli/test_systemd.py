@@ -54,6 +54,18 @@ def test_the_files_have_the_paths_of_this_installation(folder: Path, program: Pa
         assert f"# /etc/{file}\n" in result.stdout
 
 
+def test_the_configuration_may_be_named_before_the_command(program: Path, stoker: Run) -> None:
+    assert lines(stoker("-c", "/srv/x.toml", "systemd"), "ExecStart") == [f"{program} serve -c /srv/x.toml"]
+
+
+@pytest.mark.parametrize("said", ["/var/lib/../lib/jobs/", "/var/lib/jobs"])
+def test_a_state_folder_is_below_var_lib_however_it_is_written(
+    folder: Path, program: Path, stoker: Run, said: str
+) -> None:
+    (folder / "my.toml").write_text(f"[daemon]\nstate_dir = '{said}'\n{POOL}")
+    assert lines(stoker("systemd", "-c", "my.toml"), "StateDirectory") == ["jobs"]
+
+
 def test_without_a_configuration_the_places_are_the_usual_ones(program: Path, stoker: Run) -> None:
     result = stoker("systemd", "-c", "/etc/stoker/not-there-yet/stoker.toml")
     assert lines(result, "ListenStream") == ["/run/stoker.sock"]
@@ -149,6 +161,15 @@ def test_a_path_that_no_unit_file_can_hold_is_refused(folder: Path, stoker: Run,
     result = stoker("systemd", "-c", "a\nb/my.toml")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "systemd's files cannot name" in result.stderr
+
+
+def test_a_program_that_neither_systemd_nor_env_can_run_is_refused(
+    stoker: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "this_program", lambda: ("/opt/it's=mine/bin/stoker",))
+    result = stoker("systemd")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "systemd cannot run" in result.stderr
 
 
 def test_install_writes_each_file_and_says_what_comes_next(etc: Path, program: Path, stoker: Run) -> None:
@@ -271,6 +292,24 @@ def test_what_the_sandbox_hides_is_said(etc: Path, stoker: Run, monkeypatch: pyt
     monkeypatch.setattr(installation, "this_program", lambda: ("/var/tmp/x/bin/stoker",))
     result = stoker("systemd", "--install")
     assert "the service cannot see /var/tmp/x/bin/stoker (PrivateTmp= hides /var/tmp)" in result.stderr
+
+
+@pytest.mark.parametrize("closed", ["stoker.toml", "."])
+def test_a_configuration_that_the_services_user_may_not_read_is_said(
+    etc: Path, program: Path, stoker: Run, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "_PROTECTED", {})  # /tmp is
+    file = etc / "stoker/stoker.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(POOL)
+    for place in (etc.parent, etc, file.parent, file):  # whatever the umask is
+        place.chmod(0o755)
+    before = stoker("systemd", "--install").stderr
+    assert f"may not read {file}" not in before
+    (file.parent / closed).chmod(0o700)
+    result = stoker("systemd", "--install")
+    assert f"stoker may not read {file}: change the permissions of {file.parent / closed}\n" in result.stderr
+    assert result.exit_code == 0
 
 
 def test_where_there_is_no_script_the_interpreter_runs_the_module(
