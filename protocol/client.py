@@ -19,7 +19,6 @@ import socket
 import stat
 import struct
 from collections import deque
-from math import inf
 from time import monotonic, sleep
 
 TYPE_CHECKING = False  # not `from typing import …`: it would cost a third of the time this file takes to import
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     Objects = list[Object]
 
 _CHUNK = 256 * 1024
+_NEVER = float("inf")
 _PAUSE = 0.05  # seconds between two looks for a daemon that is not there
 # What may be asked twice, beside submits with a key.
 _READS = {"ping", "get", "wait", "list", "events", "running", "position", "queues", "pools", "workers", "status"}
@@ -284,7 +284,7 @@ class Client:
                 return self._answer(self._write(method, params, deadline), deadline)
             except Disconnected as lost:
                 if until is None:
-                    until = min(monotonic() + self.patience, inf if deadline is None else deadline)
+                    until = min(monotonic() + self.patience, _NEVER if deadline is None else deadline)
                 else:
                     sleep(_PAUSE)
                 repeatable = _may_repeat(method, params) if again is None else again

@@ -32,19 +32,30 @@ def starts(stoker: Service) -> int:
     return stoker.box.journal().count("Starting stoker.service")
 
 
-def test_all_sockets_that_name_the_service_are_served_each_for_what_it_is() -> None:
-    with service(POOLS, more_units={"stoker-look.socket": LOOK}) as stoker:
-        stoker.box.run("systemctl", "start", "stoker-look.socket")
-        for name in ("stoker-look", "stoker", "stoker-look-too"):  # the first starts the service
+def test_a_socket_that_is_added_later_is_served_after_a_restart_for_what_it_is() -> None:
+    with service(POOLS) as stoker:
+        stoker.systemctl("start")
+        stoker.box.write("/etc/systemd/system/stoker-look.socket", LOOK)
+        stoker.box.write("/etc/systemd/system/stoker.service.d/look.conf", "[Service]\nSockets=stoker-look.socket\n")
+        stoker.box.run("systemctl", "daemon-reload")
+        stoker.systemctl("restart")
+        for name in ("stoker", "stoker-look", "stoker-look-too"):
             with client(stoker, name) as one:
                 assert one.ping()
-        [start] = [line for line in stoker.log() if line["event"] == "starting"]
+        start = [line for line in stoker.log() if line["event"] == "starting"][-1]
     assert start["socket"] == "/run/stoker.sock"
     assert start["sockets"] == {
         "/run/stoker.sock": "admin",
         "/run/stoker-look.sock": "look",
         "/run/stoker-look-too.sock": "look",
     }
+
+
+def test_any_of_the_sockets_starts_the_service() -> None:
+    with service(POOLS, more_units={"stoker-look.socket": LOOK}) as stoker:
+        stoker.box.run("systemctl", "start", "stoker-look.socket")
+        with client(stoker, "stoker-look") as one:
+            assert one.ping()
 
 
 def test_a_socket_that_cannot_be_served_is_named_and_nothing_starts() -> None:
