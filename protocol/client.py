@@ -19,7 +19,7 @@ import socket
 import stat
 import struct
 from collections import deque
-from time import monotonic
+from time import monotonic, sleep
 
 TYPE_CHECKING = False  # not `from typing import …`: it would cost a third of the time this file takes to import
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     Objects = list[Object]
 
 _CHUNK = 256 * 1024
+_NEVER = float("inf")
+_PAUSE = 0.05  # seconds between two looks for a daemon that is not there
+# What may be asked twice, beside submits with a key.
+_READS = {"ping", "get", "wait", "list", "events", "running", "position", "queues", "pools", "workers", "status"}
 _MALFORMED = (-32700, -32600, -32601, -32602)  # of JSON-RPC, for calls it cannot make sense of
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -43,7 +47,10 @@ class NoDaemon(ClientError):
 
 
 class Disconnected(ClientError):
-    """The daemon went away. What it left unanswered may have happened or not: submit with a key, and ask again."""
+    """The daemon went away. What it left unanswered may have happened or not: submit with a key, and ask again.
+    `unheard`: the request that failed has certainly not happened."""
+
+    unheard = False
 
 
 class ClientTimeout(ClientError):
@@ -84,20 +91,32 @@ def _own_folder(environ: Mapping[str, str]) -> str | None:
 
 
 class Client:
-    """One connection. `timeout` is seconds for each call, None: as long as it takes."""
+    """One connection. `timeout` is seconds for each call, None: as long as it takes.
 
-    def __init__(self, path: str | None = None, timeout: float | None = None) -> None:
+    `patience` is for a daemon that is restarted: for so many seconds a daemon that is not there is looked for, and a
+    call that lost its connection is made again on a new one. That is done where nothing can happen twice: the daemon
+    cannot have heard it, it only reads, or all it submits has keys. Not for `subscribe`, nor what `send` sent.
+    """
+
+    def __init__(self, path: str | None = None, timeout: float | None = None, patience: float = 0.0) -> None:
         self.timeout = timeout
-        self._socket = _connect(find_socket(path, os.environ), timeout)
+        self.patience = patience
+        self._paths = find_socket(path, os.environ)
+        self._last_id = 0
+        self._awaited: set[int] = set()  # sent by `send`, and not received yet
+        self._early: deque[Object] = deque()  # answers for `receive` that came while `call` waited for its own
+        self._begin(monotonic() + patience)
+
+    def _begin(self, until: float) -> None:
+        """A new connection, with nothing of the last one's."""
+        self._socket = _connect(self._paths, self.timeout, until)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._unsent = bytearray()
         self._received = bytearray()
         self._scanned = 0  # this much of it is known to hold no line end
         self._ended = False
-        self._last_id = 0
-        self._awaited: set[int] = set()  # sent by `send`, and not received yet
-        self._early: deque[Object] = deque()  # answers for `receive` that came while `call` waited for its own
+        self._unheard = 0  # the last request that did not leave as a whole
 
     def __enter__(self) -> Client:
         return self
@@ -219,10 +238,17 @@ class Client:
 
     # What they are made of.
 
-    def call(self, method: str, params: Object | str | None = None, timeout: float | None = None) -> Any:
-        """Ask, and return the result. Params given as a str are JSON text already, on one line; it is sent as it is."""
-        deadline = _deadline(self.timeout if timeout is None else timeout)
-        return self._answer(self._write(method, params, deadline), deadline)
+    def call(
+        self,
+        method: str,
+        params: Object | str | None = None,
+        timeout: float | None = None,
+        *,
+        again: bool | None = None,
+    ) -> Any:
+        """Ask, and return the result. Params given as a str are JSON text already, on one line; it is sent as it is.
+        `again`: whether it may be heard twice, where this client cannot know."""
+        return self._ask(method, params, _deadline(self.timeout if timeout is None else timeout), again)
 
     def send(self, method: str, params: Object | str | None = None) -> int:
         """`call` without waiting for the answer; returns the request's number. Answers that come are kept meanwhile."""
@@ -251,9 +277,31 @@ class Client:
 
     def _wait(self, params: Object, timeout_secs: float | None) -> Any:
         if timeout_secs is None:
-            return self._answer(self._write("wait", params, None), None)
+            return self._ask("wait", params, None, None)
         grace = 10.0 if self.timeout is None else self.timeout
         return self.call("wait", {**params, "timeout_secs": timeout_secs}, timeout_secs + grace)
+
+    def _ask(self, method: str, params: Object | str | None, deadline: float | None, again: bool | None) -> Any:
+        until = None
+        while True:
+            try:
+                return self._answer(self._write(method, params, deadline), deadline)
+            except Disconnected as lost:
+                if until is None:
+                    until = min(monotonic() + self.patience, _NEVER if deadline is None else deadline)
+                else:
+                    sleep(_PAUSE)
+                repeatable = _may_repeat(method, params) if again is None else again
+                if self._awaited or not (lost.unheard or repeatable) or monotonic() >= until:
+                    raise
+                self._return(until, lost)
+
+    def _return(self, until: float, lost: Disconnected) -> None:
+        self._socket.close()
+        try:
+            self._begin(until)
+        except NoDaemon:
+            raise lost from None  # which says more: that it was there, and what that means for the call
 
     def _notifications(self, place: Object) -> Iterator[tuple[str, Object]]:
         yield "place", place
@@ -269,9 +317,10 @@ class Client:
         return _result(answer)
 
     def _write(self, method: str, params: Object | str | None, deadline: float | None) -> int:
-        if self._ended:
-            raise Disconnected("the daemon closed the connection")
         self._last_id += 1
+        if self._ended:
+            self._unheard = self._last_id
+            raise self._lost("the daemon closed the connection")
         text = params if isinstance(params, str) else _encode(params or {})
         request = f'{{"jsonrpc":"2.0","id":{self._last_id},"method":{_encode(method)},"params":{text}}}\n'
         self._unsent += request.encode()
@@ -283,7 +332,10 @@ class Client:
                 self._ready(select.POLLIN | select.POLLOUT, deadline)
                 self._fill()
             except ConnectionError:
-                self._unsent.clear()  # what it said before it left is still to be read
+                break  # what it said before it left is still to be read
+        if self._unsent:  # without its end it is no request
+            self._unheard = self._last_id
+            self._unsent.clear()
         return self._last_id
 
     def _next(self, deadline: float | None) -> Object:
@@ -308,7 +360,7 @@ class Client:
         while (end := self._received.find(b"\n", self._scanned)) < 0:
             self._scanned = len(self._received)
             if self._ended:
-                raise Disconnected("the daemon closed the connection before it answered")
+                raise self._lost("the daemon closed the connection before it answered")
             if not self._fill():
                 self._ready(select.POLLIN, deadline)
         line = bytes(self._received[:end])
@@ -328,6 +380,11 @@ class Client:
         self._ended = not chunk
         return True
 
+    def _lost(self, words: str) -> Disconnected:
+        lost = Disconnected(words)
+        lost.unheard = self._unheard == self._last_id and not self._awaited
+        return lost
+
     def _ready(self, events: int, deadline: float | None) -> None:
         self._poll.modify(self._socket, events)
         left = None if deadline is None else max(0.0, deadline - monotonic()) * 1000
@@ -335,25 +392,48 @@ class Client:
             raise ClientTimeout("the daemon did not answer in time")
 
 
-def _connect(paths: list[str], timeout: float | None) -> socket.socket:
-    tried = []
-    for path in paths:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            if timeout is not None:  # while the backlog is full, connect() waits for as long as a send may take
-                micros = max(1, int(timeout * 1e6))
-                limit = struct.pack("ll", micros // 1_000_000, micros % 1_000_000)
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-            connection.connect(path)
-            connection.setblocking(False)
-            return connection
-        except BlockingIOError:
-            connection.close()
-            raise ClientTimeout(f"the daemon at {path} took no connection in time") from None
-        except OSError as error:
-            connection.close()
-            tried.append(f"{path} ({error.strerror or error})")
-    raise NoDaemon(f"no daemon answers at {' or '.join(tried)}: start one with `stoker serve`, or say where it listens")
+def _connect(paths: list[str], timeout: float | None, until: float) -> socket.socket:
+    """To the first that answers; where that is none yet, look again until then."""
+    while True:
+        tried = []
+        absent = False
+        for path in paths:
+            try:
+                return _connected(path, timeout)
+            except OSError as error:
+                absent = absent or isinstance(error, (FileNotFoundError, ConnectionRefusedError))
+                tried.append(f"{path} ({error.strerror or error})")
+        if not absent or monotonic() >= until:
+            raise NoDaemon(
+                f"no daemon answers at {' or '.join(tried)}: start one with `stoker serve`, or say where it listens"
+            )
+        sleep(_PAUSE)
+
+
+def _connected(path: str, timeout: float | None) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if timeout is not None:  # while the backlog is full, connect() waits for as long as a send may take
+            micros = max(1, int(timeout * 1e6))
+            limit = struct.pack("ll", micros // 1_000_000, micros % 1_000_000)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        connection.connect(path)
+        connection.setblocking(False)
+    except BlockingIOError:
+        connection.close()
+        raise ClientTimeout(f"the daemon at {path} took no connection in time") from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _may_repeat(method: str, params: Object | str | None) -> bool:
+    if isinstance(params, str) or method not in ("submit", "submit_many"):
+        return method in _READS
+    given = params or {}
+    jobs = [given] if method == "submit" else given.get("jobs", ())
+    return all(job.get("key") is not None for job in jobs)
 
 
 def _integer(text: str) -> Any:

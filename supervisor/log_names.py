@@ -18,6 +18,7 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "dispatch_renewed": "jobs waited beside idle workers for a while: the pool's queues are read anew",
         "dispatch_stuck": "and still do: a bug; the watchdog is fed no more, so that systemd starts the daemon anew",
         "dispatch_goes_on": "jobs are given out again: the watchdog is fed as before",
+        "socket_elsewhere": "none of systemd's sockets is at daemon.socket, where commands look for the daemon",
         "few_descriptors": "the hard limit of open files is lower than the configuration may need: raise LimitNOFILE",
         # The store.
         "store_failing": "nothing can be committed, for the reason given: submits are refused, outcomes are kept",

@@ -40,6 +40,7 @@ COMMANDS = {
     "check-config": ("check", "check_config"),
     "check-worker": ("check_worker", "check_worker"),
     "doctor": ("doctor", "doctor"),
+    "systemd": ("systemd", "systemd"),
 }
 
 

@@ -76,15 +76,21 @@ def _reason(error: OSError) -> str:
 
 def _settings(place: Path) -> dict[str, Any]:
     """Socket and state beside the configuration, so that two folders are two daemons; where the path would be too long
-    for a socket, its default place."""
+    for a socket, its default place. A service has its places from its unit."""
     daemon = {"socket": SOCKET, "state_dir": STATE}
     if len(os.fsencode(place.absolute() / SOCKET)) > SOCKET_PATH_MAX:
         del daemon["socket"]
     return {
-        "daemon": daemon,
+        **({} if _of_service(place) else {"daemon": daemon}),
         "pools": {"hello": {"command": ["python3", WORKER_FILE], "size": 2, "timeout": "60s"}},
         "queues": {"hello": {"max_attempts": 5}},
     }
+
+
+def _of_service(place: Path) -> bool:
+    from supervisor.config.places import SYSTEM_FOLDER, user_folder
+
+    return place.absolute() in (SYSTEM_FOLDER, user_folder(os.environ))
 
 
 def _render(settings: dict[str, Any], head: str, remarks: dict[str, str]) -> str:
@@ -100,6 +106,10 @@ def _render(settings: dict[str, Any], head: str, remarks: dict[str, str]) -> str
 
 def _tell_next(place: Path) -> None:
     stoker = _this_command()
+    if _of_service(place):
+        mine = "" if os.geteuid() == 0 else " --user"
+        output.write(f"\nrun it as a service:\n\n    {stoker} systemd{mine} --install --now")
+        return
     go = "" if place.resolve() == Path.cwd() else f"cd {shlex.quote(str(place))} && "
     payload = shlex.quote('{"name":"world"}')
     output.write("\nstart the daemon:\n")

@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from supervisor.cli.connection import daemon
-from supervisor.cli.endings import patience
+from protocol.client import Disconnected
+from supervisor.cli.connection import Unanswered, daemon
+from supervisor.cli.endings import BACK_SECS, patience
 from supervisor.cli.failures import Misuse, say
 from supervisor.cli.main import INTERRUPTED
 from supervisor.cli.many import Order, print_answer, submit_lines
@@ -14,6 +15,8 @@ from supervisor.cli.options import duration, durations, instant, json_option, pl
 from supervisor.cli.payload import checked
 from supervisor.cli.verbatim import VerbatimClient
 from supervisor.cli.wait import report_each
+
+AGAIN = "the same command again, with the same --key, makes no second one"
 
 
 @click.command()
@@ -114,12 +117,19 @@ def _remark(answer: dict[str, Any], order: Order) -> None:
 
 
 def _accepted(client: VerbatimClient, order: Order, payload: str) -> dict[str, Any]:
+    client.patience = BACK_SECS
     try:
         return client.submit_text(order.queue, payload, order.options)
+    except Disconnected:
+        if "key" not in order.options:
+            raise
+        raise Unanswered(f"the daemon went away before it answered, and is not back; {AGAIN}") from None
     except KeyboardInterrupt:
         if "key" in order.options:
-            look = "the same command again, with the same --key, makes no second one"
+            look = AGAIN
         else:
             look = f"look with `stoker list --queue {order.queue}`; with --client and --key a submit can be repeated"
         say(f"interrupted before the daemon answered: the job may have been queued; {look}")
         raise click.exceptions.Exit(INTERRUPTED) from None
+    finally:
+        client.patience = 0.0  # a wait goes on in its own way

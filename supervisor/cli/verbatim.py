@@ -17,7 +17,7 @@ class VerbatimClient(Client):
 
     def submit_text(self, queue: str, payload: str, options: dict[str, Any]) -> dict[str, Any]:
         """As `submit`."""
-        answer: dict[str, Any] = self.call("submit", _job(queue, payload, options))
+        answer: dict[str, Any] = self.call("submit", _job(queue, payload, options), again="key" in options)
         return answer
 
     def submit_texts(self, queue: str, payloads: Iterable[str], options: dict[str, Any]) -> list[dict[str, Any]]:

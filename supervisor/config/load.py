@@ -3,6 +3,7 @@
 Imported by every command, so nothing heavy: no trio, no structlog.
 """
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from supervisor.config.reading import Reading, join, shown
 from supervisor.config.sections import Section
 from supervisor.errors import ConfigError, StartError
 
-__all__ = ["default_socket", "default_state_dir", "load", "load_socket"]
+__all__ = ["default_socket", "default_state_dir", "load", "load_daemon", "load_socket"]
 
 _TOP = Section(
     "the whole file",
@@ -38,7 +39,7 @@ def load(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Config:
     """
     reading = Reading(path.absolute().parent, environ, is_root)
     tables = sections.read(reading, "", _document(path), _TOP)
-    daemon = _daemon(reading, tables.get("daemon", {}))
+    daemon = _daemon(reading, tables.get("daemon", {}), path)
     store = StoreConfig(**sections.read(reading, "store", tables.get("store", {}), sections.STORE))
     pools = _pools(reading, tables.get("pools"))
     retention = Retention(**sections.read(reading, "retention", tables.get("retention", {}), sections.RETENTION))
@@ -62,10 +63,19 @@ def load_socket(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Pat
     reading = Reading(path.absolute().parent, environ, is_root)
     table = _document(path).get("daemon", {})
     wanted = {key: value for key, value in table.items() if key == "socket"} if isinstance(table, dict) else table
-    socket = _daemon(reading, wanted).socket
+    socket = _daemon(reading, wanted, path).socket
     if reading.problems:
         raise ConfigError(str(path), reading.problems)
     return socket
+
+
+def load_daemon(path: Path, *, environ: Mapping[str, str], is_root: bool) -> DaemonConfig:
+    """Its [daemon] alone; raises ConfigError. What pools need may be missing where their service does not run yet."""
+    reading = Reading(path.absolute().parent, environ, is_root)
+    daemon = _daemon(reading, _document(path).get("daemon", {}), path)
+    if reading.problems:
+        raise ConfigError(str(path), reading.problems)
+    return daemon
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -93,18 +103,19 @@ def _syntax(message: str) -> str:
     return f"{place}: not valid TOML: {message[: where.start()]}"
 
 
-def _daemon(reading: Reading, table: object) -> DaemonConfig:
+def _daemon(reading: Reading, table: object, path: Path) -> DaemonConfig:
+    file = Path(os.path.abspath(path))
     values = sections.read(reading, "daemon", table, sections.DAEMON)
     if "socket" not in values:
         said = isinstance(table, dict) and "socket" in table  # and reported already: one problem is enough
-        values["socket"] = _NOWHERE if said else _default_socket(reading)
-    values.setdefault("state_dir", default_state_dir(reading.environ, reading.is_root))
+        values["socket"] = _NOWHERE if said else _default_socket(reading, file)
+    values.setdefault("state_dir", default_state_dir(reading.environ, reading.is_root, file))
     return DaemonConfig(**values)
 
 
-def _default_socket(reading: Reading) -> Path:
+def _default_socket(reading: Reading, file: Path) -> Path:
     try:
-        socket = default_socket(reading.environ, reading.is_root)
+        socket = default_socket(reading.environ, reading.is_root, file)
     except StartError as error:
         reading.problem("daemon.socket", error.message)
         return _NOWHERE

@@ -40,9 +40,11 @@ class Connection:
         self._lines: deque[bytes | LineTooLong] = deque()
         self._outbox = Outbox(fd)
         self._running = 0
+        self._lasting = 0  # of them, those that wait for something to happen
         self._taken_up = 0
         self._more = False  # the last read was full, so there may be more already
         self._ended = False  # nothing more will come
+        self._heard_out = False  # because we hear no more
         self._over = False  # and what came is taken up: there are no turns any more
         self._life = trio.CancelScope()
         self._spares = trio.lowlevel.ParkingLot()
@@ -57,6 +59,15 @@ class Connection:
         with self._life:
             async with trio.open_nursery() as self._nursery:
                 await self._take_turns()
+
+    def hear_out(self) -> None:
+        """The reading side of the socket is about to be shut down. A line that this cuts short is none: the client
+        has learned that it was not taken."""
+        self._heard_out = True
+
+    def is_settled(self) -> bool:
+        """Everything that the client has asked is answered, but for what waits for something to happen."""
+        return self._over and self._running == self._lasting and not self._outbox.answers
 
     async def _take_turns(self) -> None:
         """Has the turn at its beginning, and whenever it goes round."""
@@ -81,7 +92,9 @@ class Connection:
             await self._answer(work)
             return True
         self._pass_turn()
+        self._lasting += work.lasting
         await self._answer(work)
+        self._lasting -= work.lasting
         if self._over or len(self._spares) >= _SPARES:
             return False
         await self._spares.park()
@@ -140,7 +153,10 @@ class Connection:
             data = b""
         self._more = len(data) == _CHUNK
         self._ended = not data
-        self._lines.extend(self._intake.feed(data) if data else self._intake.end())
+        if data:
+            self._lines.extend(self._intake.feed(data))
+        elif not self._heard_out:
+            self._lines.extend(self._intake.end())
 
     def _has_room(self) -> bool:
         return self._outbox.size <= _HIGH_WATER and self._running + self._outbox.answers < self._max_outstanding

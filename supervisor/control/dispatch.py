@@ -16,17 +16,18 @@ from supervisor.errors import Refused, TooLarge
 
 log = structlog.get_logger("stoker.control")
 
+_LASTING = {"wait", "subscribe", "events", "restart", "drain"}  # they wait for something to happen
 NOTHING = b""  # the answer to a notification and to a blank line
 
 
 class Work:
     """A request whose answer has to be waited for. Nothing of it has happened before `finish` is awaited.
 
-    `in_turn`: the connection's next request is taken up after it. `lines`: what comes after the answer, if anything
-    does.
+    `in_turn`: the connection's next request is taken up after it. `lasting`: a daemon that stops does not wait for it.
+    `lines`: what comes after the answer, if anything does.
     """
 
-    __slots__ = ("_coroutine", "_method", "_request", "in_turn", "lines")
+    __slots__ = ("_coroutine", "_method", "_request", "in_turn", "lasting", "lines")
 
     def __init__(
         self, request: Request, method: Method[Any], coroutine: Coroutine[Any, Any, object], *, in_turn: bool
@@ -35,6 +36,7 @@ class Work:
         self._method = method
         self._coroutine = coroutine
         self.in_turn = in_turn
+        self.lasting = request.method in _LASTING
         self.lines: AsyncGenerator[bytes, None] | None = None
 
     def drop(self) -> None:

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import structlog
 import trio
@@ -12,9 +14,11 @@ from protocol.control import REFUSED
 from supervisor.control.connection import Connection
 from supervisor.control.context import Context
 from supervisor.control.dispatch import Dispatcher
+from supervisor.control.farewell import Farewell
 from supervisor.control.hangups import HangUps
 from supervisor.control.rpc import encode_error
 from supervisor.control.service import Service
+from supervisor.core.roles import Role
 from supervisor.errors import Forbidden
 
 log = structlog.get_logger("stoker.control")
@@ -24,34 +28,57 @@ def utc_micros() -> int:
     return time.time_ns() // 1000
 
 
+class Entrance(NamedTuple):
+    """Where clients come in, and what they may do at most who come in there."""
+
+    listener: trio.SocketListener
+    ceiling: Role = Role.ADMIN
+
+
 async def serve_control(
     service: Service,
-    listener: trio.SocketListener,
+    entrances: Sequence[Entrance],
     *,
     now: Callable[[], int] = utc_micros,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Farewell] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve whoever connects until cancelled. `now` tells microseconds since 1970 in UTC.
+    """Serve whoever connects until cancelled; what is given to `task_status` ends the conversations in good order
+    before. `now` tells microseconds since 1970 in UTC.
 
     A lack of descriptors or memory delays new connections and ends nothing (trio logs it and tries again). The
-    listener is closed at the end; its path is the caller's.
+    listeners are closed at the end; their paths are the caller's.
     """
+    farewell = Farewell()
     with contextlib.closing(HangUps()) as hang_ups:
-        door = _Door(service, hang_ups, now)
+        door = _Door(service, hang_ups, farewell, now)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang_ups.run)
-            task_status.started()
-            await trio.serve_listeners(door.let_in, [listener], handler_nursery=nursery)
+            for listener, ceiling in entrances:
+                let_in = partial(door.let_in, ceiling=ceiling)
+                nursery.start_soon(_accept, listener, let_in, nursery, farewell.accepting())
+            task_status.started(farewell)
+
+
+async def _accept(
+    listener: trio.SocketListener,
+    let_in: Callable[[trio.SocketStream], Awaitable[object]],
+    conversations: trio.Nursery,
+    scope: trio.CancelScope,
+) -> None:
+    with scope:
+        await trio.serve_listeners(let_in, [listener], handler_nursery=conversations)
 
 
 class _Door:
-    def __init__(self, service: Service, hang_ups: HangUps, now: Callable[[], int]) -> None:
+    def __init__(self, service: Service, hang_ups: HangUps, farewell: Farewell, now: Callable[[], int]) -> None:
         self._service = service
         self._dispatcher = Dispatcher(Context(service, now))
         self._hang_ups = hang_ups
+        self._farewell = farewell
 
-    async def let_in(self, stream: trio.SocketStream) -> None:
-        """One client, from its connecting on. serve_listeners closes the stream."""
+    async def let_in(self, stream: trio.SocketStream, ceiling: Role = Role.ADMIN) -> None:
+        """One client, from its connecting on, at a socket that grants `ceiling` at most. serve_listeners closes the
+        stream."""
         fd = stream.socket.fileno()
         daemon = self._service.config.daemon  # as it is now
         if self._service.connections >= daemon.max_connections:
@@ -59,13 +86,15 @@ class _Door:
             return
         self._service.connections += 1
         try:
-            await Connection(
+            connection = Connection(
                 fd,
                 self._dispatcher,
                 self._hang_ups,
                 max_line=daemon.max_line,
                 max_outstanding=daemon.max_outstanding,
-            ).converse()
+            )
+            with self._farewell.to(connection, stream):
+                await connection.converse()
         except Exception as error:  # a bug, which is this client's misfortune and nobody else's
             log.error("connection_failed", exc_info=error)
         finally:

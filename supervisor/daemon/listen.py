@@ -1,4 +1,4 @@
-"""The control socket: a live one is never taken away, a dead one is replaced, one handed over by systemd is used.
+"""The control sockets: a live one is never taken away, a dead one is replaced, those handed over by systemd are used.
 
 Two things guard a socket of ours. The lock on PATH.lock, held for the daemon's life, tells daemons apart even in the
 moment between binding and listening; the attempt to connect finds what knows nothing of that lock. The lock file
@@ -6,32 +6,37 @@ stays when the daemon leaves: removing it would let two daemons hold the lock of
 """
 
 import errno
-import fcntl
 import os
-import re
 import socket
 import stat
-from collections.abc import MutableMapping
-from contextlib import suppress
+from collections.abc import MutableMapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import structlog
 import trio
 
 from supervisor.config.kinds import SOCKET_PATH_MAX
 from supervisor.config.places import make_private, private_folder
+from supervisor.core.roles import Role
+from supervisor.daemon.inherited import Inherited, take_inherited
 from supervisor.errors import StartError
+from supervisor.store.sqlite.lock import take_lock
 
-BACKLOG = 512  # connections that may wait while the daemon is busy; net.core.somaxconn may say less
-FIRST_INHERITED = 3  # sd_listen_fds(3)
+log = structlog.get_logger("stoker.daemon")
+
+BACKLOG = 4096  # connections that may wait while the daemon is busy; net.core.somaxconn may say less
 
 _OR_ELSEWHERE = "or set daemon.socket to another path"
 
 
 class Listening:
-    """A listening control socket. `path` is where clients find it, `inherited` whether it is systemd's."""
+    """A listening control socket. `path` is where clients find it, `inherited` whether it is systemd's, `ceiling` what
+    may be done through it at most."""
 
-    def __init__(self, sock: socket.socket, path: Path, lock: int | None = None) -> None:
+    def __init__(self, sock: socket.socket, path: Path, lock: int | None = None, *, ceiling: Role = Role.ADMIN) -> None:
         self.path = path
+        self.ceiling = ceiling
         self.inherited = lock is None
         self.listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
         self._lock = lock
@@ -49,13 +54,51 @@ class Listening:
         self._lock = None
 
 
-async def open_listener(path: Path, mode: int, environ: MutableMapping[str, str]) -> Listening:
-    """Listen at `path` (permissions `mode`), or on the socket that systemd handed over through `environ`, from which
-    its variables are removed. Raises StartError; then nothing was changed that anybody uses."""
+async def open_listeners(path: Path, mode: int, environ: MutableMapping[str, str]) -> list[Listening]:
+    """Listen on the sockets that systemd handed over through `environ`, from which its variables are removed; and at
+    `path` (permissions `mode`) where none of those is for everything: a daemon that nobody may administer could not
+    even be told to reload. The one for everything comes first. Raises StartError; then nothing was changed that
+    anybody uses."""
     await trio.lowlevel.checkpoint()
-    inherited = _inherited(environ)
-    if inherited is not None:
-        return Listening(inherited, _path_of(inherited, path))
+    with ExitStack() as closing:
+        inherited = [_inherited(one) for one in take_inherited(environ)]
+        for one in inherited:
+            closing.callback(one.close)
+        found = sorted(inherited, key=lambda one: -one.ceiling)
+        if not found or found[0].ceiling < Role.ADMIN:
+            found.insert(0, _own_beside(path, mode, inherited))
+        closing.pop_all()
+        return found
+
+
+def tell_if_elsewhere(path: Path, listening: Sequence[Listening]) -> None:
+    """Whoever reads the configuration looks for the daemon at `path`: warn where none of its sockets is."""
+    if path not in [one.path for one in listening]:
+        log.warning("socket_elsewhere", configured=str(path), sockets=[str(one.path) for one in listening])
+
+
+def _inherited(one: Inherited) -> Listening:
+    name = one.sock.getsockname()
+    if isinstance(name, bytes):  # without a file
+        name = "@" + name[1:].decode(errors="backslashreplace")
+    return Listening(one.sock, Path(name), ceiling=one.ceiling)
+
+
+def _own_beside(path: Path, mode: int, inherited: Sequence[Listening]) -> Listening:
+    if not inherited:
+        return _own(path, mode)
+    if path in [one.path for one in inherited]:
+        raise StartError(
+            f"systemd hands {path} over for less than everything, and daemon.socket is the same: hand over one more "
+            "with FileDescriptorName=control, or set daemon.socket to another path"
+        )
+    try:
+        return _own(path, mode)
+    except StartError as error:
+        raise StartError(f"{error.message} (systemd handed over no socket with FileDescriptorName=control)") from None
+
+
+def _own(path: Path, mode: int) -> Listening:
     if len(os.fsencode(path)) > SOCKET_PATH_MAX:
         raise StartError(f"the socket path {path} is over {SOCKET_PATH_MAX} bytes, the system's limit: shorten it")
     if path.parent == private_folder():
@@ -67,34 +110,6 @@ async def open_listener(path: Path, mode: int, environ: MutableMapping[str, str]
     except BaseException:
         os.close(lock)
         raise
-
-
-def _inherited(environ: MutableMapping[str, str]) -> socket.socket | None:
-    count, pid, _names = (environ.pop(name, "") for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"))
-    if pid != str(os.getpid()) or not re.fullmatch("[1-9][0-9]{0,3}", count):
-        return None
-    if count != "1":
-        raise StartError(
-            f"systemd handed over {count} sockets, expected one: give stoker.socket a single ListenStream="
-        )
-    try:
-        os.set_inheritable(FIRST_INHERITED, False)
-        sock = socket.socket(fileno=FIRST_INHERITED)
-    except OSError as error:
-        raise StartError(f"cannot use the socket that systemd handed over: {error.strerror}") from None
-    if (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_STREAM) and _listens(sock):
-        return sock
-    sock.close()
-    raise StartError("systemd handed over something else than a listening Unix stream socket: use ListenStream=/PATH")
-
-
-def _listens(sock: socket.socket) -> bool:
-    return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-
-
-def _path_of(sock: socket.socket, otherwise: Path) -> Path:
-    name = sock.getsockname()
-    return Path(name) if isinstance(name, str) and name else otherwise
 
 
 def _lock(path: Path) -> int:
@@ -109,13 +124,14 @@ def _lock(path: Path) -> int:
             f"cannot open {file}: {error.strerror}; let this user write in {path.parent}, {_OR_ELSEWHERE}"
         ) from None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not take_lock(lock):
+            holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+            raise _taken(path, f"another stoker (pid {holder})" if holder.isdigit() else "another stoker")
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    except BlockingIOError:
-        holder = os.pread(lock, 20, 0).decode("ascii", "replace").strip()
+    except StartError:
         os.close(lock)
-        raise _taken(path, f"another stoker (pid {holder})" if holder.isdigit() else "another stoker") from None
+        raise
     except OSError as error:
         os.close(lock)
         raise StartError(f"cannot lock {file}: {error.strerror}; make room there, {_OR_ELSEWHERE}") from None

@@ -8,7 +8,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 
@@ -20,13 +20,14 @@ from supervisor.config import stop_time
 from supervisor.config.load import load
 from supervisor.config.model import Config
 from supervisor.config.places import database_path
-from supervisor.control.server import serve_control
+from supervisor.control.farewell import Farewell
+from supervisor.control.server import Entrance, serve_control
 from supervisor.control.service import Service
 from supervisor.control.space import Space
 from supervisor.daemon import logs, memory
 from supervisor.daemon.hangup import stops_and_reloads
 from supervisor.daemon.informing import Informing, pace
-from supervisor.daemon.listen import Listening, open_listener
+from supervisor.daemon.listen import Listening, open_listeners, tell_if_elsewhere
 from supervisor.daemon.notify import Notifier
 from supervisor.daemon.reloading import Reloading, max_pending
 from supervisor.daemon.starting import Starting
@@ -126,7 +127,7 @@ async def _serve(config: Config, starting: Starting, stop_limit: float | None, o
         not_again = [queue.name for queue in config.queues if queue.on_daemon_crash == "fail"]
         recovered = store.recover(now(), max_interruptions=MAX_INTERRUPTIONS, not_again=not_again)
         limit_keys(store, config.queues)
-        listening = await open_listener(config.daemon.socket, config.daemon.socket_mode, os.environ)
+        listening = await open_listeners(config.daemon.socket, config.daemon.socket_mode, os.environ)
         try:
             # Once it is certain that this daemon is to run here, since it may move; before it has workers to be moved.
             cgroups = Cgroups.find(config.daemon.cgroup, remains.instance)
@@ -134,19 +135,22 @@ async def _serve(config: Config, starting: Starting, stop_limit: float | None, o
             log.info(
                 "starting",
                 config=str(config.source),
-                socket=str(listening.path),
+                socket=str(listening[0].path),
+                sockets={str(one.path): one.ceiling.name.lower() for one in listening},
                 epoch=recovered.epoch,
                 requeued=recovered.requeued,
                 interrupted=recovered.failed,
                 processes_ended=ended,
             )
+            tell_if_elsewhere(config.daemon.socket, listening)
             daemon = Daemon(
                 config, store, remains, cgroups, recovered.epoch, starting.notifier, stop_limit, own_socket=own_socket
             )
             starting.over()
             await daemon.run(listening, signals, hang_ups)
         finally:
-            listening.close()
+            for one in listening:
+                one.close()
     log.info("stopped")
 
 
@@ -233,7 +237,7 @@ class Daemon:
         self.space.revise(config.daemon.disk_reserve)
 
     async def run(
-        self, listening: Listening, signals: AsyncIterator[int], hang_ups: AsyncIterator[int] | None = None
+        self, listening: Sequence[Listening], signals: AsyncIterator[int], hang_ups: AsyncIterator[int] | None = None
     ) -> None:
         """`signals` stop it, `hang_ups` let it read its configuration again."""
         # What is loaded by now lives as long as the daemon: the collector need not look at it again.
@@ -250,7 +254,8 @@ class Daemon:
                 serving.start_soon(self.feeder.alarm.run)
                 serving.start_soon(self.vigil.run)
                 serving.start_soon(self.informing.run)
-                await serving.start(serve_control, self.service, listening.listener)
+                entrances = [Entrance(one.listener, one.ceiling) for one in listening]
+                farewell: Farewell = await serving.start(serve_control, self.service, entrances)
                 self.feeder.reread(self.feeder.lines)
                 async with trio.open_nursery() as working:
                     self.pools.start(working)
@@ -261,6 +266,7 @@ class Daemon:
                     stopping.stop_pools()
                     serving.start_soon(stopping.kill_on_signal)
                 await self.committer.settle()
+                await farewell.say()
                 await self._let_answers_out()
                 serving.cancel_scope.cancel()
             self.reader.close()  # first: the store leaves its files tidy only when nobody else has them open

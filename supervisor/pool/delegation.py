@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LEAF = "daemon"  # of a delegated cgroup: where the daemon itself goes, since only leaves may have processes
+TOLD = "STOKER_DELEGATED"  # a variable of the daemon's: "yes" means its own cgroup, whatever marks that has
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from supervisor.config.env_file import read_env_file
 from supervisor.config.model import PoolConfig
 from supervisor.pool.account import Account
+from supervisor.pool.delegation import TOLD
 
-# Where the daemon was started: wrong for a worker.
-_LEFT_OUT = frozenset({"PWD", "OLDPWD"})
+# Where the daemon was started, and what it was given: wrong for a worker.
+_LEFT_OUT = frozenset({"PWD", "OLDPWD", TOLD})
 _KEPT = re.compile(r"PATH|LANG|TZ|LC_.*|HOME|USER|LOGNAME|SHELL", re.DOTALL)
 
 

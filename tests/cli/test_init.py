@@ -48,6 +48,16 @@ def test_a_folder_is_made_and_the_shown_commands_go_there(folder: Path, stoker: 
     assert loaded(folder / "my jobs/a").pools
 
 
+def test_for_a_service_the_places_are_left_to_its_unit(
+    folder: Path, stoker: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.config.places.SYSTEM_FOLDER", folder / "etc/stoker")
+    result = stoker("init", "etc/stoker")
+    assert "[daemon]" not in (folder / "etc/stoker/stoker.toml").read_text()
+    assert " systemd --install --now\n" in result.stdout.replace(" --user", "")
+    assert " serve" not in result.stdout
+
+
 @pytest.mark.parametrize("there", [["stoker.toml"], ["worker.py"], ["stoker.toml", "worker.py"]])
 def test_what_is_there_is_not_overwritten_and_nothing_else_is_written(
     folder: Path, stoker: Run, there: list[str]

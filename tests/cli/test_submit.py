@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from supervisor.cli import endings
+from supervisor.cli import endings, submit
 from tests.cli.conftest import Run
 from tests.cli.samples import ID, error, job
 from tests.cli.scripted import HangUp, Refuse, ScriptedDaemon
@@ -243,6 +243,32 @@ def test_a_daemon_that_leaves_before_it_answers_leaves_it_open_whether_it_has_th
     result = stoker("submit", "thumbs")
     assert result.exit_code == 3
     assert "went away before it answered" in result.stderr
+
+
+def test_with_a_key_it_is_submitted_again_to_the_next_daemon(daemon: ScriptedDaemon, stoker: Run) -> None:
+    def leave_twice(_: object) -> dict[str, object]:
+        if len(daemon.params("submit")) <= 2:
+            raise HangUp
+        return ACCEPTED
+
+    daemon.on("submit", leave_twice)
+    result = stoker("submit", "thumbs", "--client", "shop", "--key", "7")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, f"{ID}\n", "")
+    assert daemon.params("submit") == [{"queue": "thumbs", "client": "shop", "key": "7", "payload": None}] * 3
+
+
+def test_with_a_key_and_no_next_daemon_the_words_are_to_submit_again(
+    daemon: ScriptedDaemon, stoker: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(_: object) -> None:
+        daemon.path.unlink(missing_ok=True)
+        raise HangUp
+
+    monkeypatch.setattr(submit, "BACK_SECS", 0.1)
+    daemon.on("submit", leave)
+    result = stoker("submit", "thumbs", "--client", "shop", "--key", "7")
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "is not back; the same command again, with the same --key, makes no second one" in result.stderr
 
 
 def test_a_refused_submit_is_exit_1_with_the_daemons_words(daemon: ScriptedDaemon, stoker: Run) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config import places
-from supervisor.config.load import default_socket, default_state_dir, load
+from supervisor.config.load import default_socket, default_state_dir, load, load_socket
 from supervisor.errors import StartError
 
 
@@ -28,6 +28,45 @@ def test_relative_xdg_variables_are_ignored() -> None:
     environ = {"XDG_STATE_HOME": "state", "HOME": "/home/u", "XDG_RUNTIME_DIR": "run"}
     assert default_state_dir(environ, False) == Path("/home/u/.local/state/stoker")
     assert default_socket(environ, False).parent == places.private_folder()
+
+
+def test_a_file_of_the_system_means_the_same_places_to_everybody() -> None:
+    """To the daemon, which is not root under systemd, to its clients, and to root's `stoker doctor`."""
+    environ = {"XDG_RUNTIME_DIR": "/run/user/7", "HOME": "/home/u"}
+    file = Path("/etc/stoker/stoker.toml")
+    for is_root in (True, False):
+        assert default_socket(environ, is_root, file) == Path("/run/stoker.sock")
+        assert default_state_dir(environ, is_root, file) == Path("/var/lib/stoker")
+
+
+def test_an_instance_has_places_of_its_own_by_the_name_of_its_file() -> None:
+    environ = {"XDG_RUNTIME_DIR": "/run/user/7", "HOME": "/home/u"}
+    systems, users = Path("/etc/stoker/mail.toml"), Path("/home/u/.config/stoker/mail.toml")
+    assert default_socket(environ, False, systems) == Path("/run/stoker-mail.sock")
+    assert default_state_dir(environ, False, systems) == Path("/var/lib/stoker-mail")
+    assert default_socket(environ, False, users) == Path("/run/user/7/stoker-mail.sock")
+    assert default_state_dir(environ, False, users) == Path("/home/u/.local/state/stoker-mail")
+
+
+@pytest.mark.parametrize("file", ["/srv/app/mail.toml", "/etc/stoker/conf.d/mail.toml", "/etc/stoker/mail.conf"])
+def test_elsewhere_a_file_may_be_called_as_it_likes(file: str) -> None:
+    assert default_socket({}, True, Path(file)) == Path("/run/stoker.sock")
+    assert default_state_dir({}, True, Path(file)) == Path("/var/lib/stoker")
+
+
+@pytest.mark.parametrize("given", ["/var/lib/one", "/var/lib/one:/var/lib/two"])
+def test_the_state_is_where_systemd_made_a_folder_for_it(given: str) -> None:
+    environ = {"STATE_DIRECTORY": given, "XDG_STATE_HOME": "/home/u/state"}
+    assert default_state_dir(environ, False) == default_state_dir(environ, True) == Path("/var/lib/one")
+
+
+def test_a_client_finds_the_socket_of_an_instance_by_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "SYSTEM_FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "mail.toml").write_text('[pools.x]\ncommand = ["nowhere"]\n')
+    for named in (tmp_path / "mail.toml", Path("mail.toml"), tmp_path / "sub/../mail.toml"):
+        assert load_socket(named, environ={}, is_root=False) == Path("/run/stoker-mail.sock")
 
 
 @pytest.fixture

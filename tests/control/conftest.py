@@ -9,7 +9,8 @@ import pytest
 import structlog.testing
 import trio
 
-from supervisor.control.server import serve_control
+from supervisor.control.farewell import Farewell
+from supervisor.control.server import Entrance, serve_control
 from tests.control.fake_service import NOW, FakeService
 from tests.control.talk import Talk
 
@@ -26,11 +27,12 @@ class House:
         self._address = sock.getsockname()
         self._talks: list[Talk] = []
         self._serving = trio.CancelScope()
+        self.farewell: Farewell
         self.listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
 
-    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[Farewell]) -> None:
         with self._serving:
-            await serve_control(self.service, self.listener, now=lambda: NOW, task_status=task_status)  # type: ignore[arg-type]
+            await serve_control(self.service, [Entrance(self.listener)], now=lambda: NOW, task_status=task_status)  # type: ignore[arg-type]
 
     def stop(self) -> None:
         self._serving.cancel()
@@ -53,7 +55,7 @@ async def open_house(service: FakeService | None = None) -> AsyncIterator[House]
     house = House(service or FakeService())
     with structlog.testing.capture_logs() as house.logs:
         async with trio.open_nursery() as nursery:
-            await nursery.start(house.run)
+            house.farewell = await nursery.start(house.run)
             with contextlib.closing(house):
                 yield house
     assert not house.logs

@@ -13,7 +13,7 @@ from typing import Any
 
 import tomli_w
 
-from protocol.client import Client, NoDaemon
+from protocol.client import Client, Disconnected, NoDaemon
 from supervisor.pool import procfs
 from tests.crash.moments import MOMENTS
 from tests.workers import Mark, marks
@@ -65,12 +65,14 @@ class Daemon:
         return self.process.wait(PATIENCE)
 
     def is_up(self) -> bool:
-        """Whether somebody listens. AssertionError if it has ended of its own accord, which it was not to."""
+        """Whether it answers: a child of its predecessor, on the way to become a worker, may listen in its place for a
+        moment. AssertionError if it has ended of its own accord, which it was not to."""
         assert self.process.poll() in (None, -signal.SIGKILL), f"the daemon exited at its start:\n{self.log()}"
         try:
-            with self._house.client():
+            with self._house.client() as client:
+                client.ping()
                 return True
-        except NoDaemon:
+        except (NoDaemon, Disconnected):
             return False
 
     def wait_until_up(self) -> None:

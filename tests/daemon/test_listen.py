@@ -1,11 +1,8 @@
 import errno
 import fcntl
-import json
 import os
 import socket
 import stat
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,13 +11,13 @@ import pytest
 import trio
 
 from supervisor.daemon import listen
-from supervisor.daemon.listen import Listening, open_listener
+from supervisor.daemon.listen import Listening, open_listeners
 from supervisor.errors import StartError
 
 
 @pytest.fixture
 async def listening(tmp_path: Path) -> AsyncIterator[Listening]:
-    opened = await open_listener(tmp_path / "s.sock", 0o600, {})
+    [opened] = await open_listeners(tmp_path / "s.sock", 0o600, {})
     yield opened
     opened.close()
 
@@ -57,7 +54,7 @@ async def test_a_crowd_may_wait_in_the_backlog(listening: Listening) -> None:
 async def test_the_mode_is_as_asked_whatever_the_umask(tmp_path: Path, mode: int) -> None:
     before = os.umask(0o077)
     try:
-        opened = await open_listener(tmp_path / "s.sock", mode, {})
+        [opened] = await open_listeners(tmp_path / "s.sock", mode, {})
     finally:
         os.umask(before)
     assert stat.S_IMODE(opened.path.stat().st_mode) == mode
@@ -72,14 +69,14 @@ async def test_nobody_can_connect_before_the_mode_is_set(tmp_path: Path, monkeyp
             refusals.append(early.connect_ex(str(path)))
 
     monkeypatch.setattr(os, "chmod", chmod)
-    opened = await open_listener(tmp_path / "s.sock", 0o600, {})
+    [opened] = await open_listeners(tmp_path / "s.sock", 0o600, {})
     opened.close()
     assert refusals == [errno.ECONNREFUSED]
 
 
 async def test_a_second_daemon_is_refused_and_told_who_is_there(listening: Listening) -> None:
     with pytest.raises(StartError, match="stop it first") as caught:
-        await open_listener(listening.path, 0o600, {})
+        await open_listeners(listening.path, 0o600, {})
     assert str(listening.path) in caught.value.message
     assert f"pid {os.getpid()}" in caught.value.message
     client = await trio.open_unix_socket(listening.path)  # and the first is still there
@@ -93,7 +90,7 @@ async def test_a_daemon_that_has_bound_but_not_yet_listened_is_not_replaced(tmp_
     fcntl.flock(lock, fcntl.LOCK_EX)
     dead_socket(path)
     with pytest.raises(StartError, match="another stoker is serving"):
-        await open_listener(path, 0o600, {})
+        await open_listeners(path, 0o600, {})
     assert path.is_socket()
     os.close(lock)
 
@@ -104,7 +101,7 @@ async def test_a_live_socket_without_our_lock_is_not_replaced(tmp_path: Path) ->
         other.bind(str(path))
         other.listen()
         with pytest.raises(StartError, match="another program is serving"):
-            await open_listener(path, 0o600, {})
+            await open_listeners(path, 0o600, {})
         assert path.is_socket()
 
 
@@ -115,7 +112,7 @@ async def test_a_live_socket_with_a_full_backlog_is_not_replaced(tmp_path: Path)
         other.listen(0)
         waiting.connect(str(path))
         with pytest.raises(StartError, match="another program is serving"):
-            await open_listener(path, 0o600, {})
+            await open_listeners(path, 0o600, {})
 
 
 async def test_a_datagram_socket_is_not_replaced(tmp_path: Path) -> None:
@@ -123,14 +120,14 @@ async def test_a_datagram_socket_is_not_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(str(path))
         with pytest.raises(StartError, match="cannot replace the socket"):
-            await open_listener(path, 0o600, {})
+            await open_listeners(path, 0o600, {})
         assert path.is_socket()
 
 
 async def test_a_dead_socket_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     dead_socket(path)
-    opened = await open_listener(path, 0o600, {})
+    [opened] = await open_listeners(path, 0o600, {})
     client = await trio.open_unix_socket(path)
     await client.aclose()
     opened.close()
@@ -140,9 +137,9 @@ async def test_a_refused_start_leaves_the_lock_free(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
     path.write_text("precious")
     with pytest.raises(StartError):
-        await open_listener(path, 0o600, {})
+        await open_listeners(path, 0o600, {})
     path.unlink()
-    (await open_listener(path, 0o600, {})).close()
+    (await open_listeners(path, 0o600, {}))[0].close()
 
 
 @pytest.mark.parametrize(
@@ -152,16 +149,16 @@ async def test_what_is_no_socket_is_never_removed(tmp_path: Path, make: Callable
     path = tmp_path / "s.sock"
     make(path)
     with pytest.raises(StartError, match="is not a socket"):
-        await open_listener(path, 0o600, {})
+        await open_listeners(path, 0o600, {})
     assert "s.sock" in os.listdir(tmp_path)
 
 
 async def test_closing_removes_the_socket_and_frees_the_name(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
-    first = await open_listener(path, 0o600, {})
+    [first] = await open_listeners(path, 0o600, {})
     first.close()
     assert not path.exists()
-    second = await open_listener(path, 0o600, {})
+    [second] = await open_listeners(path, 0o600, {})
     first.close()  # again, and the second does not notice
     client = await trio.open_unix_socket(path)
     await client.aclose()
@@ -170,7 +167,7 @@ async def test_closing_removes_the_socket_and_frees_the_name(tmp_path: Path) -> 
 
 async def test_closing_leaves_what_is_no_longer_ours(tmp_path: Path) -> None:
     path = tmp_path / "s.sock"
-    opened = await open_listener(path, 0o600, {})
+    [opened] = await open_listeners(path, 0o600, {})
     moved = tmp_path / "moved"
     path.rename(moved)
     dead_socket(path)
@@ -179,7 +176,7 @@ async def test_closing_leaves_what_is_no_longer_ours(tmp_path: Path) -> None:
 
 
 async def test_closing_ends_well_when_the_socket_is_gone(tmp_path: Path) -> None:
-    opened = await open_listener(tmp_path / "s.sock", 0o600, {})
+    [opened] = await open_listeners(tmp_path / "s.sock", 0o600, {})
     opened.path.unlink()
     opened.close()
 
@@ -201,12 +198,12 @@ def descriptors() -> dict[int, str]:
 
 async def test_a_path_over_the_systems_limit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartError, match="107 bytes"):
-        await open_listener(tmp_path / ("ü" * 60), 0o600, {})
+        await open_listeners(tmp_path / ("ü" * 60), 0o600, {})
 
 
 async def test_a_path_at_the_systems_limit_works(tmp_path: Path) -> None:
     path = tmp_path / ("x" * (107 - len(str(tmp_path)) - 1))
-    opened = await open_listener(path, 0o600, {})
+    [opened] = await open_listeners(path, 0o600, {})
     client = await trio.open_unix_socket(path)
     await client.aclose()
     opened.close()
@@ -214,133 +211,21 @@ async def test_a_path_at_the_systems_limit_works(tmp_path: Path) -> None:
 
 async def test_a_missing_folder_is_told_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"gone does not exist: create it, or set daemon\.socket"):
-        await open_listener(tmp_path / "gone" / "s.sock", 0o600, {})
+        await open_listeners(tmp_path / "gone" / "s.sock", 0o600, {})
 
 
 async def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StartError, match="Not a directory"):
-        await open_listener(tmp_path / "file" / "s.sock", 0o600, {})
+        await open_listeners(tmp_path / "file" / "s.sock", 0o600, {})
 
 
 async def test_the_private_folder_is_made_when_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "stoker-1"
     monkeypatch.setattr(listen, "private_folder", lambda: folder)
-    opened = await open_listener(folder / "s.sock", 0o600, {})
+    [opened] = await open_listeners(folder / "s.sock", 0o600, {})
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     opened.close()
     folder.chmod(0o755)
     with pytest.raises(StartError, match="0700"):
-        await open_listener(folder / "s.sock", 0o600, {})
-
-
-# -- handed over by systemd ------------------------------------------------------------------------------------------
-
-
-def handed_over(count: int = 1, pid: int | None = None) -> dict[str, str]:
-    return {
-        "LISTEN_FDS": str(count),
-        "LISTEN_PID": str(pid or os.getpid()),
-        "LISTEN_FDNAMES": "stoker.socket",
-        "A": "b",
-    }
-
-
-@pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], socket.socket]:
-    """A listening socket of the given type at tmp_path/systemd.sock, in place of descriptor 3."""
-
-    def hand_over(kind: int) -> socket.socket:
-        theirs = socket.socket(socket.AF_UNIX, kind)
-        theirs.bind(str(tmp_path / "systemd.sock"))
-        if kind == socket.SOCK_STREAM:
-            theirs.listen()
-        ours = os.dup(theirs.fileno())
-        os.set_inheritable(ours, True)
-        monkeypatch.setattr(listen, "FIRST_INHERITED", ours)
-        return theirs
-
-    return hand_over
-
-
-async def test_a_socket_from_systemd_takes_the_place_of_ours(
-    tmp_path: Path, systemd: Callable[[int], socket.socket]
-) -> None:
-    theirs = systemd(socket.SOCK_STREAM)
-    environ = handed_over()
-    opened = await open_listener(tmp_path / "ours.sock", 0o600, environ)
-    assert environ == {"A": "b"}
-    assert opened.inherited
-    assert opened.path == tmp_path / "systemd.sock"
-    assert not os.get_inheritable(opened.listener.socket.fileno())
-    assert os.listdir(tmp_path) == ["systemd.sock"]
-    client = await trio.open_unix_socket(opened.path)
-    served = await opened.listener.accept()
-    await served.aclose()
-    await client.aclose()
-    opened.close()
-    assert opened.path.is_socket()  # it is systemd's, which goes on listening
-    client = await trio.open_unix_socket(opened.path)
-    await client.aclose()
-    theirs.close()
-
-
-@pytest.mark.parametrize(
-    "variables", [handed_over(pid=1), handed_over(count=0), {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "x"}]
-)
-async def test_sockets_for_another_process_are_ignored_and_their_variables_removed(
-    tmp_path: Path, variables: dict[str, str]
-) -> None:
-    environ = dict(variables)
-    opened = await open_listener(tmp_path / "s.sock", 0o600, environ)
-    assert not opened.inherited
-    assert not [name for name in environ if name.startswith("LISTEN_")]
-    opened.close()
-
-
-async def test_more_sockets_than_one_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StartError, match="handed over 2 sockets"):
-        await open_listener(tmp_path / "s.sock", 0o600, handed_over(count=2))
-
-
-async def test_a_socket_of_another_kind_is_refused(tmp_path: Path, systemd: Callable[[int], socket.socket]) -> None:
-    with systemd(socket.SOCK_DGRAM), pytest.raises(StartError, match="ListenStream=/PATH"):
-        await open_listener(tmp_path / "s.sock", 0o600, handed_over())
-
-
-async def test_a_descriptor_that_is_no_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with (tmp_path / "file").open("w") as file:
-        monkeypatch.setattr(listen, "FIRST_INHERITED", file.fileno())
-        with pytest.raises(StartError, match="cannot use the socket that systemd handed over"):
-            await open_listener(tmp_path / "s.sock", 0o600, handed_over())
-
-
-INHERITOR = """
-import json, os, sys, trio
-from pathlib import Path
-from supervisor.daemon.listen import open_listener
-
-async def main():
-    opened = await open_listener(Path("/nonexistent/s.sock"), 0o600, os.environ)
-    stream = await opened.listener.accept()
-    seen = [opened.listener.socket.fileno(), str(opened.path), os.get_inheritable(3), "LISTEN_FDS" in os.environ]
-    await stream.send_all(json.dumps(seen).encode())
-
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
-trio.run(main)
-"""
-
-
-def test_descriptor_3_of_a_real_process_is_used(tmp_path: Path) -> None:
-    path = tmp_path / "systemd.sock"
-    with socket.socket(socket.AF_UNIX) as theirs, socket.socket(socket.AF_UNIX) as client:
-        theirs.bind(str(path))
-        theirs.listen()
-        command = [sys.executable, "-c", INHERITOR, str(theirs.fileno())]
-        with subprocess.Popen(command, pass_fds=[theirs.fileno()]) as process:
-            client.settimeout(30)
-            client.connect(str(path))
-            answer = client.recv(1000)
-            assert process.wait(30) == 0
-    assert json.loads(answer) == [3, str(path), False, False]
+        await open_listeners(folder / "s.sock", 0o600, {})

@@ -118,6 +118,15 @@ def test_auto_leaves_alone_what_the_users_own_manager_has_made(cgroup_folder: Pa
     assert looked(cgroup_folder / "app.scope", NOBODY)[::2] == ("None", "app.scope")
 
 
+def test_auto_believes_the_unit_of_a_users_service(cgroup_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(cgroup_folder, NOBODY)
+    service = cgroup_folder / "stoker.service"
+    service.mkdir()
+    give(service, NOBODY)
+    monkeypatch.setenv("STOKER_DELEGATED", "yes")
+    assert looked(service, NOBODY)[::2] == (str(service), "daemon")
+
+
 def give(folder: Path, uid: int) -> None:
     for path in (folder, folder / "cgroup.procs", folder / "cgroup.subtree_control"):
         os.chown(path, uid, -1)

@@ -48,6 +48,10 @@ def test_a_worker_inherits_the_environment_but_for_where_the_daemon_was_started(
     assert environment(tmp_path, environ=DAEMON, slot=3) == expected
 
 
+def test_a_worker_that_is_a_daemon_itself_does_not_think_that_it_was_given_the_cgroup(tmp_path: Path) -> None:
+    assert "STOKER_DELEGATED" not in environment(tmp_path, environ={**DAEMON, "STOKER_DELEGATED": "yes"})
+
+
 @pytest.mark.provokes("clear_env")
 def test_a_cleared_environment_keeps_the_place_the_language_and_who_it_is(tmp_path: Path) -> None:
     kept = ("PATH", "LANG", "LC_TIME", "TZ", "HOME", "USER", "LOGNAME", "SHELL")

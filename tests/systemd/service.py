@@ -50,12 +50,18 @@ class Service:
 
 
 @contextmanager
-def service(pools: Mapping[str, Mapping[str, Any]], *lines: str) -> Iterator[Service]:
-    """Installed, with these pools, and `lines` for its [Service] section; not yet started."""
-    units = {file.name: file.read_text() for file in UNITS.iterdir()}
+def service(
+    pools: Mapping[str, Mapping[str, Any]],
+    *lines: str,
+    daemon: Mapping[str, Any] | None = None,
+    more_units: Mapping[str, str] | None = None,
+) -> Iterator[Service]:
+    """Installed, with these pools, and `lines` for its [Service] section; not yet started. `daemon` is for that table
+    of the configuration, `more_units` gives further unit files by name."""
+    units = {file.name: file.read_text() for file in UNITS.glob("stoker.*")} | dict(more_units or {})
     with box(units) as machine:
-        daemon = {"state_dir": "/var/lib/stoker", "log_format": "json", "drain_timeout": "0.1s"}
-        config = {"daemon": daemon, "pools": pools}
+        here = {"state_dir": "/var/lib/stoker", "log_format": "json", "drain_timeout": "0.1s"}
+        config = {"daemon": {**here, **(daemon or {})}, "pools": pools}
         machine.write("/etc/stoker/stoker.toml", tomli_w.dumps(config))
         machine.write(STOKER, PROGRAM)
         machine.run("chmod", "755", STOKER)

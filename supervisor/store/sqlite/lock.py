@@ -3,10 +3,35 @@
 import contextlib
 import fcntl
 import os
+import re
 import socket
+import time
 from pathlib import Path
 
 from supervisor.errors import StartError
+
+LINGERS = 1.0  # seconds
+
+
+def take_lock(fd: int) -> bool:
+    """Lock the file exclusively; False where another process has it, whose pid is the first number in there. It blocks
+    for a moment where that one is dead: a daemon that was killed while it started a worker leaves all its descriptors
+    to the child, until that has become its program. Raises OSError."""
+    until = time.monotonic() + LINGERS
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if _holder_lives(fd) or time.monotonic() >= until:
+                return False
+            time.sleep(0.005)
+
+
+def _holder_lives(fd: int) -> bool:
+    """Also where nobody says who it is."""
+    pid = re.search(rb"\d+", os.pread(fd, 200, 0))
+    return pid is None or os.path.exists(f"/proc/{int(pid[0])}")
 
 
 class FileLock:
@@ -23,9 +48,7 @@ class FileLock:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StartError(f"cannot make the lock file {path}: {error.strerror}; check the folder") from None
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not self._take():
             holder = os.pread(self._fd, 200, 0).decode(errors="replace").strip() or "a process that did not say"
             os.close(self._fd)
             raise StartError(
@@ -34,6 +57,12 @@ class FileLock:
         with contextlib.suppress(OSError):  # the disk is full: who holds it is not said, but it is held
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+    def _take(self) -> bool:
+        try:
+            return take_lock(self._fd)
+        except OSError:
+            return False
 
     def release(self) -> None:
         if self._fd >= 0:

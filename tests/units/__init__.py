@@ -1,0 +1,1 @@
+"""The unit files, as systemd reads them."""
