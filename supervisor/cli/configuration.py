@@ -27,9 +27,10 @@ def find() -> Path:
     )
 
 
-def read(file: Path) -> Config:
-    """The checked configuration; raises Misuse with every problem, a line each."""
+def read(file: Path, *, serving: bool = False) -> Config:
+    """The checked configuration; raises Misuse with every problem, a line each. `serving`: for a daemon that is to be
+    this process."""
     try:
-        return load(file, environ=os.environ, is_root=os.geteuid() == 0)
+        return load(file, environ=os.environ, is_root=os.geteuid() == 0, serving=serving)
     except StartError as error:
         raise unusable(error.message) from None
