@@ -40,8 +40,17 @@ def check_config(as_json: bool) -> None:
             output.write(f"    {detail}")
     output.write(f"  socket {config.daemon.socket}")
     output.write(f"  state in {config.daemon.state_dir}, store {config.store.url}")
+    for owner, credential in _credentials(config):
+        say(f"pool {owner}: {credential} was not looked for: it is the service's alone (LoadCredential= in its unit)")
     for name in unserved:
         say(f"queue {name} is in no pool's queues: it accepts jobs, and nothing runs them")
+
+
+def _credentials(config: "Config") -> list[tuple[str, str]]:
+    """Those that are out of sight here, each with its pool."""
+    from supervisor.config.credentials import is_credential
+
+    return [(pool.name, str(file)) for pool in config.pools for file in pool.env_files if is_credential(str(file))]
 
 
 def _workers(pool: "PoolConfig") -> str:

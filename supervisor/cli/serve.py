@@ -43,7 +43,7 @@ def _run(notifier: "Notifier") -> int:
     from supervisor.cli import collision, configuration
 
     socket = places().socket
-    config = _with_socket(configuration.read(configuration.find()), socket)
+    config = _with_socket(configuration.read(configuration.find(), serving=True), socket)
     if trouble := collision.trouble():
         say(trouble)
     from supervisor.daemon.main import serve as run

@@ -31,13 +31,14 @@ _NOWHERE = Path("/nonexistent")  # stands in where a problem is reported, so tha
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|(end of document))\)$")
 
 
-def load(path: Path, *, environ: Mapping[str, str], is_root: bool) -> Config:
+def load(path: Path, *, environ: Mapping[str, str], is_root: bool, serving: bool = True) -> Config:
     """The file at `path`, checked against this machine too (programs, users, CPUs); raises ConfigError.
 
     `environ` and `is_root` are the daemon's. They decide the defaults of socket and state_dir, where programs are
-    looked for, and what workers may be given: another user, a lower niceness, higher limits.
+    looked for, and what workers may be given: another user, a lower niceness, higher limits. Not `serving`:
+    somebody else asks, from where the service's credentials cannot be seen; they are taken as named.
     """
-    reading = Reading(path.absolute().parent, environ, is_root)
+    reading = Reading(path.absolute().parent, environ, is_root, serving=serving)
     tables = sections.read(reading, "", _document(path), _TOP)
     daemon = _daemon(reading, tables.get("daemon", {}), path)
     store = StoreConfig(**sections.read(reading, "store", tables.get("store", {}), sections.STORE))

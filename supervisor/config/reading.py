@@ -12,12 +12,14 @@ _SHOWN_MAX = 60
 
 
 class Reading:
-    """`folder` is the file's; `environ` and `is_root` are the daemon's."""
+    """`folder` is the file's; `environ` and `is_root` are the daemon's. `serving`: it is read in the daemon's own
+    process, which has what systemd gives to nobody else."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], is_root: bool) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], is_root: bool, *, serving: bool = True) -> None:
         self.folder = folder
         self.environ = environ
         self.is_root = is_root
+        self.serving = serving
         self.problems: list[tuple[str, str]] = []
 
     def problem(self, at: str, text: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from supervisor.config import kinds, machine, quantities
+from supervisor.config import credentials, kinds, machine, quantities
 from supervisor.config.env_file import WRONG_NAME, EnvFileError, is_variable, read_env_file
 from supervisor.config.kinds import Kind
 from supervisor.config.model import KIB, MIB
@@ -61,9 +61,27 @@ def env_files(reading: Reading, at: str, value: object) -> tuple[EnvFile, ...] |
 
 
 def _env_file(reading: Reading, at: str, value: object) -> EnvFile | None:
+    if isinstance(value, str) and credentials.is_credential(value):
+        return _credential(reading, at, value)
     path = kinds.path(reading, at, value)
-    if path is None:
+    return None if path is None else _read(reading, at, path)
+
+
+def _credential(reading: Reading, at: str, text: str) -> EnvFile | None:
+    if not credentials.is_well_formed(text):
+        reading.unfit(at, text, credentials.FORM)
         return None
+    if not reading.serving and not credentials.given(reading.environ):
+        return EnvFile(Path(text), ())  # out of sight from here, which is no fault of the configuration's
+    try:
+        path = credentials.find(text, reading.environ)
+    except credentials.CredentialError as error:
+        reading.problem(at, error.message)
+        return None
+    return _read(reading, at, path)
+
+
+def _read(reading: Reading, at: str, path: Path) -> EnvFile | None:
     try:
         return EnvFile(path, read_env_file(path))
     except EnvFileError as error:

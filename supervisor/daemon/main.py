@@ -221,7 +221,7 @@ class Daemon:
 
     def _read(self) -> Config:
         """The file as it is now, checked as at a start. Blocks; raises ConfigError."""
-        found = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0)
+        found = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0, serving=True)
         stop_time.check(found, self.stop_limit)
         if not self.own_socket:
             return found

@@ -70,6 +70,12 @@ class Cgroup:
             return _named(self.folder / "memory.events", "oom_kill") or 0
         return 0
 
+    def reached_its_limit(self) -> bool:
+        """Whether it came to its own limit; False: where memory was short, it was that of those above it."""
+        with contextlib.suppress(OSError):
+            return bool(_named(self.folder / "memory.events", "oom"))
+        return False
+
     def peak(self) -> int | None:
         """The most memory in bytes that it ever had, as the limit counts it: with the files it has cached. It stays
         below the limit that it wanted to pass. None where the kernel does not tell: before Linux 5.19, or without

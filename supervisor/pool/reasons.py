@@ -27,8 +27,8 @@ def killed_for_memory(child: Child, config: PoolConfig) -> str | None:
     cgroup = child.cgroup
     if cgroup is None or not cgroup.oom_kills():
         return None
-    if config.memory_limit is None or not cgroup.limited:
-        return "the kernel ran out of memory and killed the worker"
+    if config.memory_limit is None or not cgroup.limited or not cgroup.reached_its_limit():
+        return "the kernel killed the worker for its memory: the service (MemoryMax=) or the machine had none left"
     return out_of_memory(cgroup.peak() or config.memory_limit, config.memory_limit)
 
 

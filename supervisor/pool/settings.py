@@ -34,6 +34,8 @@ def settle(config: PoolConfig, slot: int, pid: int, cgroup: Cgroup | None) -> No
     has died."""
     with contextlib.suppress(OSError):
         resource.prlimit(pid, resource.RLIMIT_NOFILE, _NOFILE)
+    with contextlib.suppress(OSError):
+        _unprotect(pid)
     for setting in _settings(config, slot, pid, cgroup):
         try:
             setting.apply()
@@ -42,6 +44,15 @@ def settle(config: PoolConfig, slot: int, pid: int, cgroup: Cgroup | None) -> No
         except (OSError, ValueError, OverflowError) as error:
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             raise NotSet(f"{setting.words}: {reason}{setting.hint}") from None
+
+
+def _unprotect(pid: int) -> None:
+    """A daemon may have been given a favour (OOMScoreAdjust=-500), so that the kernel, out of memory, takes a worker in
+    its place; workers that kept it would be as safe. Anybody may raise the number; more than 0 is left as it is."""
+    with open(f"/proc/{pid}/oom_score_adj", "r+") as file:
+        if int(file.read()) < 0:
+            file.seek(0)
+            file.write("0")
 
 
 def _settings(config: PoolConfig, slot: int, pid: int, cgroup: Cgroup | None) -> Iterator[_Setting]:

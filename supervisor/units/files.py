@@ -8,6 +8,7 @@ from supervisor.units import template
 from supervisor.units.quoting import argument, command_line, literal, word
 
 _VAR = "/var/lib/"
+_HOMES = ("/home/", "/root/", "/run/user/")  # what ProtectHome= is about
 _CLIENTS = "stoker-clients"  # the socket's group, where the daemon has none of its own that lasts
 
 
@@ -40,9 +41,8 @@ def render(service: Service) -> dict[str, str]:
     """The texts, by path below systemd's folder: `system/stoker.service`, `sysusers.d/stoker.conf`. A file that would
     say nothing is not among them."""
     values, words = _values(service), frozenset(_words(service))
-    kind = "user" if service.of_user else "strict" if service.strict else "default"
-    values["HARDENING"] = template.render(template.read(f"hardening.{kind}"), values, words).rstrip("\n")
     folder = "user" if service.of_user else "system"
+    values["HARDENING"] = template.render(template.read(f"hardening.{folder}"), values, words).rstrip("\n")
     wanted = {f"{folder}/{service.unit}{suffix}": f"stoker{suffix}" for suffix in (".service", ".socket")}
     if "sysusers" in words:
         wanted["sysusers.d/stoker.conf"] = "sysusers.conf"
@@ -58,6 +58,10 @@ def _words(service: Service) -> Iterator[str]:
         yield "user"
         return
     yield "system"
+    if service.strict:
+        yield "strict"
+    if any(path.startswith(_HOMES) for path in (*service.program, service.config, service.state_dir)):
+        yield "at_home"
     yield "dynamic" if service.dynamic else "fixed"
     if service.dynamic or service.owns_user:
         yield "sysusers"

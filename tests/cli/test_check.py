@@ -90,6 +90,16 @@ def test_a_pool_that_is_not_plain_is_told_with_what_is_special(folder: Path, sto
     assert "hunter2" not in result.output
 
 
+def test_a_credential_of_the_service_is_noted_and_no_fault(folder: Path, stoker: Run) -> None:
+    Path("stoker.toml").write_text('[pools.web]\ncommand = ["sh"]\nenv_file = "credential:db"\n')
+    result = stoker("check-config")
+    assert result.exit_code == 0
+    assert "variables of credential:db" in result.stdout
+    assert result.stderr == (
+        "stoker: pool web: credential:db was not looked for: it is the service's alone (LoadCredential= in its unit)\n"
+    )
+
+
 def test_json_is_the_summary_for_programs(folder: Path, stoker: Run) -> None:
     Path("stoker.toml").write_text(GOOD)
     summary = json.loads(stoker("check-config", "--json").stdout)

@@ -199,6 +199,13 @@ def test_without_the_memory_controller_it_still_kills(cgroups: Cgroups, sleeper:
     assert sleeper.wait(10) == -9
 
 
+@pytest.mark.parametrize(("events", "own"), [("oom 0\noom_kill 1\n", False), ("oom 1\noom_kill 1\n", True)])
+def test_a_limit_above_it_is_told_from_its_own(tmp_path: Path, events: str, own: bool) -> None:
+    (tmp_path / "memory.events").write_text(events)
+    cgroup = Cgroup(tmp_path, limited=True)
+    assert (cgroup.oom_kills(), cgroup.reached_its_limit()) == (1, own)
+
+
 def test_it_is_removed_with_what_the_worker_made_below_it(cgroups: Cgroups) -> None:
     cgroup = made(cgroups, "p.0")
     (cgroup.folder / "own" / "deeper").mkdir(parents=True)

@@ -85,6 +85,17 @@ def test_the_descriptors_are_limited_as_the_daemon_was_before_it_raised_its_own(
         resource.setrlimit(resource.RLIMIT_NOFILE, given)
 
 
+def test_a_daemon_that_the_kernel_is_to_end_early_hands_that_on_to_its_workers(tmp_path: Path) -> None:
+    """The other way round, tests/systemd/with_memory_max.py has it: that takes a power that root may not have."""
+    own = Path("/proc/self/oom_score_adj")
+    score = max(int(own.read_text()), 0)
+    own.write_text(str(score + 1))
+    try:
+        assert seen("print(open('/proc/self/oom_score_adj').read())", tmp_path) == score + 1
+    finally:
+        own.write_text(str(score))
+
+
 @pytest.mark.provokes("nice")
 def test_niceness_counts_also_against_other_sessions(tmp_path: Path) -> None:
     """Where sched_autogroup is on, a process' own niceness means nothing outside its session."""

@@ -65,6 +65,8 @@ echo "$pid" >"/.old$folder/pid.new"
 mv "/.old$folder/pid.new" "/.old$folder/pid"
 umount -l /.old
 rmdir /.old
+# As systemd does itself outside of containers: what it mounts for a service's credentials would not be seen otherwise.
+mount --make-rshared /
 exec env -i container=box PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 \
   SYSTEMD_GENERATOR_PATH=/run/empty SYSTEMD_ENVIRONMENT_GENERATOR_PATH=/run/empty \
   /lib/systemd/systemd --unit=basic.target --show-status=no --log-target=journal-or-kmsg </dev/null >/run/boot.log 2>&1

@@ -1,19 +1,21 @@
-"""stoker as a system service: the units of examples/systemd, installed as their header says, in a box."""
+"""stoker as a system service: the units that we ship, installed in a box."""
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from protocol.client import Client
+from supervisor.units.files import Service as Installation
+from supervisor.units.files import render
 from tests.systemd.box import Box, box
 from tests.systemd.surroundings import PYTHON, ROOT, binds
 
-UNITS = ROOT / "examples/systemd"
+SHIPPED = Installation()
 STOKER = "/opt/stoker/bin/stoker"
 PROGRAM = f'#!/bin/sh\nexec {PYTHON} -m supervisor "$@"\n'
 
@@ -54,24 +56,38 @@ def service(
     pools: Mapping[str, Mapping[str, Any]],
     *lines: str,
     daemon: Mapping[str, Any] | None = None,
-    more_units: Mapping[str, str] | None = None,
+    shipped: Installation = SHIPPED,
+    more: Mapping[str, str] | None = None,
+    place: Callable[[Mapping[str, str]], AbstractContextManager[Box]] = box,
 ) -> Iterator[Service]:
     """Installed, with these pools, and `lines` for its [Service] section; not yet started. `daemon` is for that table
-    of the configuration, `more_units` gives further unit files by name."""
-    units = {file.name: file.read_text() for file in UNITS.glob("stoker.*")} | dict(more_units or {})
-    with box(units) as machine:
+    of the configuration; `more`: units beside it; `place`: another machine than a box."""
+    with place({**system_units(shipped), **(more or {})}) as machine:
         here = {"state_dir": "/var/lib/stoker", "log_format": "json", "drain_timeout": "0.1s"}
         config = {"daemon": {**here, **(daemon or {})}, "pools": pools}
         machine.write("/etc/stoker/stoker.toml", tomli_w.dumps(config))
         machine.write(STOKER, PROGRAM)
         machine.run("chmod", "755", STOKER)
-        machine.run("useradd", "--system", "--home-dir", "/var/lib/stoker", "--shell", "/usr/sbin/nologin", "stoker")
-        # What the service's user must be able to enter, and its PrivateTmp would hide.
+        account = ("--home-dir", "/var/lib/stoker", "--shell", "/usr/sbin/nologin", "stoker")
+        machine.run(*(("groupadd", "stoker-clients") if shipped.dynamic else ("useradd", "--system", *account)))
+        # What the service's user must be able to enter, and its PrivateTmp and ProtectHome would hide.
         ways = {way for place in (ROOT, Path(sys.prefix), Path(PYTHON).resolve()) for way in place.parents}
         machine.run("chmod", "a+x", *ways)
-        shown = [f"BindReadOnlyPaths={place}" for place in binds()]
+        at_home = [path for path in (ROOT, Path(sys.prefix), Path(sys.base_prefix)) if _is_at_home(path)]
+        shown = [f"BindReadOnlyPaths={path}" for path in dict.fromkeys((*binds(), *at_home))]
+        shown += ["ProtectHome=tmpfs"] if at_home else []
         lines = ("[Service]", f"Environment=PYTHONPATH={ROOT}", *shown, *lines, "")
         machine.write("/etc/systemd/system/stoker.service.d/here.conf", "\n".join(lines))
         machine.run("systemctl", "daemon-reload")
         machine.run("systemctl", "start", "stoker.socket")
         yield Service(machine)
+
+
+def system_units(shipped: Installation = SHIPPED) -> dict[str, str]:
+    """By name."""
+    return {path.removeprefix("system/"): text for path, text in render(shipped).items() if path.startswith("system/")}
+
+
+def _is_at_home(path: Path) -> bool:
+    """Whether ProtectHome= hides it."""
+    return any(path.is_relative_to(home) for home in ("/home", "/root", "/run/user"))

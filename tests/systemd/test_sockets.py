@@ -52,7 +52,7 @@ def test_a_socket_that_is_added_later_is_served_after_a_restart_for_what_it_is()
 
 
 def test_any_of_the_sockets_starts_the_service() -> None:
-    with service(POOLS, more_units={"stoker-look.socket": LOOK}) as stoker:
+    with service(POOLS, more={"stoker-look.socket": LOOK}) as stoker:
         stoker.box.run("systemctl", "start", "stoker-look.socket")
         with client(stoker, "stoker-look") as one:
             assert one.ping()
@@ -60,7 +60,7 @@ def test_any_of_the_sockets_starts_the_service() -> None:
 
 def test_a_socket_that_cannot_be_served_is_named_and_nothing_starts() -> None:
     datagrams = LOOK.replace("ListenStream=/run/stoker-look-too.sock", "ListenDatagram=/run/stoker-other.sock")
-    with service(POOLS, more_units={"stoker-look.socket": datagrams}) as stoker:
+    with service(POOLS, more={"stoker-look.socket": datagrams}) as stoker:
         stoker.box.run("systemctl", "start", "stoker-look.socket")
         stoker.box.run("systemctl", "start", "stoker.service", check=False)
         assert "write ListenStream=/PATH in place of ListenDatagram=" in stoker.box.journal()

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,8 @@ def test_the_socket_is_where_clients_look_for_it() -> None:
 
 
 def test_the_examples_are_what_the_templates_make() -> None:
-    files = {str(file.relative_to(UNITS)): file.read_text() for file in UNITS.rglob("*") if file.is_file()}
+    made = [file for file in UNITS.rglob("*") if file.is_file() and file.name != "README.md"]
+    files = {str(file.relative_to(UNITS)): file.read_text() for file in made}
     assert files == texts(), "write them anew with: python -m tests.systemd.examples"
 
 
@@ -95,6 +97,14 @@ def complaints(files: list[Path]) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     return [line for line in done.stderr.splitlines() if "stoker" in line]  # others are about the machine's own
+
+
+@pytest.mark.parametrize(
+    "place", [{"program": ("/home/a/stoker",)}, {"config": "/root/stoker.toml"}, {"state_dir": "/home/a/state"}]
+)
+def test_home_folders_are_hidden_from_a_service_unless_it_lives_in_one(place: dict[str, Any]) -> None:
+    assert "\nProtectHome=yes\n" in render(Service())["system/stoker.service"]
+    assert "\nProtectHome=read-only\n" in render(Service(**place))["system/stoker.service"]
 
 
 def test_every_placeholder_has_a_value() -> None:
