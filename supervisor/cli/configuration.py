@@ -27,9 +27,9 @@ def find() -> Path:
     )
 
 
-def read(file: Path) -> Config:
-    """The checked configuration; raises Misuse with every problem, a line each."""
+def read(file: Path, *, lenient: bool = False) -> Config:
+    """The checked configuration; raises Misuse with every problem, a line each. `lenient` as in `load`."""
     try:
-        return load(file, environ=os.environ, is_root=os.geteuid() == 0)
+        return load(file, environ=os.environ, is_root=os.geteuid() == 0, lenient=lenient)
     except StartError as error:
         raise unusable(error.message) from None

@@ -23,7 +23,7 @@ def serve() -> None:
     from supervisor.cli import collision, configuration
     from supervisor.errors import StartError, StoreUnavailable
 
-    config = _with_socket(configuration.read(configuration.find()), places().socket)
+    config = _with_socket(configuration.read(configuration.find(), lenient=True), places().socket)
     if trouble := collision.trouble():
         say(trouble)
     from supervisor.daemon.main import serve as run

@@ -12,16 +12,21 @@ _SHOWN_MAX = 60
 
 
 class Reading:
-    """`folder` is the file's; `environ` and `is_root` are the daemon's."""
+    """`folder` is the file's; `environ` and `is_root` are the daemon's. A `lenient` one passes over doubts."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], is_root: bool) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], is_root: bool, lenient: bool = False) -> None:
         self.folder = folder
         self.environ = environ
         self.is_root = is_root
+        self.lenient = lenient
         self.problems: list[tuple[str, str]] = []
 
     def problem(self, at: str, text: str) -> None:
         self.problems.append((at, text))
+
+    def doubt(self, at: str, text: str) -> None:
+        if not self.lenient:
+            self.problem(at, text)
 
     def unfit(self, at: str, value: object, expected: str) -> None:
         self.problem(at, f"found {shown(value)}, expected {expected}")

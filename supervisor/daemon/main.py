@@ -184,7 +184,7 @@ class Daemon:
         long as they are the same, their shares change too. Raises
         Invalid, with everything that is wrong with the file."""
         try:
-            config = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0)
+            config = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0, lenient=True)
         except ConfigError as error:
             raise Invalid(f"the restart has not begun, since the configuration is wrong: {error.message}") from None
         found = next((one for one in config.pools if one.name == pool.name), None)
