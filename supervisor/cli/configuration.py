@@ -32,7 +32,7 @@ def read(file: Path, *, serving: bool = False) -> Config:
     """The checked configuration; raises Misuse with every problem, a line each. Where a unit says how long systemd
     waits for a stop, that is checked too. `serving`: for a daemon that is to be this process."""
     try:
-        config = load(file, environ=os.environ, is_root=os.geteuid() == 0, serving=serving)
+        config = load(file, environ=os.environ, is_root=os.geteuid() == 0, serving=serving, lenient=serving)
         stop_time.check(config, stop_time.take(dict(os.environ)))
         return config
     except StartError as error:

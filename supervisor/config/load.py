@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from supervisor.config import kinds, sections
-from supervisor.config.model import Config, DaemonConfig, PoolConfig, QueueConfig, Retention, StoreConfig
+from supervisor.config.model import AccessConfig, Config, DaemonConfig, PoolConfig, QueueConfig, Retention, StoreConfig
 from supervisor.config.places import default_socket, default_state_dir
 from supervisor.config.pools import read_pool
 from supervisor.config.quantities import format_size
@@ -25,23 +25,30 @@ __all__ = ["default_socket", "default_state_dir", "load", "load_daemon", "load_s
 
 _TOP = Section(
     "the whole file",
-    {name: lambda _reading, _at, value: value for name in ("daemon", "store", "pools", "retention", "queues")},
+    {
+        name: lambda _reading, _at, value: value
+        for name in ("daemon", "store", "access", "pools", "retention", "queues")
+    },
 )
 _NOWHERE = Path("/nonexistent")  # stands in where a problem is reported, so that the rest is still checked
 _WHERE = re.compile(r" \(at (?:line (\d+), column (\d+)|(end of document))\)$")
 
 
-def load(path: Path, *, environ: Mapping[str, str], is_root: bool, serving: bool = True) -> Config:
+def load(
+    path: Path, *, environ: Mapping[str, str], is_root: bool, serving: bool = True, lenient: bool = False
+) -> Config:
     """The file at `path`, checked against this machine too (programs, users, CPUs); raises ConfigError.
 
     `environ` and `is_root` are the daemon's. They decide the defaults of socket and state_dir, where programs are
     looked for, and what workers may be given: another user, a lower niceness, higher limits. Not `serving`:
-    somebody else asks, from where the service's credentials cannot be seen; they are taken as named.
+    somebody else asks, from where the service's credentials cannot be seen; they are taken as named. `lenient`: as
+    the daemon starts, with what was right when it was written and can only deny somebody something now.
     """
-    reading = Reading(path.absolute().parent, environ, is_root, serving=serving)
+    reading = Reading(path.absolute().parent, environ, is_root, serving=serving, lenient=lenient)
     tables = sections.read(reading, "", _document(path), _TOP)
     daemon = _daemon(reading, tables.get("daemon", {}), path)
     store = StoreConfig(**sections.read(reading, "store", tables.get("store", {}), sections.STORE))
+    access = AccessConfig(**sections.read(reading, "access", tables.get("access", {}), sections.ACCESS))
     pools = _pools(reading, tables.get("pools"))
     retention = Retention(**sections.read(reading, "retention", tables.get("retention", {}), sections.RETENTION))
     queues = _queues(reading, tables.get("queues", {}), daemon, retention)
@@ -53,6 +60,7 @@ def load(path: Path, *, environ: Mapping[str, str], is_root: bool, serving: bool
         source=path.absolute(),
         daemon=daemon,
         store=store,
+        access=access,
         pools=pools,
         retention=retention,
         queues=tuple(queues.values()),

@@ -34,6 +34,15 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     max_expired: int | None = None
 
 
+class AccessConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may do what: users, "@" and a group, by name or number, or "*". None: in a queue as for the daemon, for that
+    what `control.access` says."""
+
+    admin: tuple[str, ...] | None = None
+    submit: tuple[str, ...] | None = None
+    look: tuple[str, ...] | None = None
+
+
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
     """`count` in `period` (nanoseconds)."""
 
@@ -52,6 +61,7 @@ class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
     backoff: Backoff = Backoff()
     on_daemon_crash: Literal["retry", "fail"] = "retry"  # what becomes of a job that was running then
     retention: Retention = Retention()
+    access: AccessConfig = AccessConfig()
     rate: Rate | None = None  # at which jobs begin
     burst: int | None = (
         None  # how many may at once after a pause; None: as many as in a tenth of a second, at least one
@@ -140,6 +150,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     source: Path
     daemon: DaemonConfig
     store: StoreConfig
+    access: AccessConfig = AccessConfig()
     pools: tuple[PoolConfig, ...]
     retention: Retention = Retention()  # of queues that say nothing else, and of those that are configured no more
     queues: tuple[QueueConfig, ...]  # every known queue: configured, or served by a pool

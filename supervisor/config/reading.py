@@ -13,17 +13,24 @@ _SHOWN_MAX = 60
 
 class Reading:
     """`folder` is the file's; `environ` and `is_root` are the daemon's. `serving`: it is read in the daemon's own
-    process, which has what systemd gives to nobody else."""
+    process, which has what systemd gives to nobody else. A `lenient` one passes over doubts."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], is_root: bool, *, serving: bool = True) -> None:
+    def __init__(
+        self, folder: Path, environ: Mapping[str, str], is_root: bool, *, serving: bool = True, lenient: bool = False
+    ) -> None:
         self.folder = folder
         self.environ = environ
         self.is_root = is_root
         self.serving = serving
+        self.lenient = lenient
         self.problems: list[tuple[str, str]] = []
 
     def problem(self, at: str, text: str) -> None:
         self.problems.append((at, text))
+
+    def doubt(self, at: str, text: str) -> None:
+        if not self.lenient:
+            self.problem(at, text)
 
     def unfit(self, at: str, value: object, expected: str) -> None:
         self.problem(at, f"found {shown(value)}, expected {expected}")

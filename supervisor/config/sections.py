@@ -4,9 +4,9 @@ import resource
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from supervisor.config import kinds, worker_kinds
+from supervisor.config import kinds, people, worker_kinds
 from supervisor.config.kinds import Kind
-from supervisor.config.model import DAY, HOUR, KIB, MIB, Backoff
+from supervisor.config.model import DAY, HOUR, KIB, MIB, AccessConfig, Backoff
 from supervisor.config.quantities import format_duration
 from supervisor.config.reading import Reading, join, shown
 from supervisor.config.worker_kinds import BYTES, COUNT, SECONDS
@@ -81,6 +81,10 @@ def _backoff(reading: Reading, at: str, value: object) -> Backoff | None:
 def _retention(reading: Reading, at: str, value: object) -> dict[str, Any]:
     """What the queue says itself; the rest is [retention]'s."""
     return read(reading, at, value, QUEUE_RETENTION)
+
+
+def _access(reading: Reading, at: str, value: object) -> AccessConfig:
+    return AccessConfig(**read(reading, at, value, QUEUE_ACCESS))
 
 
 def _rlimits(reading: Reading, at: str, value: object) -> tuple[tuple[str, int | None], ...]:
@@ -182,6 +186,9 @@ _KEPT: Mapping[str, Kind[Any]] = {
 }
 RETENTION = Section("[retention]", _KEPT)
 QUEUE_RETENTION = Section("[queues.NAME.retention]", _KEPT)
+_PEOPLE: Mapping[str, Kind[Any]] = dict.fromkeys(("admin", "submit", "look"), people.listed)
+ACCESS = Section("[access]", _PEOPLE)
+QUEUE_ACCESS = Section("[queues.NAME.access]", _PEOPLE)
 QUEUE = Section(
     "[queues.NAME]",
     {
@@ -195,6 +202,7 @@ QUEUE = Section(
         "on_daemon_crash": kinds.one_of("retry", "fail"),
         "on_throttle": kinds.one_of("job", "queue"),
         "retention": _retention,
+        "access": _access,
         "rate": kinds.rate(1, 1_000_000, 365 * DAY),
         "burst": kinds.integer(1, 1_000_000),
         "concurrency": kinds.integer(1, 1_000_000),
@@ -203,4 +211,4 @@ QUEUE = Section(
         "concurrency_per_key": kinds.integer(1, 1_000_000),
     },
 )
-SECTIONS = (DAEMON, STORE, POOL, RLIMITS, RETENTION, QUEUE, BACKOFF, QUEUE_RETENTION)
+SECTIONS = (DAEMON, STORE, POOL, RLIMITS, RETENTION, ACCESS, QUEUE, BACKOFF, QUEUE_RETENTION, QUEUE_ACCESS)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from supervisor.core.access import Sight
 from supervisor.errors import Gone
 
 
@@ -53,6 +54,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     job: str | None = None
     queue: str | None = None
     kinds: tuple[Kind, ...] = ()
+    sight: Sight | None = None
 
 
 EVERY = Wanted()

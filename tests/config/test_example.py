@@ -11,7 +11,16 @@ import pytest
 
 from supervisor.config import machine, sections
 from supervisor.config.load import default_socket, default_state_dir, load
-from supervisor.config.model import Backoff, Config, DaemonConfig, PoolConfig, QueueConfig, Retention, StoreConfig
+from supervisor.config.model import (
+    AccessConfig,
+    Backoff,
+    Config,
+    DaemonConfig,
+    PoolConfig,
+    QueueConfig,
+    Retention,
+    StoreConfig,
+)
 from supervisor.config.sections import Section
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
@@ -19,10 +28,11 @@ ENVIRON = {"PATH": "/usr/bin:/bin"}
 # What a pool's keys are called in the model, where it is not the same.
 IN_THE_MODEL = {"env_file": "env_files"}
 INSTEAD_OF_MIN_AND_MAX = "size"
-INNER = {"backoff", "retention", "rlimits"}  # tables of their own
+INNER = {"access", "backoff", "retention", "rlimits"}  # tables of their own
 TABLES: list[tuple[str, type[msgspec.Struct], Section]] = [
     ("daemon", DaemonConfig, sections.DAEMON),
     ("store", StoreConfig, sections.STORE),
+    ("access", AccessConfig, sections.ACCESS),
     ("retention", Retention, sections.RETENTION),
     ("pools.echo", PoolConfig, sections.POOL),
     ("queues.echo", QueueConfig, sections.QUEUE),
@@ -112,6 +122,7 @@ def test_the_stated_defaults_are_the_models(tmp_path: Path) -> None:
     config = load(file, environ=ENVIRON, is_root=True)
     assert config.daemon == DaemonConfig(socket=default_socket({}, True), state_dir=default_state_dir({}, True))
     assert config.store == StoreConfig()
+    assert config.access == AccessConfig()
     assert config.retention == Retention()
     [pool], [queue] = config.pools, config.queues
     assert pool == PoolConfig(name="echo", command=pool.command, queues=("echo",), cwd=tmp_path)
@@ -123,6 +134,7 @@ def test_only_what_has_no_default_is_said() -> None:
     assert {path: set(table(text, path)) for path, _, _ in TABLES} == {
         "daemon": set(),
         "store": set(),
+        "access": set(),
         "retention": set(),
         "pools.echo": {"command"},
         "queues.echo": set(),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.core.access import Sight
 from supervisor.core.job import Cause, Claim, OnConflict, Progress, State
 from supervisor.core.journal import Extent, JobEvent, Kind, Wanted, begin
 from supervisor.errors import Gone
@@ -214,6 +215,20 @@ def test_places_pages_and_what_they_want(store: Store) -> None:
     assert reader.events(0, limit=9, want=Wanted(queue="nobody")).events == ()
     assert reader.events(0, limit=9, want=Wanted(job="nobody")).events == ()
     reader.close()
+
+
+def test_what_is_out_of_sight_is_passed_over(store: Store) -> None:
+    for queue in ("q", "r", "s", "q"):
+        ended(store, queue=queue)
+    for sight, numbers in (
+        (Sight(frozenset("q"), but=True), [4, 5, 6, 7, 8, 9]),
+        (Sight(frozenset("qs"), but=False), [1, 2, 3, 7, 8, 9, 10, 11, 12]),
+        (Sight(frozenset(), but=False), []),
+        (Sight(frozenset({"nobody"}), but=True), list(range(1, 13))),
+    ):
+        assert [event.n for event in events(store, sight=sight)] == numbers
+    assert [event.n for event in events(store, sight=Sight(frozenset("q"), but=True), kinds=(Kind.DONE,))] == [6, 9]
+    assert events(store, sight=Sight(frozenset("q"), but=True), queue="q") == []
 
 
 def test_a_full_page_of_what_is_wanted_ends_with_its_last_event(store: Store) -> None:

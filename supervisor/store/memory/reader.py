@@ -124,4 +124,5 @@ def _is_wanted(event: JobEvent, want: Wanted) -> bool:
         want.job in (None, event.job)
         and want.queue in (None, event.queue)
         and (not want.kinds or event.kind in want.kinds)
+        and (want.sight is None or want.sight.shows(event.queue))
     )

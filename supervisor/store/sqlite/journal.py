@@ -174,6 +174,10 @@ def _meaning(connection: apsw.Connection, want: Wanted) -> tuple[str, dict[str, 
     if want.kinds:
         conditions += " AND kind IN (SELECT value FROM json_each(:kinds))"
         bindings["kinds"] = msgspec.json.encode([_NUMBERS[kind] for kind in want.kinds]).decode()
+    if want.sight is not None:
+        those = "SELECT id FROM queues WHERE name IN (SELECT value FROM json_each(:names))"
+        conditions += f" AND queue {'NOT IN' if want.sight.but else 'IN'} ({those})"
+        bindings["names"] = msgspec.json.encode(sorted(want.sight.names)).decode()
     return conditions, bindings
 
 
