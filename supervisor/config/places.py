@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # a client that looks for the socket does without msgspec, a 
     from supervisor.config.model import Config
 
 SQLITE = "sqlite:"
+JOURNAL_SOCKET = "/run/systemd/journal/socket"
 
 
 def default_socket(environ: Mapping[str, str], is_root: bool) -> Path:

@@ -26,6 +26,7 @@ from supervisor.daemon.listen import Listening, open_listener
 from supervisor.daemon.notify import Notifier
 from supervisor.errors import ConfigError, Invalid, StartError
 from supervisor.pool.cgroups import Cgroups
+from supervisor.pool.chronicle import Chronicle
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.janitor import Janitor
@@ -61,7 +62,7 @@ def now() -> int:
 def serve(config: Config) -> int:
     """Run until stopped; returns the exit code. Raises StartError where starting again unchanged will not help, and
     StoreUnavailable where it may."""
-    logs.configure(config.daemon.log_level, config.daemon.log_format, sys.stderr)
+    sink = logs.configure(config.daemon.log_level, config.daemon.log_format, sys.stderr)
     sys.setswitchinterval(SWITCH_INTERVAL)
     memory.give_back()
     _raise_descriptor_limit(config)
@@ -70,6 +71,8 @@ def serve(config: Config) -> int:
         trio.run(_serve, config, notifier, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         raise _first_cause(group) from group
+    finally:
+        sink.close()
     return 0
 
 
@@ -125,7 +128,9 @@ async def _serve(config: Config, notifier: Notifier) -> None:
                 interrupted=recovered.failed,
                 processes_ended=ended,
             )
-            await Daemon(config, store, remains, cgroups, recovered.epoch, notifier).run(listening, signals)
+            daemon = Daemon(config, store, remains, cgroups, recovered.epoch, notifier)
+            daemon.feeder.chronicle.interrupted(recovered.jobs)
+            await daemon.run(listening, signals)
         finally:
             listening.close()
     log.info("stopped")
@@ -149,7 +154,13 @@ class Daemon:
         self.committer = Committer(
             store, {queue.name: queue.max_pending for queue in config.queues if queue.max_pending is not None}
         )
-        self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
+        self.feeder = Feeder(
+            self.committer,
+            config.queues,
+            now=now,
+            jitter=random.random,
+            chronicle=Chronicle(config.daemon.log_jobs),
+        )
         launcher = Launcher(remains, dict(os.environ), cgroups)
         self.pools = [Pool(pool, self.feeder, launcher) for pool in config.pools]
         for pool in self.pools:
@@ -225,6 +236,7 @@ class Daemon:
                     serving.start_soon(self._kill_on_signal, signals)
                 await self.committer.settle()
                 await self._let_answers_out()
+                self.feeder.chronicle.tick(last=True)
                 serving.cancel_scope.cancel()
             self.reader.close()  # first: the store leaves its files tidy only when nobody else has them open
             self.committer.close()

@@ -7,8 +7,8 @@ from supervisor.config.env_file import read_env_file
 from supervisor.config.model import PoolConfig
 from supervisor.pool.account import Account
 
-# Where the daemon was started: wrong for a worker.
-_LEFT_OUT = frozenset({"PWD", "OLDPWD"})
+# Where the daemon was started, and what its stderr is: wrong for a worker, whose stderr is a pipe.
+_LEFT_OUT = frozenset({"PWD", "OLDPWD", "JOURNAL_STREAM"})
 _KEPT = re.compile(r"PATH|LANG|TZ|LC_.*|HOME|USER|LOGNAME|SHELL", re.DOTALL)
 
 

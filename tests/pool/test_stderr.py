@@ -105,6 +105,8 @@ async def test_each_line_says_where_it_comes_from() -> None:
         "slot": 2,
         "pid": 4711,
         "job": None,
+        "queue": None,
+        "attempt": None,
     }
 
 
