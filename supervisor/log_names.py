@@ -1,4 +1,8 @@
-"""The name of every event that stoker logs, and what it means. Names are fixed: people search and alert by them."""
+"""The name of every event that stoker logs, and what it means. Names are fixed: people search and alert by them.
+
+So are the names of their fields. In systemd's journal the field `job` is STOKER_JOB, and so on: protocol/README.md has
+those that one searches by.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType

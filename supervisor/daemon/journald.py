@@ -16,18 +16,16 @@ import array
 import errno
 import fcntl
 import os
-import re
 import select
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 
 import structlog
 
-from supervisor.config.model import NANOS, Rate
+from supervisor.config.model import Rate
 from supervisor.config.places import JOURNAL_SOCKET
 from supervisor.core.rate import Bucket
 
@@ -44,10 +42,6 @@ TOO_BUSY = "journald took nothing for so long that they could not be held"
 OVER_LIMIT = "more than journald takes of this unit: give it LogRateLimitIntervalSec=1s and LogRateLimitBurst=1000000"
 NO_FILE = "an entry too large for the socket could not be handed over as a file"
 
-# journald's own, where neither journald.conf nor the unit says otherwise.
-USUAL_LIMIT = Rate(count=10_000, period=30 * NANOS)
-NO_LIMIT = 100_000  # lines a second: as much as that is none
-_UNITS = Path("/run/systemd/units")
 _LONG_AGO = -(10**18)
 _TOO_LARGE = (errno.EMSGSIZE, errno.ENOBUFS)
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -61,33 +55,6 @@ def is_journal(environ: Mapping[str, str], descriptor: int) -> bool:
     except OSError:
         return False
     return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
-
-
-def rate_limit(cgroup: str, units: Path = _UNITS) -> Rate | None:
-    """How much journald takes of the unit of a process with this /proc/PID/cgroup, None: any amount. systemd leaves
-    what the unit says where journald reads it; LogRateLimitIntervalSec=0 is the usual limit, whatever it looks like."""
-    unit = re.search(r"/([^/\n]+\.service)", cgroup)
-    limit = USUAL_LIMIT
-    if unit is not None:
-        count = _said(units / f"log-rate-limit-burst:{unit[1]}") or USUAL_LIMIT.count
-        micros = _said(units / f"log-rate-limit-interval:{unit[1]}")
-        limit = Rate(count=count, period=micros * 1000 if micros else USUAL_LIMIT.period)
-    return None if limit.count * NANOS >= NO_LIMIT * limit.period else limit
-
-
-def _said(link: Path) -> int | None:
-    try:
-        text = os.readlink(link)
-    except OSError:
-        return None
-    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None
-
-
-def own_rate_limit() -> Rate | None:
-    try:
-        return rate_limit(Path("/proc/self/cgroup").read_text())
-    except OSError:
-        return USUAL_LIMIT
 
 
 class Journal:

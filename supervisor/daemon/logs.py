@@ -16,7 +16,8 @@ from structlog.typing import EventDict, Processor
 
 from supervisor.config.places import JOURNAL_SOCKET
 from supervisor.core.entry import entry
-from supervisor.daemon.journald import Journal, is_journal, own_rate_limit
+from supervisor.daemon.journal_limit import own_rate_limit
+from supervisor.daemon.journald import Journal, is_journal
 from supervisor.errors import StartError
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

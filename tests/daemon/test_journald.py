@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from supervisor.config.model import NANOS, Rate
 from supervisor.daemon import journald as module
 from supervisor.daemon import logs
-from supervisor.daemon.journald import OVER_LIMIT, TOO_BUSY, USUAL_LIMIT, Journal, is_journal, rate_limit
+from supervisor.daemon.journal_limit import USUAL_LIMIT, rate_limit
+from supervisor.daemon.journald import OVER_LIMIT, TOO_BUSY, Journal, is_journal
 from supervisor.errors import StartError
 from tests.crash.house import until
 from tests.journal import Entry, Journald, journald
