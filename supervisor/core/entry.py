@@ -45,7 +45,7 @@ def message(event: Mapping[str, object]) -> str:
         return f"{event.get('pool')}.{event.get('slot')}: {_tame(str(event.get('line')))}"
     words = [str(event["event"])]
     for name, value in event.items():
-        if value is None or name == "event":
+        if value is None or value == "" or name == "event":
             continue
         if name == "exception":
             words.append(_shown(str(value).rstrip().rpartition("\n")[2]))

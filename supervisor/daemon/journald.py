@@ -34,7 +34,7 @@ log = structlog.get_logger("stoker.journald")
 ROOM = 4 * 1024 * 1024  # bytes that are held
 ROOM_OF_INFO = 3 * 1024 * 1024  # what is graver has the rest to itself: a flood must not hide why it came
 SEND_BUFFER = 8 * 1024 * 1024  # bytes; the kernel gives less where it must
-PAUSE = 0.02  # seconds between two tries where nothing tells when to try
+PAUSE = 0.1  # seconds between two tries while nobody is at the path
 REPORT_AFTER = 1.0  # seconds from the first line that was lost to the report, which counts those since
 PATIENCE = 1.0  # seconds for what is held at the end
 

@@ -42,13 +42,23 @@ def test_what_a_worker_said_is_one_line_without_control_characters(line: str) ->
 
 
 def test_an_event_is_told_by_name_with_its_fields_beside_the_message() -> None:
-    assert fields_of("warning", pool="thumbs", slot=0, job=None, reason="not found: x", ok=True, ids=["a", 1]) == {
+    event = {
+        "pool": "thumbs",
+        "slot": 0,
+        "job": None,
+        "detail": "",
+        "reason": "not found: x",
+        "ok": True,
+        "ids": ["a", 1],
+    }
+    assert fields_of("warning", **event) == {
         "MESSAGE": "ready pool=thumbs slot=0 reason='not found: x' ok=true ids='[\"a\",1]'",
         "PRIORITY": "4",
         "SYSLOG_IDENTIFIER": "stoker",
         "STOKER_EVENT": "ready",
         "STOKER_POOL": "thumbs",
         "STOKER_SLOT": "0",
+        "STOKER_DETAIL": "",
         "STOKER_REASON": "not found: x",
         "STOKER_OK": "true",
         "STOKER_IDS": '["a",1]',

@@ -28,10 +28,14 @@ POOLS = {"thumbs": {"command": ["python3", "-c", WORKER], "size": 2, "queues": [
 @pytest.fixture(scope="module")
 def stoker() -> Iterator[Service]:
     with service(POOLS) as installed:
-        file = installed.box.root / "etc/stoker/stoker.toml"
-        file.write_text(file.read_text().replace('log_format = "json"', 'log_format = "auto"'))
+        choose(installed, "auto")
         installed.systemctl("start")
         yield installed
+
+
+def choose(stoker: Service, format: str) -> None:
+    file = stoker.box.root / "etc/stoker/stoker.toml"
+    file.write_text(file.read_text().replace('log_format = "json"', f'log_format = "{format}"'))
 
 
 def run(stoker: Service, payload: Sequence[object], queue: str = "small") -> dict[str, Any]:
@@ -128,11 +132,38 @@ def test_of_a_burst_each_line_is_there_or_counted_and_journald_suppresses_none(s
     assert "Suppressed" not in stoker.box.journal()
 
 
+def test_a_story_goes_on_after_the_daemons_death_and_a_stop() -> None:
+    pools = {"slow": {"command": ["sh", "-c", "read job; echo at work >&2; sleep 300"]}}
+    with service(pools, "RestartSec=0") as stoker:
+        choose(stoker, "auto")
+        stoker.systemctl("start")
+        with stoker.client() as client:
+            job = client.submit("slow", None)["id"]
+
+        def lines() -> int:
+            return len(entries(stoker, f"STOKER_JOB={job}", "STOKER_EVENT=worker_stderr"))
+
+        until(lambda: lines() == 1, "the first attempt")
+        stoker.box.run("systemctl", "kill", "--kill-whom=main", "-s", "KILL", "stoker.service")
+        until(lambda: lines() == 2, "the second one")
+        stoker.systemctl("stop")
+        story = entries(stoker, f"STOKER_JOB={job}")
+        assert told(story) == [
+            ("job_started", "6"),
+            ("worker_stderr", "6"),
+            ("job_interrupted", "4"),
+            ("job_started", "6"),
+            ("worker_stderr", "6"),
+            ("worker_ended", "4"),
+            ("job_released", "6"),
+        ]
+        assert [entry.get("STOKER_ATTEMPT") for entry in story] == ["1", "1", "1", "2", "2", None, "2"]
+
+
 def test_a_unit_without_the_line_gets_no_more_than_journald_takes_and_the_rest_is_counted() -> None:
     lines = ("LogRateLimitIntervalSec=30s", "LogRateLimitBurst=200")
     with service(POOLS, *lines) as stoker:
-        file = stoker.box.root / "etc/stoker/stoker.toml"
-        file.write_text(file.read_text().replace('log_format = "json"', 'log_format = "journal"'))
+        choose(stoker, "journal")
         stoker.systemctl("start")
         run(stoker, ["burst", 500, "ok"])
         until(lambda: entries(stoker, "STOKER_EVENT=log_lines_lost"), "the count")
