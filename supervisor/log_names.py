@@ -1,4 +1,8 @@
-"""The name of every event that stoker logs, and what it means. Names are fixed: people search and alert by them."""
+"""The name of every event that stoker logs, and what it means. Names are fixed: people search and alert by them.
+
+So are the names of their fields. In systemd's journal the field `job` is STOKER_JOB, and so on: protocol/README.md has
+those that one searches by.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -55,6 +59,19 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "cgroups_used": "each worker gets a cgroup of its own, in this folder",
         "cgroups_not_used": "workers get no cgroup, for the reason given: a tree is ended as far as /proc shows it",
         "cgroup_not_made": "a worker's cgroup could not be made: it runs without; said once for each reason",
+        # Jobs, as far as daemon.log_jobs and what a log can bear let them be told (supervisor.core.story).
+        "job_started": "a worker has the job; waited_secs: since it could have begun",
+        "job_done": "the attempt gave a result, which is on disk",
+        "job_failed": "the job failed for good, for the cause and with the message given",
+        "job_retrying": "the attempt failed, and another one follows at retry_at",
+        "job_released": "the job was given back at no cost: by a stop, a throttled reply, a worker that never read it",
+        "job_interrupted": "the job ran when the last daemon died, and goes back",
+        "job_cancelled": "somebody has cancelled the job, or a submit has replaced it",
+        "job_retried": "somebody has put a final job back into its queue",
+        "job_expired": "the job did not begin before its expires_at",
+        "job_lines_left_out": "so many stories and failures of jobs were over what is logged: see `stoker events`",
+        # The log itself.
+        "log_lines_lost": "so many lines could not be brought to the journal, for the reason given",
         # The control socket.
         "accept_failed": "no connection can be accepted, for the reason given (too many open files); tried again",
         "request_failed": "a request met a bug: the client was told `internal`, the traceback is here",

@@ -132,7 +132,8 @@ class DaemonConfig(msgspec.Struct, frozen=True, kw_only=True):
     cgroup: Path | Literal["auto", "off"] = "auto"  # where workers get a cgroup each
     drain_timeout: float = 25.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "console", "json"] = "auto"
+    log_format: Literal["auto", "console", "json", "journal"] = "auto"
+    log_jobs: Literal["all", "failed", "none"] = "all"  # whose stories are logged
     max_connections: int = 1000
     max_outstanding: int = 128  # unanswered requests of one connection; then it is not read
     max_line: int = 16 * MIB  # of one request on the control socket

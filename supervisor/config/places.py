@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # a client that looks for the socket does without msgspec, a 
 
 SQLITE = "sqlite:"
 SYSTEM_FOLDER = Path("/etc/stoker")  # where the configurations of the system's services lie
+JOURNAL_SOCKET = "/run/systemd/journal/socket"
 
 
 def default_socket(environ: Mapping[str, str], is_root: bool, file: Path | None = None) -> Path:

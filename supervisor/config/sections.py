@@ -4,7 +4,7 @@ import resource
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from supervisor.config import kinds, people, worker_kinds
+from supervisor.config import kinds, log_kinds, people, worker_kinds
 from supervisor.config.kinds import Kind
 from supervisor.config.model import DAY, HOUR, KIB, MIB, AccessConfig, Backoff
 from supervisor.config.quantities import format_duration
@@ -101,7 +101,8 @@ DAEMON = Section(
         "cgroup": worker_kinds.cgroup,
         "drain_timeout": kinds.duration(0, DAY),
         "log_level": kinds.one_of("debug", "info", "warning", "error"),
-        "log_format": kinds.one_of("auto", "console", "json"),
+        "log_format": log_kinds.log_format,
+        "log_jobs": kinds.one_of("all", "failed", "none"),
         "max_connections": kinds.integer(1, 100_000),
         "max_outstanding": kinds.integer(1, 100_000),
         "max_line": kinds.size(KIB, LINE_MAX),

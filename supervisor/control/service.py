@@ -211,9 +211,11 @@ class Service:
         while (run := self._feeder.running.get(job_id)) is not None:
             run.stop()
             await run.recorded()
-        _, job = await self._change(job_id, lambda store: store.cancel([job_id], self._now()))
+        changed, job = await self._change(job_id, lambda store: store.cancel([job_id], self._now()))
         self._feeder.ended([job_id])
         assert job is not None
+        if changed.changed:
+            self._feeder.chronicle.cancelled([(job_id, job.queue)])
         return job
 
     async def retry(self, job_id: str) -> Job:
@@ -233,8 +235,10 @@ class Service:
         return job
 
     def _retried(self, answer: tuple[Changed, Job | None]) -> None:
-        changed, _ = answer
+        changed, job = answer
         if changed.changed and changed.queue is not None:
+            if job is not None:
+                self._feeder.chronicle.retried([(job.id, changed.queue)])
             self._feeder.reread([changed.queue])
 
     async def delete(self, job_id: str) -> None:

@@ -153,8 +153,10 @@ class Sweeper:
         changed = [(job_id, one.queue) for job_id, one in zip(ids, answers, strict=True) if one.changed]
         match act:
             case Act.RETRY:
+                self._feeder.chronicle.retried(changed)
                 self._feeder.reread({queue for _, queue in changed if queue is not None})
             case Act.CANCEL:
+                self._feeder.chronicle.cancelled(changed)
                 self._feeder.ended(job_id for job_id, _ in changed)
             case Act.DELETE:
                 for job_id, _ in changed:

@@ -1,4 +1,5 @@
-"""Logging, set up once: events with fields, as JSON lines or, on a terminal, as text for eyes.
+"""Logging, set up once: events with fields, as entries of systemd's journal where stderr is that, on a terminal as text
+for eyes, and elsewhere as JSON lines.
 
 Everywhere else: `log = structlog.get_logger()`, then `log.info("worker_started", pool=…)`. The names of all events,
 with what they mean, are in supervisor.log_names.
@@ -8,10 +9,16 @@ import logging
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
+
+from supervisor.config.places import JOURNAL_SOCKET
+from supervisor.core.entry import entry
+from supervisor.daemon.journal_limit import own_rate_limit
+from supervisor.daemon.journald import Journal, is_journal
+from supervisor.errors import StartError
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -28,23 +35,46 @@ def set_level(level: str) -> None:
             setattr(_Logger, name, method)
 
 
-def configure(level: str, format: str, stream: TextIO) -> None:
-    """`level` and `format` as in the configuration. A level that is off costs one call of an empty function.
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+def configure(level: str, format: str, stream: TextIO, *, socket: str = JOURNAL_SOCKET) -> Closable:
+    """`level` and `format` as in the configuration, `socket` journald's. A level that is off costs one call of an empty
+    function. Returns what is to be closed after the last event. Raises StartError where the journal is wanted and none
+    is there.
 
     Call it before the first event: loggers keep the configuration they first see.
     """
     set_level(level)
     on_terminal = stream.isatty()
     console = format == "console" or (format == "auto" and on_terminal)
+    journal = _journal(socket, format, stream)
+    sink = journal or Sink(stream)
+    colors = on_terminal and "NO_COLOR" not in os.environ
     structlog.configure(
-        processors=_console(colors=on_terminal and "NO_COLOR" not in os.environ) if console else _json(),
+        processors=_entries() if journal else _console(colors) if console else _json(),
         wrapper_class=_Logger,
-        logger_factory=lambda *_: Sink(stream),
+        logger_factory=lambda *_: sink,
         cache_logger_on_first_use=True,
     )
     accepting = logging.getLogger("trio.serve_listeners")
     accepting.handlers = [_Accepting()]
     accepting.propagate = False
+    return sink
+
+
+def _journal(socket: str, format: str, stream: TextIO) -> Journal | None:
+    try:
+        if format == "journal" or (format == "auto" and is_journal(os.environ, stream.fileno())):
+            return Journal(socket, own_rate_limit())
+    except (OSError, ValueError) as error:  # also of a stream that has no descriptor
+        if format == "journal":
+            raise StartError(
+                f'daemon.log_format is "journal", and {socket} cannot be reached: '
+                f'{getattr(error, "strerror", None) or error}; start journald, or choose "auto"'
+            ) from None
+    return None
 
 
 class _Accepting(logging.Handler):
@@ -79,6 +109,17 @@ class Sink:
             return
 
     debug = info = warning = error = critical = write
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+def _entries() -> list[Processor]:
+    return [structlog.processors.format_exc_info, _entry]
+
+
+def _entry(_logger: object, level: str, event: EventDict) -> bytes:
+    return entry(event, level)
 
 
 def _json() -> list[Processor]:

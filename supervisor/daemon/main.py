@@ -35,6 +35,7 @@ from supervisor.daemon.stopping import Stopping
 from supervisor.daemon.vigil import Vigil
 from supervisor.errors import StartError
 from supervisor.pool.cgroups import Cgroups
+from supervisor.pool.chronicle import Chronicle
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.janitor import Janitor
@@ -69,7 +70,7 @@ def serve(config: Config, notifier: Notifier | None = None, *, own_socket: bool 
     """Run until stopped; returns the exit code. Raises StartError where starting again unchanged will not help, and
     StoreUnavailable where it may. `notifier`: None: made of the environment. `own_socket`: the socket is not the one
     of the file."""
-    logs.configure(config.daemon.log_level, config.daemon.log_format, sys.stderr)
+    sink = logs.configure(config.daemon.log_level, config.daemon.log_format, sys.stderr)
     sys.setswitchinterval(SWITCH_INTERVAL)
     memory.give_back()
     _raise_descriptor_limit(config)
@@ -82,6 +83,8 @@ def serve(config: Config, notifier: Notifier | None = None, *, own_socket: bool 
             trio.run(_serve, config, starting, stop_limit, own_socket, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         raise _first_cause(group) from group
+    finally:
+        sink.close()
     return 0
 
 
@@ -146,6 +149,7 @@ async def _serve(config: Config, starting: Starting, stop_limit: float | None, o
             daemon = Daemon(
                 config, store, remains, cgroups, recovered.epoch, starting.notifier, stop_limit, own_socket=own_socket
             )
+            daemon.feeder.chronicle.interrupted(recovered.jobs)
             starting.over()
             await daemon.run(listening, signals, hang_ups)
         finally:
@@ -178,7 +182,13 @@ class Daemon:
         self.own_socket = own_socket
         self.stop_limit = stop_limit  # seconds that systemd waits for a stop
         self.committer = Committer(store, max_pending(config))
-        self.feeder = Feeder(self.committer, config.queues, now=now, jitter=random.random)
+        self.feeder = Feeder(
+            self.committer,
+            config.queues,
+            now=now,
+            jitter=random.random,
+            chronicle=Chronicle(config.daemon.log_jobs),
+        )
         launcher = Launcher(remains, dict(os.environ), cgroups)
         self.pools = Pools(config.pools, self.feeder, launcher)
         for name in store.paused():
@@ -231,6 +241,7 @@ class Daemon:
         """What nobody else is told of a configuration that has been reloaded."""
         self.config = config
         logs.set_level(config.daemon.log_level)
+        self.feeder.chronicle.revise(config.daemon.log_jobs)
         _raise_descriptor_limit(config)
         self.trimmer.config = config.store
         self.janitor.reconfigure(config)
@@ -268,6 +279,7 @@ class Daemon:
                 await self.committer.settle()
                 await farewell.say()
                 await self._let_answers_out()
+                self.feeder.chronicle.tick(last=True)
                 serving.cancel_scope.cancel()
             self.reader.close()  # first: the store leaves its files tidy only when nobody else has them open
             self.committer.close()

@@ -8,8 +8,8 @@ from supervisor.config.model import PoolConfig
 from supervisor.pool.account import Account
 from supervisor.pool.delegation import TOLD
 
-# Where the daemon was started, and what it was given: wrong for a worker.
-_LEFT_OUT = frozenset({"PWD", "OLDPWD", TOLD})
+# Where the daemon was started, what it was given, and what its stderr is: wrong for a worker, whose stderr is a pipe.
+_LEFT_OUT = frozenset({"PWD", "OLDPWD", "JOURNAL_STREAM", TOLD})
 _KEPT = re.compile(r"PATH|LANG|TZ|LC_.*|HOME|USER|LOGNAME|SHELL", re.DOTALL)
 
 

@@ -21,6 +21,7 @@ from supervisor.core.gate import NEVER
 from supervisor.core.job import Claim, NewJob, Outcome, Ready, State
 from supervisor.core.verdict import Verdict, judge
 from supervisor.pool.alarm import Alarm
+from supervisor.pool.chronicle import Chronicle
 from supervisor.pool.claiming import Claiming
 from supervisor.pool.line import Line
 from supervisor.pool.reading import Reading
@@ -41,7 +42,7 @@ PROGRESS_EVERY = 1.0  # seconds
 
 class Feeder:
     """`now` gives UTC microseconds, `jitter` numbers in [0, 1). `at` is told of instants at which the store's clock has
-    something to do."""
+    something to do. `chronicle` hears what happens to jobs."""
 
     def __init__(
         self,
@@ -50,8 +51,10 @@ class Feeder:
         *,
         now: Callable[[], int],
         jitter: Callable[[], float],
+        chronicle: Chronicle | None = None,
     ) -> None:
         self.lines = {queue.name: Line(queue) for queue in queues}
+        self.chronicle = chronicle or Chronicle()
         self.running: dict[str, Run] = {}
         self.progressing: dict[str, Run] = {}  # whose workers have said more since it was kept last
         self._progress_kept = float("-inf")  # monotonic
@@ -127,6 +130,7 @@ class Feeder:
             run = self.running.get(job_id)
             if run is not None:  # its attempt has just come to its end, on disk, and nobody was told yet
                 run.replaced = True
+        self.chronicle.cancelled(((job_id, None) for job_id in ids), "replaced")
         self.ended(ids)
 
     def offer(self, row: Ready) -> None:
@@ -296,7 +300,7 @@ class Feeder:
             self._throttle(line, time.monotonic_ns() + int(verdict.delay * NANOS))
         outcome = judge(run.spent(), verdict, line.policy, cancel=run.cancel, now=self._now(), jitter=self._jitter())
         run.outcome = outcome
-        run.life = None
+        run.home, run.life = run.life, None
         if outcome.state is not State.PENDING or outcome.error is not None:  # it was not given back
             line.runs.add((ended - run.since) // 1000)
         run.waited_for = run.id in self.waiters and outcome.state.final
@@ -315,6 +319,8 @@ class Feeder:
                 log.error("stale_outcome", job=run.id, attempt=run.attempt)
                 continue
             self.lines[run.row.queue].ends.count(outcome)
+            if run.told or outcome.error is not None:
+                self.chronicle.ended(run, outcome)
             if outcome.state is State.PENDING:
                 self._sent_back(run, outcome)
             elif not run.waited_for and run.id in self.waiters:  # somebody came to wait after it was handed over
@@ -382,6 +388,7 @@ class Feeder:
         if not ids:
             return
         self._drop(set(ids))
+        self.chronicle.expired(ids)
         self.ended(ids)
 
     def _drop(self, ids: set[str]) -> None:
@@ -405,6 +412,7 @@ class Feeder:
         if self.progressing and now - self._progress_kept >= PROGRESS_EVERY:
             self._progress_kept = now
             self._keep_progress()
+        self.chronicle.tick()
 
     def _keep_progress(self) -> None:
         """Of all that said more, in one write. A job that is over by then needs none: its outcome has the last."""

@@ -220,6 +220,7 @@ class Life:
         self.deadline = time.monotonic() + self._allowed
         self.pool.deadlines.note(self.deadline)
         self._outgoing.send(request)
+        self.pool.feeder.chronicle.began(run, self)
 
     def _written(self) -> None:
         if self.run is None:  # it answered before it had read the whole request

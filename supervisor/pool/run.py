@@ -23,6 +23,7 @@ class Run:
         "attempt",
         "cancel",
         "claim_first",
+        "home",
         "life",
         "outcome",
         "pid",
@@ -33,6 +34,7 @@ class Run:
         "since",
         "started_at",
         "timeout",
+        "told",
         "waited_for",
     )
 
@@ -43,6 +45,8 @@ class Run:
         self.timeout = timeout
         self.claim_first = claim_first
         self.life: Life | None = None
+        self.home: Life | None = None  # which it was, once the outcome is decided
+        self.told = False  # its story is in the log
         self.share: Share | None = None  # of its queue in a pool that has several: what it is charged to
         self.since = 0  # of its checkout, in monotonic nanoseconds
         self.pid: int | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ MAX_LINE = 4096  # bytes of one log line; the rest of it is cut
 LINES_PER_SECOND, BURST = 200, 1000
 BYTES_PER_SECOND, BYTES_BURST = 64 * 1024, 1024 * 1024
 REPORT_EVERY = 1.0  # seconds
+# A priority of syslog at the beginning of a line, as in sd-daemon(3), where systemd takes them off by itself.
+PRIORITY = re.compile(r"<([0-7])>")
+ERROR, WARNING, DEBUG = 3, 4, 7
 DRAIN = 0.1  # seconds to read what a dead child left behind
 
 
@@ -168,7 +172,20 @@ class StderrLog:
         self._shown += size
         self._budget.spend(size)
         text = line[:MAX_LINE].decode("utf-8", "replace").rstrip("\r")
-        log.info("worker_stderr", line=text, **self._where())
+        if text.startswith("<") and (said := PRIORITY.match(text)) is not None:
+            self._log_as(int(said[1]), text[said.end() :])
+        else:
+            log.info("worker_stderr", line=text, **self._where())
+
+    def _log_as(self, priority: int, text: str) -> None:
+        if priority <= ERROR:
+            log.error("worker_stderr", line=text, **self._where())
+        elif priority == WARNING:
+            log.warning("worker_stderr", line=text, **self._where())
+        elif priority < DEBUG:
+            log.info("worker_stderr", line=text, **self._where())
+        else:
+            log.debug("worker_stderr", line=text, **self._where())
 
     @property
     def _unreported(self) -> bool:
@@ -186,9 +203,12 @@ class StderrLog:
 
     def _where(self) -> dict[str, object]:
         life = self._life
+        run = life.run
         return {
             "pool": life.pool.name,
             "slot": life.number,
             "pid": self._child.pid if self._child else None,
-            "job": life.run.id if life.run else None,
+            "job": run.id if run else None,
+            "queue": run.row.queue if run else None,
+            "attempt": run.attempt if run else None,
         }

@@ -40,12 +40,23 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     replaced: str | None = None
 
 
+class Cut(msgspec.Struct, frozen=True):
+    """A job that ran when the daemon ended: its attempt, and whether it was given up."""
+
+    id: str
+    queue: str
+    attempt: int
+    failed: bool
+
+
 class Recovered(msgspec.Struct, frozen=True, kw_only=True):
-    """What `recover` found: the new boot epoch, and how many running jobs went back or were given up."""
+    """What `recover` found: the new boot epoch, and how many running jobs went back or were given up; which these
+    were."""
 
     epoch: int
     requeued: int
     failed: int
+    jobs: tuple[Cut, ...] = ()
 
 
 class Promoted(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.config import places, sections
+from supervisor.config import log_kinds, places, sections
 from supervisor.config.load import load
 from supervisor.config.model import Config
 from supervisor.errors import ConfigError
@@ -101,6 +101,7 @@ DAEMON, POOL, QUEUE, BACKOFF = "[daemon]\n", MINIMAL, "[queues.x]\n", "[queues.x
         (DAEMON, "drain_timeout", ['"x"', "-1", '"2d"', "nan", "inf", "true", "1979-05-27", "1" + "0" * 400]),
         (DAEMON, "log_level", ['"loud"', "3", '"INFO"']),
         (DAEMON, "log_format", ['"xml"', "[]"]),
+        (DAEMON, "log_jobs", ['"some"', "true"]),
         (DAEMON, "max_connections", ["0", "-1", "1.0", '"5"', "true", "100_001"]),
         (DAEMON, "max_outstanding", ["0", "false"]),
         (DAEMON, "max_line", ["10", '"1GiB"', "1048576.0", '"1 line"', "true", "0x" + "f" * 5000]),
@@ -349,3 +350,15 @@ def test_any_toml_loads_or_is_refused(loaded: Loaded, entries: dict[str, str]) -
     text = "".join(f"{key} = {value}\n" for key, value in entries.items())
     with suppress(ConfigError):
         loaded(text)
+
+
+def test_a_log_in_the_journal_needs_a_journald(
+    problems: Problems, loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f'{MINIMAL}[daemon]\nlog_format = "journal"\n'
+    monkeypatch.setattr(log_kinds, "JOURNAL_SOCKET", str(tmp_path / "socket"))
+    assert problems(text)["daemon.log_format"] == (
+        f'found "journal", expected "auto", "console" or "json", since {tmp_path}/socket is not there: no journald runs'
+    )
+    (tmp_path / "socket").touch()
+    assert loaded(text).daemon.log_format == "journal"

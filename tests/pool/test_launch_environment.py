@@ -28,6 +28,7 @@ DAEMON = {
     "TOKEN": "of the daemon",
     "PWD": "/else",
     "OLDPWD": "/before",
+    "JOURNAL_STREAM": "9:1234",
 }
 
 
@@ -42,9 +43,9 @@ def ours(slot: int = 0) -> dict[str, str]:
     }
 
 
-def test_a_worker_inherits_the_environment_but_for_where_the_daemon_was_started(tmp_path: Path) -> None:
+def test_a_worker_inherits_the_environment_but_for_what_is_true_of_the_daemon_alone(tmp_path: Path) -> None:
     expected = {**DAEMON, **ours(3), "PWD": str(tmp_path)}
-    del expected["OLDPWD"]
+    del expected["OLDPWD"], expected["JOURNAL_STREAM"]
     assert environment(tmp_path, environ=DAEMON, slot=3) == expected
 
 
@@ -188,7 +189,7 @@ def test_a_variable_reaches_the_worker_whatever_its_name_and_value(tmp_path: Pat
 
 def test_all_of_them_at_once(tmp_path: Path) -> None:
     expected = {**DAEMON, **ODD, **ours(), "PWD": str(tmp_path)}
-    del expected["OLDPWD"]
+    del expected["OLDPWD"], expected["JOURNAL_STREAM"]
     assert environment(tmp_path, environ={**DAEMON, **ODD}) == expected
 
 

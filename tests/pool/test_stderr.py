@@ -105,11 +105,32 @@ async def test_each_line_says_where_it_comes_from() -> None:
         "slot": 2,
         "pid": 4711,
         "job": None,
+        "queue": None,
+        "attempt": None,
     }
 
 
 async def test_lines_are_put_together_across_chunks_and_the_last_needs_no_end() -> None:
     assert lines(await followed(b"one\ntw", b"o", b"\n\r\nthr", b"ee")) == ["one", "two", "", "three"]
+
+
+@pytest.mark.parametrize(
+    ("said", "level", "line"),
+    [
+        (b"<0>down", "error", "down"),
+        (b"<3>broken", "error", "broken"),
+        (b"<4> odd", "warning", " odd"),
+        (b"<5>well", "info", "well"),
+        (b"<6>", "info", ""),
+        (b"<7>details", "debug", "details"),
+        (b"<8>tag", "info", "<8>tag"),
+        (b"<p>3</p>", "info", "<p>3</p>"),
+        (b" <3>later", "info", " <3>later"),
+    ],
+)
+async def test_a_priority_before_a_line_is_its_level(said: bytes, level: str, line: str) -> None:
+    [event] = await followed(said + b"\n")
+    assert (event["log_level"], event["line"]) == (level, line)
 
 
 async def test_bytes_that_are_no_text_are_replaced() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core.job import Cause, State
-from supervisor.store.port import Store
+from supervisor.store.port import Cut, Store
 from tests.store.support import (
     MAX_INTERRUPTIONS,
     NOW,
@@ -52,8 +52,14 @@ def test_recover_tells_what_it_found(store: Store) -> None:
     claim(store, jobs[2], attempt=2)
     recovered = store.recover(NOW + 7, max_interruptions=MAX_INTERRUPTIONS)
     assert (recovered.requeued, recovered.failed) == (2, 1)
+    first, second, third = jobs[:3]
+    assert recovered.jobs == (
+        Cut(first.id, "q", 1, False),
+        Cut(second.id, "q", 1, False),
+        Cut(third.id, "q", 2, True),
+    )
     again = store.recover(NOW + 7, max_interruptions=MAX_INTERRUPTIONS)
-    assert (again.requeued, again.failed) == (0, 0)
+    assert (again.requeued, again.failed, again.jobs) == (0, 0, ())
 
 
 def test_a_job_that_is_interrupted_too_often_fails(backend: Backend) -> None:

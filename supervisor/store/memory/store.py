@@ -12,7 +12,17 @@ from supervisor.core.keys import keys_of, lane_of
 from supervisor.core.retention import Keep
 from supervisor.store.memory.disk import Disk, Tables, rank
 from supervisor.store.memory.reader import MemoryReader, matches
-from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Filter, Promoted, Recovered, Submitted, interrupted
+from supervisor.store.port import (
+    KEPT_ATTEMPTS,
+    NOT_AGAIN,
+    Changed,
+    Cut,
+    Filter,
+    Promoted,
+    Recovered,
+    Submitted,
+    interrupted,
+)
 
 
 class MemoryStore:
@@ -54,20 +64,22 @@ class MemoryStore:
         work = self._work
         work.epoch += 1
         running = [job for job in work.jobs.values() if job.state is State.RUNNING]
-        failed = 0
+        cut = []
         for job in running:
             job = replace(job, interruptions=job.interruptions + 1)
             if job.interruptions < max_interruptions and job.queue not in not_again:
                 work.jobs[job.seq] = replace(job, state=State.PENDING, run_at=now)
                 work.tell(Kind.INTERRUPTED, job, now)
+                cut.append(Cut(job.id, job.queue, job.attempt, False))
             else:
-                failed += 1
+                cut.append(Cut(job.id, job.queue, job.attempt, True))
                 error = NOT_AGAIN if job.queue in not_again else interrupted(max_interruptions)
                 attempts = _with_attempt(job, job.attempt, job.started_at or now, now, None, error)
                 work.jobs[job.seq] = replace(job, state=State.FAILED, finished_at=now, error=error, attempts=attempts)
                 work.tell(Kind.FAILED, job, now, cause=error.cause)
         self.commit()
-        return Recovered(epoch=work.epoch, requeued=len(running) - failed, failed=failed)
+        failed = sum(one.failed for one in cut)
+        return Recovered(epoch=work.epoch, requeued=len(running) - failed, failed=failed, jobs=tuple(cut))
 
     def submit(self, jobs: Sequence[NewJob], now: int) -> list[Submitted]:
         answers = [self._submit(job, now) for job in jobs]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import apsw
 import msgspec
 
-from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Filter, Promoted, Recovered, interrupted
+from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Cut, Filter, Promoted, Recovered, interrupted
 from supervisor.store.sqlite import filters, journal
 from supervisor.store.sqlite.queues import Queues
 from supervisor.store.sqlite.schema import CANCELLED, DONE, DUE, EXPIRED, FAILED, LATER, RUNNING, STATE_OF
@@ -227,6 +227,8 @@ _REQUEUE = f"""UPDATE states SET state = {DUE}, run_at = :now, wake_at = expires
 
 def recover(connection: apsw.Connection, now: int, max_interruptions: int, not_again: Collection[str]) -> Recovered:
     bindings = {"now": now, "max": max_interruptions, "queues": _text(list(not_again))}
+    rows = connection.execute(journal.RUNNING_NOW, {key: bindings[key] for key in ("max", "queues")})
+    jobs = tuple(Cut(job, queue, attempt, bool(failed)) for job, queue, attempt, failed in rows)
     epoch = connection.execute("UPDATE meta SET epoch = epoch + 1 RETURNING epoch").get
     connection.execute(journal.RECOVERED, {key: bindings[key] for key in ("now", "max", "queues")})
     failed = 0
@@ -234,7 +236,7 @@ def recover(connection: apsw.Connection, now: int, max_interruptions: int, not_a
         failed += _fail(connection, _FAIL_AT_ONCE, {**bindings, "error": _text(NOT_AGAIN)})
     failed += _fail(connection, _GIVE_UP, {**bindings, "error": _text(interrupted(max_interruptions))})
     connection.execute(_REQUEUE, bindings)
-    return Recovered(epoch=epoch, requeued=connection.changes(), failed=failed)
+    return Recovered(epoch=epoch, requeued=connection.changes(), failed=failed, jobs=jobs)
 
 
 def _fail(connection: apsw.Connection, statements: tuple[str, ...], bindings: dict[str, object]) -> int:
