@@ -1,5 +1,6 @@
 """One line in, one answer out, whatever the line and whatever the handler does."""
 
+import math
 from collections.abc import AsyncGenerator, Coroutine
 from typing import Any
 
@@ -23,10 +24,10 @@ class Work:
     """A request whose answer has to be waited for. Nothing of it has happened before `finish` is awaited.
 
     `in_turn`: the connection's next request is taken up after it. `lines`: what comes after the answer, if anything
-    does.
+    does, for clients that keep it waiting for no more than `patience`.
     """
 
-    __slots__ = ("_coroutine", "_method", "_request", "in_turn", "lines")
+    __slots__ = ("_coroutine", "_method", "_request", "in_turn", "lines", "patience")
 
     def __init__(
         self, request: Request, method: Method[Any], coroutine: Coroutine[Any, Any, object], *, in_turn: bool
@@ -36,6 +37,7 @@ class Work:
         self._coroutine = coroutine
         self.in_turn = in_turn
         self.lines: AsyncGenerator[bytes, None] | None = None
+        self.patience = math.inf
 
     def drop(self) -> None:
         """Instead of `finish`."""
@@ -46,7 +48,7 @@ class Work:
         try:
             result = await self._coroutine
             if isinstance(result, Streaming):
-                result, self.lines = result
+                result, self.lines, self.patience = result
             return _answer(self._request, self._method, result)
         except Exception as error:
             return _failure(self._request, error)

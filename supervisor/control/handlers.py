@@ -1,6 +1,7 @@
 """The methods that say yes or no, or show how things stand: each only translates between params, service and view."""
 
 from protocol.control import (
+    BackupView,
     DeletedView,
     DrainView,
     JobParams,
@@ -21,8 +22,10 @@ from protocol.control import (
     StatusView,
     WorkersView,
 )
+from supervisor.control.backups import PATIENCE
 from supervisor.control.context import Context
 from supervisor.control.limits import caps
+from supervisor.control.rpc import Streaming
 from supervisor.control.views import job_view
 
 
@@ -83,3 +86,9 @@ async def status(context: Context, params: NoParams) -> StatusView:
 async def drain(context: Context, params: NoParams) -> DrainView:
     await context.service.drain()
     return DrainView()
+
+
+async def backup(context: Context, params: NoParams) -> Streaming:
+    backups = context.service.backups
+    size = await backups.check()
+    return Streaming(BackupView(version=context.service.version, bytes=size), backups.lines(), PATIENCE)

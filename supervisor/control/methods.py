@@ -124,5 +124,6 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "resize": Method(ResizeParams, handlers.resize),
         "status": Method(NoParams, handlers.status),
         "drain": Method(NoParams, handlers.drain),
+        "backup": Method(NoParams, handlers.backup),
     }
 )

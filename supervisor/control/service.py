@@ -12,6 +12,8 @@ import trio
 
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, PoolConfig, QueueConfig
+from supervisor.config.places import database_path
+from supervisor.control.backups import Backups
 from supervisor.control.complaints import cut, no_job
 from supervisor.control.queue_view import queue_view
 from supervisor.control.running import running_jobs
@@ -63,6 +65,7 @@ class Service:
         self._reading = trio.Lock()
         self._feeder = feeder
         self.telling = Telling(committer, feeder, self._look)
+        self.backups = Backups(committer, self.space, database_path(config))
         self._pools = {pool.name: pool for pool in pools}
         self._queues = {queue.name: queue for queue in config.queues}
         self._epoch = epoch

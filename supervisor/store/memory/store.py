@@ -10,9 +10,20 @@ from supervisor.core.job import Attempt, Cause, Claim, Job, JobError, NewJob, Ou
 from supervisor.core.journal import Kind
 from supervisor.core.keys import keys_of, lane_of
 from supervisor.core.retention import Keep
+from supervisor.errors import StoreUnavailable
 from supervisor.store.memory.disk import Disk, Tables, rank
 from supervisor.store.memory.reader import MemoryReader, matches
-from supervisor.store.port import KEPT_ATTEMPTS, NOT_AGAIN, Changed, Filter, Promoted, Recovered, Submitted, interrupted
+from supervisor.store.port import (
+    KEPT_ATTEMPTS,
+    NOT_AGAIN,
+    Changed,
+    Filter,
+    Promoted,
+    Recovered,
+    Snapshot,
+    Submitted,
+    interrupted,
+)
 
 
 class MemoryStore:
@@ -336,6 +347,12 @@ class MemoryStore:
 
     def spare(self) -> int:
         return 0
+
+    def size(self) -> int:
+        return 0
+
+    def snapshot(self) -> Snapshot:
+        raise StoreUnavailable("this store is in memory alone, and has nothing to copy")
 
     def reader(self) -> MemoryReader:
         return MemoryReader(self.disk)
