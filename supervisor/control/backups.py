@@ -69,12 +69,14 @@ class Backups:
         try:
             while line := await taking.advance():
                 yield line
+            last = taking.complete()
         except StokerError as error:
             log.error("backup_failed", reason=error.message)
-            yield _failed(error)
+            last = _failed(error)
         finally:
             await taking.end()
             self._under_way = False
+        yield last  # who has read it may ask for the next one
 
 
 class _Taking:
@@ -89,10 +91,9 @@ class _Taking:
         self._fd = -1
         self._flushed = 0  # bytes
         self._sent = 0  # bytes
-        self._over = False
 
     async def advance(self) -> bytes:
-        """The next line; empty after the last one. Raises StokerError."""
+        """The next line; empty: the client has all of it. Raises StokerError."""
         try:
             if self._snapshot is None:
                 await self._begin()
@@ -128,12 +129,10 @@ class _Taking:
     async def _send(self) -> bytes:
         line = await trio.to_thread.run_sync(_chunk, self._fd, self._sent)
         self._sent += CHUNK
-        if line or self._over:
-            return line
-        self._over = True
-        return self._complete()
+        return line
 
-    def _complete(self) -> bytes:
+    def complete(self) -> bytes:
+        """The line to end with."""
         found = self._contents
         assert found is not None
         seconds = round(time.monotonic() - self._began, 3)

@@ -22,9 +22,13 @@ from supervisor.store.port import Contents
 from supervisor.store.sqlite.errors import cannot_start
 from supervisor.store.sqlite.inspecting import check
 from supervisor.store.sqlite.lock import FileLock, InUse
-from supervisor.store.sqlite.schema import migrate
+from supervisor.store.sqlite.schema import APPLICATION_ID, migrate
 
 MANY_STARTS = 1_000_000  # more than a store that nobody can read has seen since the copy was made
+
+
+_HEADER_BYTES = 100
+_MAGIC = b"SQLite format 3\0"
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +90,7 @@ def _check_room(source: int, folder: Path) -> None:
 def _quiesce(database: Path) -> int | None:
     """Copy the present log into its database, so that one file is all of it. The epoch that it has reached; None where
     there is nothing, or nothing that can be read: then the log goes aside too."""
-    if not database.exists():
+    if not _looks_sound(database):  # SQLite would delete the log of what it takes for no database
         return None
     epoch: int | None = None
     with suppress(apsw.Error):
@@ -100,6 +104,15 @@ def _quiesce(database: Path) -> int | None:
     if epoch is not None and log.exists():
         raise StoreUnavailable(f"another program has {database} open (a sqlite3 shell?): end it first")
     return epoch
+
+
+def _looks_sound(database: Path) -> bool:
+    try:
+        with database.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        return False
+    return header.startswith(_MAGIC) and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def _renew(copy: Path, epoch: int | None, now: int) -> None:
