@@ -25,10 +25,10 @@ FLUSH_EVERY = 8 * 1024 * 1024  # bytes: all at once they would be in the way of 
 @place_options
 @click.argument("file")
 def backup(file: str, force: bool, as_json: bool) -> None:
-    """Copy the queue to FILE (- is stdout) while the daemon runs, or without one.
+    """Copy the whole queue to FILE.
 
-    The copy is the store as it was at one moment, one SQLite file, checked before it takes its name; `stoker restore`
-    puts it back.
+    FILE may be - for stdout. The daemon may run, or not. The copy is the store as it was at one moment, one SQLite
+    file, checked before it takes its name; `stoker restore` puts it back.
     """
     if file == "-":
         if output.is_terminal():

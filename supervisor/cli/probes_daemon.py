@@ -11,6 +11,7 @@ from supervisor.cli.connection import candidates
 from supervisor.cli.failures import Misuse
 from supervisor.cli.options import places
 from supervisor.cli.probes import OURS, Finding
+from supervisor.cli.probes_process import process
 from supervisor.config.kinds import SOCKET_PATH_MAX
 from supervisor.config.model import Config
 
@@ -85,6 +86,7 @@ def _daemon(path: str) -> Iterator[Finding]:
     else:
         yield Finding("daemon", "warn", f"the daemon is version {version}, this command {ours}", "restart the daemon")
     yield from _complaints(status)
+    yield from process(status)
 
 
 def _our_version() -> str:

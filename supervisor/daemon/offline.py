@@ -18,10 +18,22 @@ from supervisor.errors import StartError, Unsound
 from supervisor.store.port import Contents, Copied
 from supervisor.store.sqlite import inspecting, restoring
 from supervisor.store.sqlite.errors import cannot_start
+from supervisor.store.sqlite.inspecting import Examined
 from supervisor.store.sqlite.restoring import Restored
 from supervisor.store.sqlite.snapshot import SqliteSnapshot
 
-__all__ = ["Contents", "Restored", "backup", "check", "check_alone", "is_there", "restore"]
+__all__ = [
+    "Contents",
+    "Examined",
+    "Restored",
+    "acting",
+    "backup",
+    "check",
+    "check_alone",
+    "examine",
+    "is_there",
+    "restore",
+]
 
 
 def is_there(config: Config) -> bool:
@@ -54,6 +66,11 @@ def check_alone(file: Path) -> None:
             f"a part of {file} is still in {log.name} beside it: take a backup with `stoker backup`, or make it "
             f"one file with `sqlite3 {file} 'PRAGMA wal_checkpoint(TRUNCATE)'`"
         )
+
+
+def examine(config: Config, *, deep: bool) -> Examined:
+    """The store where it lies, a daemon at work or not; nothing is written. Raises Unsound."""
+    return inspecting.examine(database_path(config), deep=deep)
 
 
 def restore(config: Config, source: int, now: int) -> Restored:
@@ -102,7 +119,7 @@ def _as_owner(folder: Path) -> Iterator[None]:
             raise StartError(f"{folder} cannot be written by this user: run the command as root or as its owner")
         yield
         return
-    with _acting(owner.st_uid, owner.st_gid):
+    with acting(owner.st_uid, owner.st_gid):
         reachable = os.access(folder, os.W_OK | os.X_OK, effective_ids=True)
         if reachable:
             yield
@@ -116,7 +133,8 @@ def _as_owner(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _acting(user: int, group: int) -> Iterator[None]:
+def acting(user: int, group: int) -> Iterator[None]:
+    """Root is this user meanwhile."""
     groups, before = os.getgroups(), os.getegid()
     os.setgroups([])
     os.setegid(group)
