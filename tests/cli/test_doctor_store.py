@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from supervisor.cli import configuration, probes_process, probes_store, probes_systemd
 from supervisor.store.sqlite import SqliteStore, inspecting, open_sqlite
 from tests.cli.conftest import Run
+from tests.cli.samples import status
+from tests.cli.scripted import ScriptedDaemon
 from tests.store.support import add
 
 CONFIG = """
@@ -187,6 +190,25 @@ def test_a_stranger_is_told_what_he_cannot_see(database: Path, folder: Path) -> 
     assert "Traceback" not in done.stderr
     assert "python: " in done.stdout
     assert done.returncode in (0, 1)
+
+
+def test_a_daemon_that_has_the_store_and_does_not_answer_here_fails(stoker: Run, store: SqliteStore) -> None:
+    [[level, found, _]] = of(stoker, "daemon")
+    assert (level, found) == (
+        "fail",
+        f"process {os.getpid()} has the store open, and no daemon answers at this socket",
+    )
+    store.close()
+    assert of(stoker, "daemon") == []
+
+
+def test_two_daemons_fail(stoker: Run, store: SqliteStore, daemon: ScriptedDaemon) -> None:
+    daemon.path.chmod(0o600)
+    daemon.on("ping", {"version": version("stoker"), "protocol": 1})
+    daemon.on("status", status(pid=1))
+    assert [level for level, *_ in of(stoker, "daemon")] == ["ok", "fail"]
+    daemon.on("status", status(pid=os.getpid()))
+    assert [level for level, *_ in of(stoker, "daemon")] == ["ok"]
 
 
 def test_no_configuration_at_all_leaves_the_rest(stoker: Run) -> None:

@@ -175,6 +175,15 @@ def test_a_killed_client_leaves_nothing_and_the_next_one_gets_its_backup(start: 
     back_up(daemon, tmp_path / "copy")
 
 
+def test_a_stop_does_not_wait_for_a_backup(start: Start, tmp_path: Path) -> None:
+    daemon = start(POOLS, QUEUES)
+    fill(daemon, 5)
+    client = slow_client(daemon)
+    daemon.stop()
+    assert leftovers(daemon) == []
+    client.close()
+
+
 def test_a_killed_command_leaves_a_file_that_the_next_one_uses(start: Start, tmp_path: Path) -> None:
     daemon = start(POOLS, QUEUES)
     fill(daemon, 25)
