@@ -42,7 +42,10 @@ def backup(file: str, force: bool, as_json: bool) -> None:
     target = Path(file)
     with _part(target, force=force) as (part, fd):
         found = _take(fd)
-        os.fsync(fd)
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            raise _lost(fd, error) from None
         _check(part)
         _name(part, target, force=force)
     if as_json:
@@ -106,7 +109,10 @@ def _take_offline(fd: int, progress: "Progress", nobody: NoDaemonThere) -> dict[
     with as_sentences():
         if not offline.is_there(config):
             raise nobody
-        contents = offline.backup(config, fd, lambda copied: progress.show("copying", copied.bytes, copied.of))
+        try:
+            contents = offline.backup(config, fd, lambda copied: progress.show("copying", copied.bytes, copied.of))
+        except OSError as error:
+            raise _lost(fd, error) from None
     return {**asdict(contents), "seconds": round(monotonic() - began, 3), "version": None, "daemon": False}
 
 

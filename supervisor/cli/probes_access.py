@@ -39,21 +39,18 @@ def _name(uid: int) -> str:
 
 def _private(config: Config) -> Iterator[Finding]:
     """Payloads and secrets."""
-    files = {config.daemon.state_dir, database_path(config)}
-    files |= {file for pool in config.pools for file in pool.env_files}
-    for file in sorted(files):
+    secrets = {database_path(config), *(file for pool in config.pools for file in pool.env_files)}
+    for file in sorted({config.daemon.state_dir, *secrets}):
         try:
             mode = os.stat(file).st_mode
         except OSError:
             continue
-        others = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
-        if mode & others:
-            wanted = "u=rwX,go=" if file not in (config.daemon.state_dir, database_path(config)) else "go="
+        if mode & stat.S_IROTH and file in secrets:
             yield Finding(
                 "permissions",
                 "warn",
-                f"{file} (mode {stat.S_IMODE(mode):04o}) is open to every user",
-                f"chmod {wanted} {file}",
+                f"{file} (mode {stat.S_IMODE(mode):04o}) is readable for every user",
+                f"chmod o= {file}",
             )
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             yield Finding("permissions", "fail", f"{file} can be written by every user", f"chmod o-w {file}")

@@ -21,6 +21,8 @@ def process(status: Mapping[str, object]) -> Iterator[Finding]:
         return
     proc = Path(f"/proc/{pid}")
     try:
+        if b"serve" not in (proc / "cmdline").read_bytes():  # in its own pid namespace it has another number
+            return
         own = (proc / "cgroup").read_text()
         limits = (proc / "limits").read_text()
     except OSError:  # another pid namespace, or hidepid

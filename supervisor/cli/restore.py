@@ -1,6 +1,7 @@
 """stoker restore."""
 
 import os
+import stat
 import sys
 import time
 from pathlib import Path
@@ -84,6 +85,9 @@ def _open(file: str) -> int:
         fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise Failed(f"cannot read {file}: {error.strerror}") from None
+    if stat.S_ISDIR(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise Failed(f"{file} is a folder: name the file that `stoker backup` has written")
     return fd
 
 

@@ -37,12 +37,12 @@ class SqliteSnapshot:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StoreUnavailable(f"cannot make {self.path}: {error.strerror}") from None
-        self._copy = apsw.Connection(str(self.path))
-        # Until it is complete it is worth nothing, so it need not survive anything.
-        self._copy.pragma("journal_mode", "OFF")
-        self._copy.pragma("synchronous", "OFF")
-        self._copy.pragma("cache_size", -_CACHE_KIB)
-        self._backup = self._copy.backup("main", source, "main")
+        try:
+            self._copy = _destination(self.path)
+            self._backup = self._copy.backup("main", source, "main")
+        except BaseException:
+            self.remove()
+            raise
         self._pages = _PAGES
         self._done = 0  # pages
         self._restarts = 0
@@ -98,6 +98,15 @@ class SqliteSnapshot:
         with open(self.path, "r+b") as file:
             file.seek(_FORMATS)
             file.write(b"\1\1")
+
+
+def _destination(path: Path) -> apsw.Connection:
+    """Until it is complete it is worth nothing, so it need not survive anything."""
+    copy = apsw.Connection(str(path))
+    copy.pragma("journal_mode", "OFF")
+    copy.pragma("synchronous", "OFF")
+    copy.pragma("cache_size", -_CACHE_KIB)
+    return copy
 
 
 def remove_leftover(database: Path) -> None:
