@@ -236,6 +236,13 @@ class Client:
         """Returns when nothing runs any more, however long that takes."""
         return self._answer(self._write("drain", {}, None), None)
 
+    def backup(self) -> Iterator[tuple[str, Object]]:
+        """The store as it is at some moment during this: ("begun", …), ("copying", how far the daemon is), ("chunk",
+        its next bytes as base64 in `data`, behind the first `at`), and at last ("complete", …). What cannot be finished
+        raises CallFailed. For a connection that does nothing else."""
+        begun = self.call("backup")
+        return self._backup(begun)
+
     # What they are made of.
 
     def call(
@@ -309,6 +316,14 @@ class Client:
             message = self._message(self._line(None))
             if "method" in message:
                 yield message["method"], message["params"]
+
+    def _backup(self, begun: Object) -> Iterator[tuple[str, Object]]:
+        for what, one in self._notifications(begun):
+            if what == "failed":
+                raise CallFailed({"message": one["message"], "data": one}, None)
+            yield ("begun" if what == "place" else what), one
+            if what == "complete":
+                return
 
     def _answer(self, request: int, deadline: float | None) -> Any:
         while (answer := self._next(deadline))["id"] != request:

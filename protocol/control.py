@@ -491,3 +491,34 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
 
 class DrainView(msgspec.Struct, frozen=True, kw_only=True):
     drained: bool = True
+
+
+class BackupView(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `backup`, before the first notification. `bytes`: about as many as there will be."""
+
+    version: str
+    bytes: int
+
+
+class CopyingView(msgspec.Struct, frozen=True, kw_only=True):
+    """`copying`: how far the copy is that will then be sent."""
+
+    bytes: int
+    of: int
+
+
+class CompleteView(msgspec.Struct, frozen=True, kw_only=True):
+    """`complete`: everything was sent. `running`: jobs that were at that moment. `schema`: the version of the file."""
+
+    bytes: int
+    jobs: int
+    running: int
+    schema: int
+    seconds: float
+
+
+class FailedView(msgspec.Struct, frozen=True, kw_only=True):
+    """`failed`: nothing more will be sent. `code` is one of the words of refusals."""
+
+    code: str
+    message: str

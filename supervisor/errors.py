@@ -101,6 +101,12 @@ class ConfigError(StartError):
         super().__init__("\n".join(lines))
 
 
+class Unsound(StokerError):
+    """A file that is not a whole store, or not one that this version can use."""
+
+    code = "unsound"
+
+
 class IllegalTransition(StokerError):
     """A bug in stoker: a job was asked to do what its state does not allow."""
 

@@ -39,6 +39,8 @@ COMMANDS = {
     "init": ("init", "init"),
     "check-config": ("check", "check_config"),
     "check-worker": ("check_worker", "check_worker"),
+    "backup": ("backup", "backup"),
+    "restore": ("restore", "restore"),
     "doctor": ("doctor", "doctor"),
     "systemd": ("systemd", "systemd"),
 }

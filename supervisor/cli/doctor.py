@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--deep", is_flag=True, help="Read the whole store; else for a second. A busy one's log grows meanwhile.")
+@click.option("--unit", metavar="NAME", default="stoker.service", show_default=True, help="The systemd service.")
 @json_option
 @place_options
-def doctor(as_json: bool) -> None:
-    """Examine machine, configuration and daemon.
+def doctor(deep: bool, unit: str, as_json: bool) -> None:
+    """Examine machine, configuration, store and daemon.
 
-    Each line is ok, warn or fail, with the remedy; exit 1 if anything fails.
+    Each line is ok, warn or fail, with the remedy; exit 1 if anything fails. Root sees most.
     """
     from supervisor.cli import probes
 
     findings = []
-    for finding in probes.examine():
+    for finding in probes.examine(deep=deep, unit=unit):
         findings.append(finding)
         if not as_json:
             _show(finding)

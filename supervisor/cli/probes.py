@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -28,8 +28,10 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def examine() -> Iterator[Finding]:
-    """Every check, in the order in which one may explain the next."""
+def examine(*, deep: bool, unit: str) -> Iterator[Finding]:
+    """Every check, in the order in which one may explain the next. `deep`: the whole store, however large. `unit`: the
+    systemd service that the daemon would be."""
+    from supervisor.cli import probes_access, probes_store, probes_systemd
     from supervisor.cli.probes_daemon import socket_and_daemon
 
     yield python()
@@ -40,7 +42,20 @@ def examine() -> Iterator[Finding]:
     yield from findings
     if config is not None:
         yield state_dir(config)
+        yield from _safely("permissions", lambda: probes_access.permissions(config))
+        yield from _safely("store", lambda: probes_store.store(config, deep=deep))
+        yield from _safely("space", lambda: probes_store.space(config))
+    yield from _safely("systemd", lambda: probes_systemd.units(config, unit))
     yield from socket_and_daemon(config)
+
+
+def _safely(check: str, probe: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """What cannot be looked at is a finding of its own."""
+    try:
+        yield from probe()
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        yield Finding(check, "warn", f"could not be looked at: {told}", "run doctor as root or as the daemon's user")
 
 
 def python() -> Finding:

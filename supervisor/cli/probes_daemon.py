@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from supervisor.cli.connection import candidates
 from supervisor.cli.failures import Misuse
 from supervisor.cli.options import places
 from supervisor.cli.probes import OURS, Finding
+from supervisor.cli.probes_process import process
 from supervisor.cli.probes_unit import stop_time
 from supervisor.config.kinds import SOCKET_PATH_MAX
 from supervisor.config.model import Config
+from supervisor.config.places import database_path
 
 ANSWER_WITHIN = 5.0  # seconds
 
@@ -35,8 +37,9 @@ def socket_and_daemon(config: Config | None) -> Iterator[Finding]:
     path = next((path for path in paths if os.path.lexists(path)), paths[0])
     finding = _socket(path)
     yield finding
-    if finding.level == "ok":
-        yield from _daemon(path, config)
+    pid = (yield from _daemon(path, config)) if finding.level == "ok" else None
+    if config is not None:
+        yield from _other_daemon(config, pid)
 
 
 def _socket(path: str) -> Finding:
@@ -66,20 +69,47 @@ def _absent(path: str) -> Finding:
     return Finding("socket", "warn", f"{path} does not exist: no daemon runs here", "stoker serve")
 
 
-def _daemon(path: str, config: Config | None) -> Iterator[Finding]:
+def _other_daemon(config: Config, ours: object) -> Iterator[Finding]:
+    """Two of them, or one that listens elsewhere: by who has the configuration's store open."""
+    lock = database_path(config).with_name(f"{database_path(config).name}.lock")
+    try:
+        holder = _holder(os.stat(lock).st_ino, Path("/proc/locks").read_text())
+    except OSError:
+        return
+    if holder is None or holder == ours:
+        return
+    if ours is None:
+        told = f"process {holder} has the store open, and no daemon answers at this socket"
+        yield Finding("daemon", "fail", told, "let --socket and daemon.socket agree; else see that daemon's log")
+    else:
+        told = f"process {holder} has the store of {config.source} open, and process {ours} answers at the socket"
+        yield Finding("daemon", "fail", told, "two daemons run: stop one, or say which with --socket or -c")
+
+
+def _holder(inode: int, locks: str) -> int | None:
+    """The process with a flock on that file; to ask the lock itself could make a daemon that starts just now fail."""
+    for line in locks.splitlines():
+        fields = line.split()
+        if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].endswith(f":{inode}") and int(fields[4]) > 0:
+            return int(fields[4])
+    return None
+
+
+def _daemon(path: str, config: Config | None) -> Generator[Finding, None, object]:
+    """Returns its process's number, where it says it."""
     try:
         with Client(path, ANSWER_WITHIN) as client:
             version = client.ping()["version"]
             status = client.status()
     except NoDaemon:
         yield Finding("daemon", "warn", "nobody listens at the socket any more", "stoker serve")
-        return
+        return None
     except CallFailed as error:
         yield Finding("daemon", "fail", error.message, "see the daemon's log")
-        return
+        return None
     except (ClientError, LookupError, TypeError) as error:
         yield Finding("daemon", "fail", f"no proper answer: {error}", "see the daemon's log, or restart it")
-        return
+        return None
     ours = _our_version()
     if version == ours:
         yield Finding("daemon", "ok", f"version {version} answers")
@@ -87,6 +117,8 @@ def _daemon(path: str, config: Config | None) -> Iterator[Finding]:
         yield Finding("daemon", "warn", f"the daemon is version {version}, this command {ours}", "restart the daemon")
     yield from stop_time(status.get("pid"), config)
     yield from _complaints(status)
+    yield from process(status)
+    return status.get("pid")
 
 
 def _our_version() -> str:

@@ -13,7 +13,10 @@ LIVE_IN_POOLS = frozenset(
 )
 # What is not named here needs a new start. So does a section that is new here, until somebody has made it live.
 LIVE_IN_DAEMON = frozenset(
-    ("drain_timeout", "log_level", "log_jobs", "max_connections", "max_outstanding", "max_line", "max_jobs", "disk_reserve")
+    (
+        *("drain_timeout", "log_level", "log_jobs"),
+        *("max_connections", "max_outstanding", "max_line", "max_jobs", "disk_reserve"),
+    )
 )
 LIVE_IN_STORE = frozenset(("events_max_age", "events_max_count"))
 _SECTIONS = {"daemon": LIVE_IN_DAEMON, "store": LIVE_IN_STORE}

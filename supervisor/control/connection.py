@@ -110,20 +110,24 @@ class Connection:
             await self._outbox.flush(gather=self._running > 0)
         if work.lines is not None:
             self._running += 1
-            await self._send_all(work.lines)
+            await self._send_all(work.lines, work.patience)
             self._running -= 1
         self._room.unpark_all()
 
-    async def _send_all(self, lines: AsyncGenerator[bytes, None]) -> None:
+    async def _send_all(self, lines: AsyncGenerator[bytes, None], patience: float) -> None:
         """One after the other, each when the client has taken what was before it."""
         async with aclosing(lines):
             with contextlib.suppress(HangUp):
                 async for line in lines:
                     self._outbox.put(line)
-                    await self._outbox.empty()
+                    with trio.move_on_after(patience) as taking:
+                        await self._outbox.empty()
+                    if taking.cancelled_caught:  # half a line may be on its way, so that nothing can follow it
+                        break
                     if self._outbox.gone:
                         return
-                return
+                else:
+                    return
         self._life.cancel()
 
     def _pass_turn(self) -> None:

@@ -1,5 +1,6 @@
 """One line in, one answer out, whatever the line and whatever the handler does."""
 
+import math
 from collections.abc import AsyncGenerator, Coroutine
 from inspect import iscoroutinefunction
 from typing import Any
@@ -26,10 +27,11 @@ class Work:
     """A request whose answer has to be waited for. Nothing of it has happened before `finish` is awaited.
 
     `in_turn`: the connection's next request is taken up after it. `lasting`: a daemon that stops does not wait for it.
-    `lines`: what comes after the answer, if anything does.
+    `lines`: what comes after the answer, if anything does, for clients that keep it waiting for no more than
+    `patience`.
     """
 
-    __slots__ = ("_coroutine", "_method", "_request", "in_turn", "lasting", "lines")
+    __slots__ = ("_coroutine", "_method", "_request", "in_turn", "lasting", "lines", "patience")
 
     def __init__(
         self, request: Request, method: Method[Any], coroutine: Coroutine[Any, Any, object], *, in_turn: bool
@@ -40,6 +42,7 @@ class Work:
         self.in_turn = in_turn
         self.lasting = request.method in _LASTING
         self.lines: AsyncGenerator[bytes, None] | None = None
+        self.patience = math.inf
 
     def drop(self) -> None:
         """Instead of `finish`."""
@@ -50,7 +53,7 @@ class Work:
         try:
             result = await self._coroutine
             if isinstance(result, Streaming):
-                result, self.lines = result
+                result, self.lines, self.patience = result
             return _answer(self._request, self._method, result)
         except Exception as error:
             return _failure(self._request, error)

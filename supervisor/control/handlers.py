@@ -1,6 +1,7 @@
 """The methods that say yes or no, or show how things stand: each only translates between params, service and view."""
 
 from protocol.control import (
+    BackupView,
     DeletedView,
     DrainView,
     JobParams,
@@ -22,8 +23,10 @@ from protocol.control import (
     StatusView,
     WorkersView,
 )
+from supervisor.control.backups import PATIENCE
 from supervisor.control.context import Context
 from supervisor.control.limits import caps
+from supervisor.control.rpc import Streaming
 from supervisor.control.seeing import role_view, seen, seen_pool, seen_status, seen_worker
 from supervisor.control.views import job_view
 
@@ -92,3 +95,9 @@ async def status(context: Context, params: NoParams) -> StatusView:
 async def drain(context: Context, params: NoParams) -> DrainView:
     await context.service.drain()
     return DrainView()
+
+
+async def backup(context: Context, params: NoParams) -> Streaming:
+    backups = context.service.backups
+    size = await backups.check()
+    return Streaming(BackupView(version=context.service.version, bytes=size), backups.lines(), PATIENCE)

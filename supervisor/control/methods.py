@@ -148,5 +148,6 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "reload": Method(NoParams, handlers.reload, _ADMIN, whole),
         "status": Method(NoParams, handlers.status, _LOOK, anywhere),
         "drain": Method(NoParams, handlers.drain, _ADMIN, whole),
+        "backup": Method(NoParams, handlers.backup, _ADMIN, whole),
     }
 )

@@ -1,5 +1,6 @@
 """The JSON-RPC 2.0 envelope: one line in, one line out. What is inside `params` and `result` is not its business."""
 
+import math
 from collections.abc import AsyncGenerator, Mapping
 from typing import Literal, NamedTuple
 
@@ -19,10 +20,12 @@ _FIRST_OF_ID = frozenset(b'"-0123456789n')
 
 class Streaming(NamedTuple):
     """What a handler gives whose request is not over with its answer: `lines` are sent after it, some at a time, as the
-    client takes them."""
+    client takes them. One that takes nothing for `patience` seconds is hung up on: what the lines are made of may be
+    dear to keep."""
 
     result: object
     lines: AsyncGenerator[bytes, None]
+    patience: float = math.inf
 
 
 class HangUp(Exception):

@@ -12,7 +12,9 @@ import trio
 
 from protocol.control import PoolView, QueueView, ReloadView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, QueueConfig
+from supervisor.config.places import database_path
 from supervisor.control.access import access_of
+from supervisor.control.backups import Backups
 from supervisor.control.complaints import cut, no_job
 from supervisor.control.queue_view import queue_view
 from supervisor.control.running import running_jobs
@@ -76,6 +78,7 @@ class Service:
         self._feeder = feeder
         self.telling = Telling(committer, feeder, self._look)
         self.reloader: Reloader | None = None
+        self.backups = Backups(committer, self.space, database_path(config))
         self._pools = pools
         self._queues = {queue.name: queue for queue in config.queues}
         self._epoch = epoch

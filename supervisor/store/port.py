@@ -10,6 +10,7 @@ not a database).
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -145,6 +146,23 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
     more: bool
 
 
+class Copied(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a snapshot is, in bytes; `of` changes with the store."""
+
+    bytes: int
+    of: int
+    complete: bool
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What a copy of the store holds. `schema` is the version of its tables."""
+
+    bytes: int
+    schema: int
+    jobs: int
+    running: int
+
+
 NOT_AGAIN = cut_short("the daemon ended")  # the error of a job that `recover` fails for its queue's sake
 
 
@@ -198,6 +216,29 @@ class Reader(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Snapshot(Protocol):
+    """A copy of the whole store in the making. `step` and `close` belong between the writer's transactions, like reads,
+    and what is committed between two steps is in the copy too: complete, it is the store as of its last step."""
+
+    path: Path
+
+    def step(self) -> Copied:
+        """Copy for a few milliseconds. Raises StoreUnavailable, after which `close` is all that is left."""
+        ...
+
+    def contents(self) -> Contents:
+        """Of the complete copy, on any thread."""
+        ...
+
+    def close(self) -> None:
+        """The end of it, complete or not; `remove` is the next step. Never raises."""
+        ...
+
+    def remove(self) -> None:
+        """The file. On any thread: that of a large one takes a while. Never raises."""
+        ...
 
 
 class Store(Protocol):
@@ -351,7 +392,16 @@ class Store(Protocol):
         """Bytes that the store has on its disk already and new rows will take: what deleted ones have left."""
         ...
 
+    def size(self) -> int:
+        """Bytes that a copy of the store would take."""
+        ...
+
     def reader(self) -> Reader: ...
+
+    def snapshot(self) -> Snapshot:
+        """Begin one, in a file beside the store; one at a time. What a crash leaves of it, the next opening removes.
+        Raises StoreUnavailable."""
+        ...
 
     def close(self) -> None:
         """A clean end: what the backend does to leave its files tidy."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli import configuration, probes
+from supervisor.cli import configuration, probes, probes_systemd
 from tests.cli.conftest import Run
 from tests.cli.samples import pool, status
 from tests.cli.scripted import ScriptedDaemon, Silence
@@ -28,6 +28,7 @@ command = ["cat"]
 @pytest.fixture(autouse=True)
 def configured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(configuration, "SYSTEM_CONFIG", folder / "etc" / "stoker.toml")
+    monkeypatch.setattr(probes_systemd, "BOOTED", folder / "no systemd")
     Path("stoker.toml").write_text(CONFIG)
 
 
@@ -35,7 +36,7 @@ def configured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def healthy(daemon: ScriptedDaemon) -> ScriptedDaemon:
     daemon.path.chmod(0o600)
     daemon.on("ping", {"version": version("stoker"), "protocol": 1})
-    daemon.on("status", status())
+    daemon.on("status", status(pid=None))
     return daemon
 
 
@@ -50,7 +51,8 @@ def examine(stoker: Run, code: int = 0) -> dict[str, dict[str, str]]:
 
 def test_where_all_is_well_every_line_is_ok(healthy: ScriptedDaemon, stoker: Run) -> None:
     checks = examine(stoker)
-    expected = {"python", "dependencies", "supervisor", "setpriv", "configuration", "state_dir", "socket", "daemon"}
+    expected = {"python", "dependencies", "supervisor", "setpriv", "configuration", "state_dir", "permissions", "store"}
+    expected |= {"systemd", "socket", "daemon", "clock"}
     assert checks.keys() == expected
     assert {check["level"] for check in checks.values()} == {"ok"}
     assert "trio" in checks["dependencies"]["found"]
@@ -116,7 +118,7 @@ def test_a_state_dir_that_is_a_file_or_not_ours_to_write_is_told(
     folder: Path, stoker: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     really = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder and really(path, mode))
+    monkeypatch.setattr(os, "access", lambda path, mode, **how: Path(path) != folder and really(path, mode, **how))
     assert "cannot be written" in examine(stoker, 1)["state_dir"]["found"]
     (folder / "state").touch()
     assert "is not a folder" in examine(stoker, 1)["state_dir"]["found"]
@@ -184,5 +186,5 @@ def test_what_the_daemon_itself_complains_of_is_passed_on(healthy: ScriptedDaemo
 
 def test_another_users_socket_fails(healthy: ScriptedDaemon, stoker: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     really = os.access
-    monkeypatch.setattr(os, "access", lambda path, mode: path != str(healthy.path) and really(path, mode))
+    monkeypatch.setattr(os, "access", lambda path, mode, **how: path != str(healthy.path) and really(path, mode, **how))
     assert "not for us" in examine(stoker, 1)["socket"]["found"]

@@ -10,6 +10,7 @@ from supervisor.core.job import Attempt, Cause, Claim, Job, JobError, NewJob, Ou
 from supervisor.core.journal import Kind
 from supervisor.core.keys import keys_of, lane_of
 from supervisor.core.retention import Keep
+from supervisor.errors import StoreUnavailable
 from supervisor.store.memory.disk import Disk, Tables, rank
 from supervisor.store.memory.reader import MemoryReader, matches
 from supervisor.store.port import (
@@ -20,6 +21,7 @@ from supervisor.store.port import (
     Filter,
     Promoted,
     Recovered,
+    Snapshot,
     Submitted,
     interrupted,
 )
@@ -348,6 +350,12 @@ class MemoryStore:
 
     def spare(self) -> int:
         return 0
+
+    def size(self) -> int:
+        return 0
+
+    def snapshot(self) -> Snapshot:
+        raise StoreUnavailable("this store is in memory alone, and has nothing to copy")
 
     def reader(self) -> MemoryReader:
         return MemoryReader(self.disk)

@@ -34,6 +34,16 @@ def _holder_lives(fd: int) -> bool:
     return pid is None or os.path.exists(f"/proc/{int(pid[0])}")
 
 
+class InUse(StartError):
+    """`holder`: what the process that has it wrote of itself."""
+
+    def __init__(self, database: Path, holder: str) -> None:
+        super().__init__(
+            f"{database} is in use by another stoker daemon ({holder}); stop it, or give this one another state_dir"
+        )
+        self.holder = holder
+
+
 class FileLock:
     """An exclusive lock, taken by the constructor and left by `release` or by the end of the process.
 
@@ -42,7 +52,7 @@ class FileLock:
     """
 
     def __init__(self, database: Path) -> None:
-        """Raises StartError, naming the holder, when the lock is taken, or when the file cannot be made."""
+        """Raises InUse when the lock is taken, StartError when the file cannot be made."""
         path = database.with_name(f"{database.name}.lock")
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -51,9 +61,7 @@ class FileLock:
         if not self._take():
             holder = os.pread(self._fd, 200, 0).decode(errors="replace").strip() or "a process that did not say"
             os.close(self._fd)
-            raise StartError(
-                f"{database} is in use by another stoker daemon ({holder}); stop it, or give this one another state_dir"
-            ) from None
+            raise InUse(database, holder) from None
         with contextlib.suppress(OSError):  # the disk is full: who holds it is not said, but it is held
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)

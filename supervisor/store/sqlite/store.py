@@ -23,6 +23,7 @@ from supervisor.store.sqlite.reader import SqliteReader
 from supervisor.store.sqlite.record import Recorder
 from supervisor.store.sqlite.retention import outlived
 from supervisor.store.sqlite.schema import migrate
+from supervisor.store.sqlite.snapshot import SqliteSnapshot, remove_leftover
 from supervisor.store.sqlite.submit import holders, submit
 
 _STAMPS_OF_AN_EPOCH = 2**32
@@ -223,6 +224,16 @@ class SqliteStore:
     def reader(self) -> SqliteReader:
         return SqliteReader(self._path, open_reader(self._path, vfs=self._vfs), self._gate)
 
+    @_guarded
+    def size(self) -> int:
+        pages = self._connection.pragma("page_count")
+        assert isinstance(pages, int)
+        return pages * PAGE
+
+    @_guarded
+    def snapshot(self) -> SqliteSnapshot:
+        return SqliteSnapshot(self._path, self._connection)
+
     def close(self) -> None:
         """Roll back what is open, copy the log into the database, leave the lock. Close the readers first."""
         self.rollback()
@@ -247,6 +258,7 @@ def open_sqlite(
     """
     create(path)
     lock = FileLock(path)
+    remove_leftover(path)
     try:
         connection = open_writer(path, synchronous=synchronous, vfs=vfs)
         try:

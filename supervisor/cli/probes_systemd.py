@@ -1,0 +1,152 @@
+"""The part of `stoker doctor` that asks systemd about the daemon's units, where there is a systemd to ask."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from supervisor.cli.probes import Finding
+from supervisor.config.model import Config
+from supervisor.config.quantities import format_duration
+
+ASKED_WITHIN = 5.0  # seconds
+BOOTED = Path("/run/systemd/system")
+AFTER_DRAIN = 2.0  # seconds
+_NUMBER = re.compile(r"systemd (\d+)")
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
+
+Shown = Mapping[str, str]
+
+
+def units(config: Config | None, unit: str) -> Iterator[Finding]:
+    if not BOOTED.is_dir() or shutil.which("systemctl") is None:
+        yield Finding("systemd", "ok", "is not what runs this machine")
+        return
+    told = _ask("--version")
+    number = _NUMBER.search(told or "")
+    service = _show(unit)
+    if told is None or service is None:
+        yield Finding("systemd", "warn", f"systemctl did not answer within {ASKED_WITHIN:g} s", "look at its journal")
+        return
+    if service.get("LoadState") != "loaded":
+        yield Finding("systemd", "ok", f"version {number[1] if number else '?'}, and no {unit}")
+        return
+    findings = [*_state(unit, service), *_settings(config, unit, service)]
+    yield from findings or [
+        Finding("systemd", "ok", f"version {number[1] if number else '?'}, {unit} is as it should be")
+    ]
+    yield from _socket(unit, service)
+
+
+def _state(unit: str, service: Shown) -> Iterator[Finding]:
+    if service.get("NeedDaemonReload") == "yes":
+        yield Finding("systemd", "warn", f"{unit} was changed since systemd read it", "systemctl daemon-reload")
+    if service.get("ActiveState") == "failed":
+        yield Finding(
+            "systemd",
+            "fail",
+            f"{unit} has failed ({service.get('Result', 'no reason known')})",
+            f"journalctl -u {unit} says why; then: systemctl restart {unit}",
+        )
+
+
+def _settings(config: Config | None, unit: str, service: Shown) -> Iterator[Finding]:
+    """What an own unit, or a drop-in, easily gets wrong."""
+
+    def warn(told: str, line: str) -> Finding:
+        return Finding("systemd", "warn", f"{unit}: {told}", f"systemctl edit {unit}, and below [Service]: {line}")
+
+    wanted: dict[str, tuple[Callable[[str], bool], str, str]] = {
+        "Type": (lambda value: value.startswith("notify"), "systemd does not hear when stoker is ready", "Type=notify"),
+        "Delegate": (lambda value: value == "yes", "workers get no cgroups of their own", "Delegate=yes"),
+        "OOMPolicy": (
+            lambda value: value == "continue",
+            "one worker that runs out of memory stops all",
+            "OOMPolicy=continue",
+        ),
+        "KillMode": (
+            lambda value: value == "mixed",
+            "workers get SIGTERM before their jobs are done",
+            "KillMode=mixed",
+        ),
+        "LogRateLimitIntervalUSec": (
+            lambda value: value == "0",
+            "in a burst journald drops lines",
+            "LogRateLimitIntervalSec=0",
+        ),
+    }
+    for name, (good, told, line) in wanted.items():
+        if name in service and not good(service[name]):
+            yield warn(told, line)
+    if config is None:
+        return
+    stop, drain = seconds(service.get("TimeoutStopUSec", "infinity")), _longest_stop(config)
+    if stop < drain:
+        yield Finding(
+            "systemd",
+            "fail",
+            f"{unit}: TimeoutStopSec is {stop:g} s, and a stop may take {format_duration(drain)} (drain_timeout, "
+            "kill_grace, and 2 s): systemd would kill what could have been given back",
+            "make TimeoutStopSec longer, or drain_timeout shorter",
+        )
+
+
+def _longest_stop(config: Config) -> float:
+    return config.daemon.drain_timeout + max((pool.kill_grace for pool in config.pools), default=0.0) + AFTER_DRAIN
+
+
+def _socket(unit: str, service: Shown) -> Iterator[Finding]:
+    name = unit.removesuffix(".service") + ".socket"
+    socket = _show(name)
+    if socket is None or socket.get("LoadState") != "loaded":
+        return
+    state, daemon = socket.get("ActiveState"), service.get("ActiveState")
+    if state == "active" and daemon in ("failed", "inactive"):
+        told = f"{name} listens, and {unit} is {daemon}: clients wait for an answer"
+        level, remedy = (
+            ("fail", f"systemctl restart {unit}") if daemon == "failed" else ("warn", f"systemctl start {unit}")
+        )
+        yield Finding("systemd", "fail" if level == "fail" else "warn", told, remedy)
+    elif state != "active":
+        remedy = f"systemctl enable --now {name}"
+        yield Finding("systemd", "warn", f"{name} is {state}: clients are refused while {unit} restarts", remedy)
+    else:
+        yield Finding("systemd", "ok", f"{name} listens")
+
+
+def _show(unit: str) -> Shown | None:
+    names = (
+        *("LoadState", "ActiveState", "Result", "NeedDaemonReload", "Type", "Delegate", "OOMPolicy", "KillMode"),
+        *("LogRateLimitIntervalUSec", "TimeoutStopUSec"),
+    )
+    told = _ask("show", "--property", ",".join(names), "--", unit)
+    if told is None:
+        return None
+    return dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
+
+
+def _ask(*arguments: str) -> str | None:
+    """None: no answer."""
+    environ = {**os.environ, "LC_ALL": "C", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
+    try:
+        done = subprocess.run(
+            ["systemctl", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environ,
+            timeout=ASKED_WITHIN,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+
+
+def seconds(span: str) -> float:
+    """Of a span as systemctl shows it: "1min 30s", "infinity"."""
+    if span == "infinity":
+        return float("inf")
+    return sum(float(number) * _UNITS.get(unit, 0.0) for number, unit in _SPAN.findall(span))
