@@ -180,7 +180,7 @@ class Service:
             self._with_progress(job)
         return page
 
-    async def running(self, queue: str | None, limit: int, sight: Sight | None) -> tuple[list[Job], int]:
+    async def running(self, queue: str | None, limit: int, sight: Sight | None = None) -> tuple[list[Job], int]:
         """The jobs that have run for the longest, the first one first, and how many run in all; of those in `sight`."""
         if queue is not None:
             self.queue(queue)

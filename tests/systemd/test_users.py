@@ -140,3 +140,26 @@ def test_where_the_service_has_users_of_its_own_only_the_sockets_group_is_told_a
     unknown = [line for line in stoker.log() if line["event"] == "access_unknown"]
     assert {(line["key"], line["entry"]) for line in unknown} == {("access.admin", "@ops"), ("access.look", "bob")}
     assert "PrivateUsers" in unknown[0]["reason"]
+
+
+LOOK = """[Socket]
+ListenStream=/run/stoker.look
+FileDescriptorName=look
+SocketMode=0666
+Service=stoker.service
+"""
+
+
+def test_nobody_has_more_than_his_socket_grants_not_even_root(stoker: Service) -> None:
+    stoker.box.write("/etc/systemd/system/stoker-look.socket", LOOK)
+    stoker.box.run("systemctl", "daemon-reload")
+    stoker.box.run("systemctl", "start", "stoker-look.socket")
+    configure(stoker, '[access]\nlook = ["mallory"]\n')
+    for user in ("root", "mallory"):
+        assert call(stoker, user, "status", "--socket", "/run/stoker.look")[0] == 0
+        code, said = call(stoker, user, "submit", "echo", "1", "--socket", "/run/stoker.look")
+        assert code == REFUSED
+    assert call(stoker, "mallory", "submit", "echo", "1")[0] == NO_WAY_IN
+    code, said = call(stoker, "root", "pause", "echo", "--socket", "/run/stoker.look")
+    assert said.endswith("has look: this socket grants look at most, use another one\n")
+    assert codes(stoker, "root") == [0, 0, 0]
