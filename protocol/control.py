@@ -178,8 +178,12 @@ class SubmittedManyView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PingView(msgspec.Struct, frozen=True, kw_only=True):
+    """`role`: what the caller may do, null: nothing but in some of `queues`, which are those where it is another."""
+
     version: str
     protocol: int = PROTOCOL_VERSION
+    role: str | None
+    queues: dict[str, str | None]
 
 
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True):

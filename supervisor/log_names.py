@@ -48,6 +48,8 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         # The control socket.
         "accept_failed": "no connection can be accepted, for the reason given (too many open files); tried again",
         "request_failed": "a request met a bug: the client was told `internal`, the traceback is here",
+        "access_denied": "somebody asked for what he may not do; the same of one user is told once a minute",
+        "access_unknown": "an entry of an access list means nobody, for the reason given: the account is unknown here",
         "connection_failed": "a connection met a bug and was closed, the traceback is here",
     }
 )

@@ -1,5 +1,6 @@
 """stoker ping, pause, resume and drain."""
 
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +19,7 @@ queue_argument = click.argument("queue")
 @json_option
 @place_options
 def ping(as_json: bool) -> None:
-    """Ask the daemon for its version."""
+    """Ask the daemon for its version, and what we may do."""
     with daemon() as client:
         begun = perf_counter()
         answer = client.ping()
@@ -27,6 +28,14 @@ def ping(as_json: bool) -> None:
         output.write_json(answer)
     else:
         output.write(f"stoker {answer['version']}, protocol {answer['protocol']}, answered in {took * 1000:.1f} ms")
+        for line in _roles(answer):
+            output.write(line)
+
+
+def _roles(answer: dict[str, Any]) -> Iterator[str]:
+    if "role" in answer:  # a daemon that was not restarted since
+        yield f"you may: {answer['role'] or 'nothing, but for these queues'}"
+        yield from (f"  in {output.one_line(queue)}: {role or 'nothing'}" for queue, role in answer["queues"].items())
 
 
 @click.command()

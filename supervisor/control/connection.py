@@ -6,6 +6,7 @@ and what a client sends in order is handed over in order. (A task for each reque
 in a random order.)
 """
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -18,6 +19,7 @@ from supervisor.control.dispatch import Dispatcher, Work
 from supervisor.control.hangups import HangUps
 from supervisor.control.intake import Intake
 from supervisor.control.outbox import Outbox
+from supervisor.control.rpc import HangUp
 
 _CHUNK = 64 * 1024  # bytes of one read
 _HIGH_WATER = 1024 * 1024  # bytes of answers that the client has not taken; above, no further request is taken up
@@ -102,11 +104,14 @@ class Connection:
     async def _send_all(self, lines: AsyncGenerator[bytes, None]) -> None:
         """One after the other, each when the client has taken what was before it."""
         async with aclosing(lines):
-            async for line in lines:
-                self._outbox.put(line)
-                await self._outbox.empty()
-                if self._outbox.gone:
-                    return
+            with contextlib.suppress(HangUp):
+                async for line in lines:
+                    self._outbox.put(line)
+                    await self._outbox.empty()
+                    if self._outbox.gone:
+                        return
+                return
+        self._life.cancel()
 
     def _pass_turn(self) -> None:
         if not self._spares.unpark():

@@ -1,12 +1,14 @@
 """One line in, one answer out, whatever the line and whatever the handler does."""
 
 from collections.abc import AsyncGenerator, Coroutine
+from inspect import iscoroutinefunction
 from typing import Any
 
 import structlog
 
-from protocol.control import INTERNAL_ERROR, MAX_ANSWER, METHOD_NOT_FOUND, REFUSED
+from protocol.control import INTERNAL_ERROR, MAX_ANSWER, METHOD_NOT_FOUND, REFUSED, Params
 from protocol.framing import LineTooLong
+from supervisor.control.access import Demand
 from supervisor.control.complaints import cut, hint
 from supervisor.control.context import Context
 from supervisor.control.limits import answer_too_large
@@ -69,13 +71,32 @@ class Dispatcher:
     def _begin(self, request: Request) -> bytes | Work:
         try:
             method = _method(request.method)
+            reach = self._context.caller.reach
+            if reach.most < method.role:
+                self._context.caller.refuse(Demand(request.method, method.role), reach.most)
             params = method.decode(request.params)
-            result = method.run(self._context, params)
+            if reach.least < method.role:
+                result = self._guarded(method, Demand(request.method, method.role), params)
+            else:
+                result = method.run(self._context, params)
             if isinstance(result, Coroutine):
                 return Work(request, method, result, in_turn=method.in_turn(params))
             return _answer(request, method, result)
         except Exception as error:
             return _failure(request, error)
+
+    def _guarded(self, method: Method[Any], demand: Demand, params: Params) -> object:
+        """For one who may do this in some queues only: what `run` gives, if the guard lets it. A coroutine where the
+        guard itself has to look first."""
+        if iscoroutinefunction(method.guard):
+            return self._guarded_later(method, demand, params)
+        method.guard(self._context, demand, params)
+        return method.run(self._context, params)
+
+    async def _guarded_later(self, method: Method[Any], demand: Demand, params: Params) -> object:
+        await method.guard(self._context, demand, params)
+        result = method.run(self._context, params)
+        return await result if isinstance(result, Coroutine) else result
 
 
 def _method(name: str) -> Method[Any]:

@@ -19,7 +19,7 @@ from supervisor.control.context import Context
 from supervisor.control.cursors import decode_place, encode_place
 from supervisor.control.durations import check_secs
 from supervisor.control.limits import MAX_EVENTS
-from supervisor.control.rpc import Streaming, encode_notification
+from supervisor.control.rpc import HangUp, Streaming, encode_notification
 from supervisor.control.times import to_rfc3339
 from supervisor.core.journal import JobEvent, Kind, Wanted
 from supervisor.errors import Gone, Invalid, StoreUnavailable
@@ -64,9 +64,16 @@ async def _follow(context: Context, place: int, want: Wanted) -> AsyncGenerator[
         except StoreUnavailable:  # nothing is lost by waiting
             await trio.sleep(AGAIN_SECS)
         else:
+            if not _may_follow(context, want):  # the rules have changed: by the new ones he may begin again
+                raise HangUp
             if page.last > place:
                 yield told
             place = page.last
+
+
+def _may_follow(context: Context, want: Wanted) -> bool:
+    caller = context.caller
+    return caller.sight == want.sight if want.queue is None else caller.sees(want.queue)
 
 
 def _answer(page: EventPage) -> Raw:
@@ -96,7 +103,7 @@ async def _wanted(context: Context, params: SubscribeParams) -> Wanted:
     kinds = tuple(dict.fromkeys(map(_kind, names)))
     if params.queue is not None:
         await context.service.known(params.queue)
-    return Wanted(job=params.job, queue=params.queue, kinds=kinds)
+    return Wanted(job=params.job, queue=params.queue, kinds=kinds, sight=context.caller.sight)
 
 
 def _kind(name: str) -> Kind:

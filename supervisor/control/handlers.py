@@ -23,11 +23,14 @@ from protocol.control import (
 )
 from supervisor.control.context import Context
 from supervisor.control.limits import caps
+from supervisor.control.seeing import role_view, seen, seen_pool, seen_status, seen_worker
 from supervisor.control.views import job_view
 
 
 def ping(context: Context, params: NoParams) -> PingView:
-    return PingView(version=context.service.version)
+    reach = context.caller.reach
+    queues = {queue: role_view(role) for queue, role in sorted(reach.queues.items())}
+    return PingView(version=context.service.version, role=role_view(reach.daemon), queues=queues)
 
 
 async def position(context: Context, params: JobParams) -> PositionView:
@@ -49,7 +52,7 @@ async def delete(context: Context, params: JobParams) -> DeletedView:
 
 
 async def queues(context: Context, params: QueuesParams) -> QueuesView:
-    return QueuesView(queues=await context.service.queues(params.queue))
+    return QueuesView(queues=seen(await context.service.queues(params.queue), context.caller.sight))
 
 
 async def pause(context: Context, params: QueueParams) -> QueueView:
@@ -61,11 +64,12 @@ async def resume(context: Context, params: QueueParams) -> QueueView:
 
 
 def pools(context: Context, params: PoolsParams) -> PoolsView:
-    return PoolsView(pools=context.service.pools(params.pool))
+    return PoolsView(pools=[seen_pool(pool, context.caller.sight) for pool in context.service.pools(params.pool)])
 
 
 def workers(context: Context, params: PoolsParams) -> WorkersView:
-    return WorkersView(workers=context.service.workers(params.pool))
+    workers, sight, queue_of = context.service.workers(params.pool), context.caller.sight, context.service.works_on
+    return WorkersView(workers=[seen_worker(worker, sight, queue_of) for worker in workers])
 
 
 async def restart(context: Context, params: PoolParams) -> RestartView:
@@ -77,7 +81,7 @@ def resize(context: Context, params: ResizeParams) -> PoolView:
 
 
 async def status(context: Context, params: NoParams) -> StatusView:
-    return await context.service.status()
+    return seen_status(await context.service.status(), context.caller.sight)
 
 
 async def drain(context: Context, params: NoParams) -> DrainView:

@@ -33,10 +33,24 @@ from protocol.text import BadText, compact
 from supervisor.control import following, handlers, reading, selecting, submitting
 from supervisor.control.complaints import explain
 from supervisor.control.context import Context
+from supervisor.control.guarding import (
+    Guard,
+    all_queues,
+    anywhere,
+    found_job,
+    matching,
+    named_queue,
+    one_job,
+    one_queue,
+    some_jobs,
+    whole,
+)
 from supervisor.control.rpc import BadCall
+from supervisor.core.roles import Role
 
 P = TypeVar("P", bound=Params)
 _NULL = Raw(b"null")
+_LOOK, _SUBMIT, _ADMIN = Role
 
 
 def _no(params: object) -> bool:
@@ -52,21 +66,26 @@ class Method(Generic[P]):
 
     `compact`: the params hold payloads, which are kept without white space. `in_turn` tells by the params whether a
     connection's next request is taken up after this one's answer only, so that big answers are not made faster than
-    they are read. `advice` is for who asked for more than an answer can hold.
+    they are read. `role` is what it takes in all queues; of one who has it in some only `guard` tells what the call is
+    about. `advice` is for who asked for more than an answer can hold.
     """
 
-    __slots__ = ("_compact", "_decode", "_params", "advice", "in_turn", "run")
+    __slots__ = ("_compact", "_decode", "_params", "advice", "guard", "in_turn", "role", "run")
 
     def __init__(
         self,
         params: type[P],
         run: Callable[[Context, P], object],
+        role: Role,
+        guard: Guard,
         *,
         compact: bool = False,
         in_turn: Callable[[P], bool] = _no,
         advice: str = "list shows the job without its payload and result",
     ) -> None:
         self.run = run
+        self.role = role
+        self.guard = guard
         self.in_turn = in_turn
         self.advice = advice
         self._params = params
@@ -93,36 +112,40 @@ class Method(Generic[P]):
 
 METHODS: Mapping[str, Method[Any]] = MappingProxyType(
     {
-        "ping": Method(NoParams, handlers.ping),
-        "submit": Method(SubmitParams, submitting.submit, compact=True),
-        "submit_many": Method(SubmitManyParams, submitting.submit_many, compact=True, advice="submit fewer at a time"),
-        "get": Method(GetParams, reading.get, in_turn=_yes),
-        "wait": Method(WaitParams, reading.wait, advice=reading.WAIT_ADVICE),
-        "list": Method(ListParams, reading.list_jobs, in_turn=_yes, advice=reading.LIST_ADVICE),
+        "ping": Method(NoParams, handlers.ping, _LOOK, anywhere),
+        "submit": Method(SubmitParams, submitting.submit, _SUBMIT, one_queue, compact=True),
+        "submit_many": Method(
+            SubmitManyParams, submitting.submit_many, _SUBMIT, all_queues, compact=True, advice="submit fewer at a time"
+        ),
+        "get": Method(GetParams, reading.get, _LOOK, found_job, in_turn=_yes),
+        "wait": Method(WaitParams, reading.wait, _LOOK, some_jobs, advice=reading.WAIT_ADVICE),
+        "list": Method(ListParams, reading.list_jobs, _LOOK, named_queue, in_turn=_yes, advice=reading.LIST_ADVICE),
         "events": Method(
             EventsParams,
             following.events,
+            _LOOK,
+            named_queue,
             in_turn=lambda params: not params.wait_secs,  # who waits for something may ask for other things meanwhile
             advice="use a smaller limit",
         ),
-        "subscribe": Method(SubscribeParams, following.subscribe),
-        "running": Method(RunningParams, reading.running, in_turn=_yes, advice=reading.LIST_ADVICE),
-        "position": Method(JobParams, handlers.position),
-        "cancel": Method(JobParams, handlers.cancel),
-        "retry": Method(JobParams, handlers.retry),
-        "delete": Method(JobParams, handlers.delete),
-        "retry_many": Method(ManyParams, selecting.retry_many),
-        "cancel_many": Method(ManyParams, selecting.cancel_many),
-        "delete_many": Method(ManyParams, selecting.delete_many),
-        "queues": Method(QueuesParams, handlers.queues),
-        "pause": Method(QueueParams, handlers.pause),
-        "resume": Method(QueueParams, handlers.resume),
-        "purge": Method(PurgeParams, selecting.purge),
-        "pools": Method(PoolsParams, handlers.pools),
-        "workers": Method(PoolsParams, handlers.workers),
-        "restart": Method(PoolParams, handlers.restart),
-        "resize": Method(ResizeParams, handlers.resize),
-        "status": Method(NoParams, handlers.status),
-        "drain": Method(NoParams, handlers.drain),
+        "subscribe": Method(SubscribeParams, following.subscribe, _LOOK, named_queue),
+        "running": Method(RunningParams, reading.running, _LOOK, named_queue, in_turn=_yes, advice=reading.LIST_ADVICE),
+        "position": Method(JobParams, handlers.position, _LOOK, one_job),
+        "cancel": Method(JobParams, handlers.cancel, _SUBMIT, one_job),
+        "retry": Method(JobParams, handlers.retry, _SUBMIT, one_job),
+        "delete": Method(JobParams, handlers.delete, _SUBMIT, one_job),
+        "retry_many": Method(ManyParams, selecting.retry_many, _SUBMIT, matching),
+        "cancel_many": Method(ManyParams, selecting.cancel_many, _SUBMIT, matching),
+        "delete_many": Method(ManyParams, selecting.delete_many, _SUBMIT, matching),
+        "queues": Method(QueuesParams, handlers.queues, _LOOK, named_queue),
+        "pause": Method(QueueParams, handlers.pause, _ADMIN, one_queue),
+        "resume": Method(QueueParams, handlers.resume, _ADMIN, one_queue),
+        "purge": Method(PurgeParams, selecting.purge, _ADMIN, one_queue),
+        "pools": Method(PoolsParams, handlers.pools, _LOOK, anywhere),
+        "workers": Method(PoolsParams, handlers.workers, _LOOK, anywhere),
+        "restart": Method(PoolParams, handlers.restart, _ADMIN, whole),
+        "resize": Method(ResizeParams, handlers.resize, _ADMIN, whole),
+        "status": Method(NoParams, handlers.status, _LOOK, anywhere),
+        "drain": Method(NoParams, handlers.drain, _ADMIN, whole),
     }
 )

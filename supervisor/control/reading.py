@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from protocol.control import (
     GetParams,
     JobsView,
@@ -16,10 +18,12 @@ from supervisor.control.context import Context
 from supervisor.control.cursors import decode_cursor, encode_cursor
 from supervisor.control.durations import check_secs
 from supervisor.control.limits import MAX_PAGE, check_weight, too_many
+from supervisor.control.seeing import merged
 from supervisor.control.selecting import to_filter
 from supervisor.control.views import job_view, job_views
 from supervisor.core.job import Job
 from supervisor.errors import Invalid, TimedOut
+from supervisor.store.port import Filter, Page
 
 LIST_ADVICE = "use a smaller limit, or leave full out"
 WAIT_ADVICE = "wait for fewer ids at a time"
@@ -66,7 +70,7 @@ async def list_jobs(context: Context, params: ListParams) -> ListView:
     _check_limit(params.limit)
     want = to_filter(params)
     before = None if params.cursor is None else decode_cursor(params.cursor)
-    page = await context.service.list_jobs(want, limit=params.limit, before=before, full=params.full)
+    page = await _page(context, want, limit=params.limit, before=before, full=params.full)
     check_weight(page.jobs, LIST_ADVICE)
     return ListView(
         jobs=job_views(page.jobs, context.service.config, full=params.full),
@@ -75,9 +79,21 @@ async def list_jobs(context: Context, params: ListParams) -> ListView:
     )
 
 
+async def _page(context: Context, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
+    service, sight = context.service, context.caller.sight
+    if sight is None or want.queue is not None:
+        return await service.list_jobs(want, limit=limit, before=before, full=full)
+    # Queue by queue: each is a short read with an index of its own, and what is hidden is not even looked at.
+    page = Page(jobs=(), total=0, next_seq=None)
+    for queue in filter(sight.shows, await service.names()):
+        more = await service.list_jobs(replace(want, queue=queue), limit=limit, before=before, full=full)
+        page = merged(page, more, limit)
+    return page
+
+
 async def running(context: Context, params: RunningParams) -> RunningView:
     _check_limit(params.limit)
-    jobs, total = await context.service.running(params.queue, params.limit)
+    jobs, total = await context.service.running(params.queue, params.limit, context.caller.sight)
     return RunningView(jobs=job_views(jobs, context.service.config, full=False), total=total)
 
 

@@ -25,6 +25,10 @@ class Streaming(NamedTuple):
     lines: AsyncGenerator[bytes, None]
 
 
+class HangUp(Exception):
+    """Of what is streaming: nothing more is said on this connection."""
+
+
 class Request(msgspec.Struct, frozen=True, gc=False):
     """`id` is spliced into the answer as it came; None: a notification, which gets none."""
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec.structs import replace
 
+from supervisor.core.access import Sight
 from supervisor.core.job import Job, State
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.run import Run
@@ -15,13 +16,17 @@ async def running_jobs(
     read: Callable[[Callable[[Reader], Sequence[Job]]], Awaitable[Sequence[Job]]],
     queue: str | None,
     limit: int,
+    sight: Sight | None,
 ) -> tuple[list[Job], int]:
-    """Of a queue, or of all: up to `limit` jobs that have run for the longest, the first one first, and how many run.
+    """Of a queue, or of all that are in sight: up to `limit` jobs that have run for the longest, the first one first,
+    and how many run.
 
     That they run, since when and how far they are, the feeder knows; the store, be it behind while its disk is full,
     is asked for the rest.
     """
     runs = [run for run in feeder.running.values() if run.outcome is None and queue in (None, run.row.queue)]
+    if sight is not None:
+        runs = [run for run in runs if sight.shows(run.row.queue)]
     shown = runs[:limit]  # in the order of checkout
     heads = await read(lambda reader: reader.heads([run.row.seq for run in shown]))
     by_seq = {job.seq: job for job in heads}

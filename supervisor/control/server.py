@@ -9,12 +9,16 @@ import structlog
 import trio
 
 from protocol.control import REFUSED
+from supervisor.control.access import Caller, peer_of
 from supervisor.control.connection import Connection
 from supervisor.control.context import Context
 from supervisor.control.dispatch import Dispatcher
 from supervisor.control.hangups import HangUps
 from supervisor.control.rpc import encode_error
 from supervisor.control.service import Service
+from supervisor.core.access import NOBODY
+from supervisor.core.denials import Denials
+from supervisor.core.roles import Role
 from supervisor.errors import Forbidden
 
 log = structlog.get_logger("stoker.control")
@@ -48,12 +52,24 @@ class _Door:
     def __init__(self, service: Service, hang_ups: HangUps, now: Callable[[], int]) -> None:
         self._service = service
         self._daemon = service.config.daemon
-        self._dispatcher = Dispatcher(Context(service, now))
+        self._now = now
+        self._denials = Denials()
         self._hang_ups = hang_ups
 
-    async def let_in(self, stream: trio.SocketStream) -> None:
-        """One client, from its connecting on. serve_listeners closes the stream."""
+    async def let_in(self, stream: trio.SocketStream, ceiling: Role = Role.ADMIN) -> None:
+        """One client, from its connecting on, at a socket that grants `ceiling` at most. serve_listeners closes the
+        stream."""
+        try:
+            await self._receive(stream, ceiling)
+        except Exception as error:  # a bug, which is this client's misfortune and nobody else's
+            log.error("connection_failed", exc_info=error)
+
+    async def _receive(self, stream: trio.SocketStream, ceiling: Role) -> None:
         fd = stream.socket.fileno()
+        caller = Caller(self._service, peer_of(stream.socket), ceiling, self._denials)
+        if caller.reach.most == NOBODY:
+            _say(fd, caller.turned_away())
+            return
         if self._service.connections >= self._daemon.max_connections:
             self._turn_away(fd)
             return
@@ -61,13 +77,11 @@ class _Door:
         try:
             await Connection(
                 fd,
-                self._dispatcher,
+                Dispatcher(Context(self._service, self._now, caller)),
                 self._hang_ups,
                 max_line=self._daemon.max_line,
                 max_outstanding=self._daemon.max_outstanding,
             ).converse()
-        except Exception as error:  # a bug, which is this client's misfortune and nobody else's
-            log.error("connection_failed", exc_info=error)
         finally:
             self._service.connections -= 1
 
@@ -77,5 +91,10 @@ class _Door:
             f"there are {limit} connections already (daemon.max_connections): close one, or ask more on each, "
             "since requests can be pipelined"
         )
-        with contextlib.suppress(OSError):
-            os.write(fd, encode_error(b"null", REFUSED, message, {"code": Forbidden.code, "limit": limit}))
+        _say(fd, Forbidden(message, limit=limit))
+
+
+def _say(fd: int, refusal: Forbidden) -> None:
+    """To a client that is not let in."""
+    with contextlib.suppress(OSError):
+        os.write(fd, encode_error(b"null", REFUSED, refusal.message, {"code": refusal.code, **refusal.data}))

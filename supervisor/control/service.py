@@ -12,6 +12,7 @@ import trio
 
 from protocol.control import PoolView, QueueView, RestartView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, PoolConfig, QueueConfig
+from supervisor.control.access import access_of
 from supervisor.control.complaints import cut, no_job
 from supervisor.control.queue_view import queue_view
 from supervisor.control.running import running_jobs
@@ -19,7 +20,8 @@ from supervisor.control.space import Space
 from supervisor.control.sweeping import Sweeper
 from supervisor.control.telling import Telling
 from supervisor.control.times import to_rfc3339
-from supervisor.control.waiting import wait_for
+from supervisor.control.waiting import queues_of, wait_for
+from supervisor.core.access import Sight
 from supervisor.core.admission import Full, retry_after
 from supervisor.core.ends import MINUTE
 from supervisor.core.job import Job, NewJob, OnConflict, State
@@ -55,6 +57,7 @@ class Service:
         space: Space | None = None,
     ) -> None:
         self.config = config
+        self.access = access_of(config, os.geteuid())
         self.version = version
         self.connections = 0
         self.space = space or Space(config.daemon.state_dir, reserve=0)
@@ -149,11 +152,24 @@ class Service:
             self._with_progress(job)
         return page
 
-    async def running(self, queue: str | None, limit: int) -> tuple[list[Job], int]:
-        """The jobs that have run for the longest, the first one first, and how many run in all."""
+    async def running(self, queue: str | None, limit: int, sight: Sight | None = None) -> tuple[list[Job], int]:
+        """The jobs that have run for the longest, the first one first, and how many run in all; of those in `sight`."""
         if queue is not None:
             self.queue(queue)
-        return await running_jobs(self._feeder, self._read, queue, limit)
+        return await running_jobs(self._feeder, self._read, queue, limit, sight)
+
+    def works_on(self, job_id: str) -> str | None:
+        """The queue of a job that a worker has."""
+        run = self._feeder.running.get(job_id)
+        return None if run is None else run.row.queue
+
+    async def names(self) -> list[str]:
+        """Of all queues that the configuration has, or any earlier one had."""
+        return sorted({*self._queues, *await self._committer.read(lambda store: store.queues())})
+
+    async def queues_of(self, ids: Sequence[str]) -> list[tuple[str, str | None]]:
+        """Each with its queue, or None where there is no such job."""
+        return await queues_of(ids, self._committer)
 
     async def position(self, job_id: str) -> Position:
         position = await self._read(lambda reader: reader.position(job_id))

@@ -44,6 +44,15 @@ async def wait_for(ids: Sequence[str], timeout: float | None, waiters: Waiters, 
     return _in_order(ids, ended, timeout)
 
 
+async def queues_of(ids: Sequence[str], committer: Committer) -> list[tuple[str, str | None]]:
+    """Each with its queue, or None where there is no such job."""
+    found: list[Job | None] = []
+    for start in range(0, len(ids), SLICE):
+        some = ids[start : start + SLICE]
+        found += await committer.read(lambda store, some=some: store.get(some))  # type: ignore[misc]
+    return [(job_id, None if job is None else job.queue) for job_id, job in zip(ids, found, strict=True)]
+
+
 class _Ended:
     """A read: which of these jobs have ended, whole, and None for those that are not there."""
 

@@ -14,6 +14,19 @@ def test_ping_tells_the_version_and_how_long_it_took(daemon: ScriptedDaemon, sto
     assert json.loads(stoker("ping", "--json").stdout) == {"version": "0.1.0", "protocol": 1}
 
 
+def test_ping_tells_what_we_may_do(daemon: ScriptedDaemon, stoker: Run) -> None:
+    daemon.on("ping", {"version": "0.1.0", "protocol": 1, "role": "look", "queues": {}})
+    assert stoker("ping").stdout.splitlines()[1:] == ["you may: look"]
+    daemon.on("ping", {"version": "0.1.0", "protocol": 1, "role": None, "queues": {"mail": "admin", "old": "look"}})
+    assert stoker("ping").stdout.splitlines()[1:] == [
+        "you may: nothing, but for these queues",
+        "  in mail: admin",
+        "  in old: look",
+    ]
+    daemon.on("ping", {"version": "0.1.0", "protocol": 1, "role": "submit", "queues": {"mail": None}})
+    assert stoker("ping").stdout.splitlines()[1:] == ["you may: submit", "  in mail: nothing"]
+
+
 def test_pause_and_resume_tell_the_state_of_the_queue(daemon: ScriptedDaemon, stoker: Run) -> None:
     daemon.on("pause", queue(paused=True))
     daemon.on("resume", queue())

@@ -1,5 +1,6 @@
 """The service's manners without a daemon behind it: jobs in a dict, which the test ends when it likes."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,7 +10,9 @@ import trio
 
 from protocol.control import EndsView, PoolView, QueueView, RestartView, SpreadView, StatusView, StoreView, WorkerView
 from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
+from supervisor.control.access import access_of
 from supervisor.control.space import Space
+from supervisor.core.access import Sight
 from supervisor.core.job import Job, NewJob, State
 from supervisor.core.journal import Extent, JobEvent, Kind, Wanted, begin
 from supervisor.core.sweep import Act, Swept
@@ -70,6 +73,7 @@ class FakeService:
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or a_config()
+        self.access = access_of(self.config, os.geteuid())
         self.version = "1.2.3"
         self.connections = 0
         self.space = Space(self.config.daemon.state_dir, reserve=0)
@@ -170,10 +174,11 @@ class FakeService:
     async def list_jobs(self, want: Filter, *, limit: int, before: int | None, full: bool) -> Page:
         self.asked.append((want, limit, before, full))
         await trio.lowlevel.checkpoint()
-        jobs = [job for job in reversed(self.jobs.values()) if before is None or job.seq < before]
+        those = [job for job in reversed(self.jobs.values()) if want.queue in (None, job.queue)]
+        jobs = [job for job in those if before is None or job.seq < before]
         left_out: dict[str, Any] = {} if full else {"payload": None, "result": None, "attempts": ()}
         shown = tuple(msgspec.structs.replace(job, **left_out) for job in jobs[:limit])
-        return Page(jobs=shown, total=len(self.jobs), next_seq=shown[-1].seq if len(jobs) > limit else None)
+        return Page(jobs=shown, total=len(those), next_seq=shown[-1].seq if len(jobs) > limit else None)
 
     async def place(self, after: int | None, *, last: int | None = None) -> int:
         self._break()
@@ -194,6 +199,7 @@ class FakeService:
         shown = [event for event in self.journal if event.n > place][:limit]
         reached = shown[-1].n if shown else place
         kept = [event for event in shown if want.kinds in ((), (event.kind,))]
+        kept = [event for event in kept if not want.sight or want.sight.shows(event.queue)]
         page = EventPage(events=tuple(kept), last=reached, more=reached < self.removed + len(self.journal))
         return page, tell(page)
 
@@ -210,11 +216,24 @@ class FakeService:
         del self.journal[:count]
         self.removed += count
 
-    async def running(self, queue: str | None, limit: int) -> tuple[list[Job], int]:
+    async def running(self, queue: str | None, limit: int, sight: Sight | None) -> tuple[list[Job], int]:
         self.asked.append((queue, limit))
         await trio.lowlevel.checkpoint()
-        jobs = [job for job in self.jobs.values() if job.state is State.RUNNING]
+        jobs = [
+            job for job in self.jobs.values() if job.state is State.RUNNING and (not sight or sight.shows(job.queue))
+        ]
         return jobs[:limit], len(jobs)
+
+    def works_on(self, job_id: str) -> str | None:
+        return self.jobs[job_id].queue if job_id in self.jobs else None
+
+    async def names(self) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        return [queue.name for queue in self.config.queues]
+
+    async def queues_of(self, ids: Sequence[str]) -> list[tuple[str, str | None]]:
+        await trio.lowlevel.checkpoint()
+        return [(job_id, self.works_on(job_id)) for job_id in ids]
 
     async def position(self, job_id: str) -> Position:
         await self.get(job_id)

@@ -25,7 +25,7 @@ KNOWN = (
 
 
 async def test_ping_says_which_versions_answer(talk: Talk) -> None:
-    assert await talk.ask("ping") == {"version": "1.2.3", "protocol": 1}
+    assert await talk.ask("ping") == {"version": "1.2.3", "protocol": 1, "role": "admin", "queues": {}}
 
 
 async def test_params_may_be_left_out_or_null(talk: Talk) -> None:

@@ -49,13 +49,14 @@ def children(pid: int) -> list[procfs.Stat]:
 
 
 class Daemon:
-    """`pools` and `queues` as in the configuration file; `settings` are those of its [daemon]."""
+    """`pools`, `queues` and `access` as in the configuration file; `settings` are those of its [daemon]."""
 
     def __init__(
         self,
         folder: Path,
         pools: Mapping[str, Mapping[str, Any]],
         queues: Mapping[str, Mapping[str, Any]] | None = None,
+        access: Mapping[str, Any] | None = None,
         **settings: object,
     ) -> None:
         # The kernel's limit for a socket's path is 107 bytes, and a test's own folder may be deep.
@@ -66,6 +67,7 @@ class Daemon:
         self.side_file = folder / "marks"  # for the workers that write one
         self.state = folder / "state"
         self._settings = {"socket": self.socket, "state_dir": str(self.state), "log_format": "json", **settings}
+        self._access = access or {}
         self.configure(pools, queues)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -78,7 +80,8 @@ class Daemon:
         self, pools: Mapping[str, Mapping[str, Any]], queues: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         """For the next start."""
-        self._config.write_text(tomli_w.dumps({"daemon": self._settings, "pools": pools, "queues": queues or {}}))
+        tables = {"daemon": self._settings, "access": self._access, "pools": pools, "queues": queues or {}}
+        self._config.write_text(tomli_w.dumps(tables))
 
     # -- from start to stop ----------------------------------------------------------------------------------------
 

@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from protocol.client import Client
 from protocol.control import PoolView, WorkerView
 from supervisor.config.model import QueueConfig
+from supervisor.control.access import Caller
 from supervisor.control.context import Context
 from supervisor.control.dispatch import Dispatcher, Work
 from supervisor.control.methods import METHODS
 from supervisor.control.rpc import BadRequest, Request, parse
+from supervisor.core.access import Access, Listed, Lists, Peer
+from supervisor.core.denials import Denials
+from supervisor.core.roles import Role
 from supervisor.errors import NotFound, UnknownQueue
 from tests.control.fake_service import NOW, a_config
 from tests.fuzz.strategies import chunks, damaged, dumped, objects, text, values
@@ -77,10 +81,18 @@ def lines(methods: list[str]) -> st.SearchStrategy[bytes]:
 
 
 class Empty:
-    """A service that has no job of any name."""
+    """A service that has no job of any name. 3001 administers it, 3002 submits to one queue, 3003 sees one alone."""
 
     config = a_config()
     version = "1.2.3"
+    access = Access(
+        owner=3001,
+        lists=Lists(look=Listed(users=frozenset({3002}))),
+        queues={
+            "thumbs": Lists(submit=Listed(users=frozenset({3002}))),
+            "small": Lists(admin=Listed(users=frozenset({3003}))),
+        },
+    )
 
     def queue(self, name: str) -> QueueConfig:
         if (queue := self.config.queue(name)) is None:
@@ -130,9 +142,11 @@ def test_any_line_is_a_request_or_a_bad_request(line: bytes) -> None:
         assert isinstance(json.loads(line, parse_int=str, parse_float=str)["method"], str)
 
 
-@given(lines(sorted(METHODS)))
-def test_any_line_is_answered_and_never_with_a_bug(line: bytes) -> None:
-    begun = Dispatcher(Context(Empty(), lambda: NOW)).begin(line)  # type: ignore[arg-type]
+@given(lines(sorted(METHODS)), st.sampled_from([3001, 3002, 3003]))
+def test_any_line_is_answered_to_anybody_and_never_with_a_bug(line: bytes, uid: int) -> None:
+    service = Empty()
+    caller = Caller(service, Peer(1, uid, frozenset(), None), Role.ADMIN, Denials())
+    begun = Dispatcher(Context(service, lambda: NOW, caller)).begin(line)  # type: ignore[arg-type]
     answer = _finished(begun) if isinstance(begun, Work) else begun
     if answer:
         _check_answer(answer)

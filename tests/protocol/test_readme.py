@@ -123,6 +123,13 @@ def test_every_method_has_an_example(method: str) -> None:
     assert any(f'"method":"{method}"' in example.text for example in examples("control"))
 
 
+def test_the_table_of_roles_has_every_method_with_its_role() -> None:
+    _, _, section = README.read_text().partition("## Roles\n")
+    rows = [row.split("|")[1:3] for row in section.partition("\n## ")[0].splitlines() if row.startswith("| `")]
+    said = {method.strip(" `"): role.strip(" `") for role, methods in rows for method in methods.split(",")}
+    assert said == {name: method.role.name.lower() for name, method in METHODS.items()}
+
+
 def test_a_half_closed_connection_is_answered_in_full(daemon_socket: str) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(ANSWER_WITHIN)
