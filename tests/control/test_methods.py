@@ -20,7 +20,7 @@ from tests.control.fake_service import FakeService
 from tests.control.talk import Talk
 
 KNOWN = (
-    "cancel, cancel_many, delete, delete_many, drain, events, get, list, pause, ping, pools, position, purge, queues, "
+    "backup, cancel, cancel_many, delete, delete_many, drain, events, get, list, pause, ping, pools, position, purge, "
 )
 
 
