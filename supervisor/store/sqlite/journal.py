@@ -77,9 +77,10 @@ RECOVERED = f"""{_INTO}
       CASE WHEN {_GIVEN_UP} THEN json_object('cause', 'interrupted') END
     FROM states AS s WHERE s.state = {RUNNING} AND {_LOUD} ORDER BY s.seq"""
 
+# The sign keeps SQLite from reading all states in the order that is wanted, in place of the few that are running.
 RUNNING_NOW = f"""SELECT j.id, q.name, s.attempt, {_GIVEN_UP}
     FROM states AS s CROSS JOIN jobs AS j ON j.seq = s.seq CROSS JOIN queues AS q ON q.id = s.queue
-    WHERE s.state = {RUNNING} ORDER BY s.seq"""
+    WHERE s.state = {RUNNING} ORDER BY +s.seq"""
 
 _HAPPENED = f"""{_INTO}
     SELECT :now, s.seq, s.queue, :kind, s.attempt, :data
