@@ -19,8 +19,9 @@ from tests.control.fake_service import NOW, a_config
 from tests.fuzz.strategies import chunks, damaged, dumped, objects, text, values
 
 PATIENCE = 20.0  # seconds
-# drain ends the daemon's use, wait and restart may take their time, resize may ask for a thousand workers
-HARMLESS = sorted(METHODS.keys() - {"drain", "wait", "restart", "resize"})
+# drain ends the daemon's use, wait and restart may take their time, resize may ask for a thousand workers, and what
+# backup sends are not answers
+HARMLESS = sorted(METHODS.keys() - {"drain", "wait", "restart", "resize", "backup"})
 QUEUES = st.sampled_from(["thumbs", "small", "mail", "nosuch"])
 WORDS = st.sampled_from(["a", "b"])
 JOB_MEMBERS: list[tuple[str, st.SearchStrategy[Any]]] = [
@@ -81,6 +82,10 @@ class Empty:
 
     config = a_config()
     version = "1.2.3"
+
+    @property
+    def backups(self) -> "Empty":
+        return self
 
     def queue(self, name: str) -> QueueConfig:
         if (queue := self.config.queue(name)) is None:
