@@ -23,8 +23,9 @@ from tests.control.fake_service import NOW, a_config
 from tests.fuzz.strategies import chunks, damaged, dumped, objects, text, values
 
 PATIENCE = 20.0  # seconds
-# drain ends the daemon's use, wait and restart may take their time, resize may ask for a thousand workers
-HARMLESS = sorted(METHODS.keys() - {"drain", "wait", "restart", "resize"})
+# drain ends the daemon's use, wait and restart may take their time, resize may ask for a thousand workers, and what
+# backup sends are not answers
+HARMLESS = sorted(METHODS.keys() - {"drain", "wait", "restart", "resize", "backup"})
 QUEUES = st.sampled_from(["thumbs", "small", "mail", "nosuch"])
 WORDS = st.sampled_from(["a", "b"])
 JOB_MEMBERS: list[tuple[str, st.SearchStrategy[Any]]] = [
@@ -93,6 +94,10 @@ class Empty:
             "small": Lists(admin=Listed(users=frozenset({3003}))),
         },
     )
+
+    @property
+    def backups(self) -> "Empty":
+        return self
 
     def queue(self, name: str) -> QueueConfig:
         if (queue := self.config.queue(name)) is None:
