@@ -27,11 +27,11 @@ _SAID = (
 @json_option
 @place_options
 def reload(as_json: bool) -> None:
-    """Read the daemon's configuration again, and return when it is in force.
+    """Take on a changed configuration, while jobs run on.
 
-    All of it or nothing: a file with a mistake, or a pool whose program does not come up, changes nothing, and the
-    reason is told. No job is lost, refused or interrupted. It is the file that the daemon was started with, whichever
-    is named here to find it.
+    Returns when it is in force. All of it or nothing: a file with a mistake, or a pool whose program does not come up,
+    changes nothing, and the reason is told. No job is lost, refused or interrupted. It is the file that the daemon was
+    started with, whichever is named here to find it.
     """
     with daemon() as client:
         try:

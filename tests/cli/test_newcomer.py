@@ -70,7 +70,7 @@ def test_what_the_readme_says_about_running_it_works_as_it_is_written(
     section = README.read_text().split("## Run it\n")[1].split("\n## ")[0]
     commands = [line.strip() for line in section.splitlines() if line.startswith("    ")]
     assert [command.split()[:2] for command in commands] == [
-        ["stoker", name] for name in ("pools", "workers", "events", "resize", "restart", "queues", "top")
+        ["stoker", name] for name in ("pools", "workers", "events", "resize", "restart", "reload", "queues", "top")
     ]
     shell("stoker init").communicate(timeout=WITHIN)
     with serving("stoker serve", folder):
@@ -83,7 +83,8 @@ def test_what_the_readme_says_about_running_it_works_as_it_is_written(
             said.append(out)
     assert said[3].startswith("hello: 1 to 4 workers")
     assert said[4] == "hello: generation 2, 2 workers replaced\n"
-    assert "\nhello/0 " in said[6]
+    assert said[5] == f"nothing has changed in {folder / 'stoker.toml'}\n"
+    assert "\nhello/0 " in said[7]
 
 
 def test_what_the_readme_says_about_many_jobs_works_as_it_is_written(

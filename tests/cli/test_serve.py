@@ -23,7 +23,8 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     """The configurations that a daemon was started with; it stops at once, with exit code 0."""
     configs: list[Config] = []
 
-    def run(config: Config, notifier: Notifier) -> int:
+    def run(config: Config, notifier: Notifier, *, own_socket: bool = False) -> int:
+        assert own_socket == (config.daemon.socket != folder / "s")
         configs.append(config)
         return 0
 

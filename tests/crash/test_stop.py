@@ -47,7 +47,7 @@ def assert_ended_in_order(house: House, daemon: Daemon) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "number"),
-    [("plain", signal.SIGTERM), ("plain", signal.SIGINT), ("plain", signal.SIGHUP), ("wrapped", signal.SIGTERM)],
+    [("plain", signal.SIGTERM), ("plain", signal.SIGINT), ("wrapped", signal.SIGTERM)],
 )
 def test_a_running_job_ends_is_on_disk_and_its_waiter_answered_before_the_exit(
     build: Build, tmp_path: Path, kind: str, number: signal.Signals
