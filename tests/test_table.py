@@ -35,7 +35,7 @@ def test_every_row_that_names_one_has_its_line_in_the_protocols_table(text: str)
 
 def test_every_limit_of_a_pool_and_of_a_queue_has_a_row() -> None:
     assert {*PoolConfig.__struct_fields__} - NO_LIMITS == {*POOL_LIMITS}
-    assert {*QueueConfig.__struct_fields__} - {"name", "events", "retention"} == {*QUEUE_LIMITS}
+    assert {*QueueConfig.__struct_fields__} - {"name", "events", "retention", "access"} == {*QUEUE_LIMITS}
 
 
 def test_no_row_is_there_twice() -> None:

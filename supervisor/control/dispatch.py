@@ -19,7 +19,7 @@ from supervisor.errors import Refused, TooLarge
 
 log = structlog.get_logger("stoker.control")
 
-_LASTING = {"wait", "subscribe", "events", "restart", "drain"}  # they wait for something to happen
+_LASTING = {"wait", "subscribe", "events", "restart", "reload", "backup", "drain"}  # they wait for something to happen
 NOTHING = b""  # the answer to a notification and to a blank line
 
 

@@ -1,14 +1,24 @@
 """The service's manners without a daemon behind it: jobs in a dict, which the test ends when it likes."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import trio
 
-from protocol.control import EndsView, PoolView, QueueView, RestartView, SpreadView, StatusView, StoreView, WorkerView
+from protocol.control import (
+    EndsView,
+    PoolView,
+    QueueView,
+    ReloadView,
+    RestartView,
+    SpreadView,
+    StatusView,
+    StoreView,
+    WorkerView,
+)
 from supervisor.config.model import Config, DaemonConfig, QueueConfig, StoreConfig
 from supervisor.control.access import access_of
 from supervisor.control.space import Space
@@ -73,6 +83,7 @@ class FakeService:
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or a_config()
+        self.backups = FakeBackups()
         self.access = access_of(self.config, os.geteuid())
         self.version = "1.2.3"
         self.connections = 0
@@ -320,6 +331,24 @@ class FakeService:
 
     async def drain(self) -> None:
         await trio.lowlevel.checkpoint()
+
+    async def reload(self) -> ReloadView:
+        await trio.lowlevel.checkpoint()
+        names = [name for name in ReloadView.__struct_fields__ if name != "config"]
+        return ReloadView(config=str(self.config.source), **{name: [] for name in names})
+
+
+class FakeBackups:
+    """Of a store in which there is nothing."""
+
+    async def check(self) -> int:
+        await trio.lowlevel.checkpoint()
+        return 0
+
+    async def lines(self) -> AsyncGenerator[bytes, None]:
+        await trio.lowlevel.checkpoint()
+        for line in ():
+            yield line
 
 
 def a_queue_view(name: str, *, paused: bool = False) -> QueueView:
