@@ -44,7 +44,8 @@ class Told:
 
 @asynccontextmanager
 async def told(folder: Path, worker: str = "echo", *, waits: bool = True) -> AsyncIterator[Told]:
-    async with rig(command(worker), folder=folder, waits=waits) as daemon, trio.open_nursery() as nursery:
+    env = (("STOKER_TEST_FILE", str(folder / "marks")),)
+    async with rig(command(worker), folder=folder, waits=waits, env=env) as daemon, trio.open_nursery() as nursery:
         made = Told(daemon, folder)
         nursery.start_soon(made.informing.run)
         yield made

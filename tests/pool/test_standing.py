@@ -51,14 +51,22 @@ class Watched:
             self.daemon.feeder.tick(trio.current_time())
 
     async def sees_nothing(self) -> None:
+        """Though jobs wait."""
         await self.looks()
+        assert self.vigil.pending
         assert set(self.advice) == {Advice.FINE}
         assert self.vigil.stuck is None
+
+    @property
+    def pool(self) -> tuple[int, int]:
+        """Idle workers, and jobs that run."""
+        return len(self.daemon.pools[0].idle), len(self.daemon.feeder.running)
 
 
 @asynccontextmanager
 async def watched(folder: Path, worker: str = "echo", **options: Any) -> AsyncIterator[Watched]:
-    async with rig(command(worker), folder=folder, **options) as daemon:
+    env = (("STOKER_TEST_FILE", str(folder / "marks")),)
+    async with rig(command(worker), folder=folder, env=env, **options) as daemon:
         yield Watched(daemon)
 
 
@@ -67,7 +75,7 @@ async def test_a_paused_queue_is_no_standstill(tmp_path: Path) -> None:
         await w.daemon.service.pause("q")
         await w.daemon.submit(1, 2, 3)
         await w.sees_nothing()
-        assert w.vigil.pending == 3
+        assert w.pool == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +92,7 @@ async def test_jobs_that_wait_for_a_limit_are_no_standstill(tmp_path: Path, queu
         async with watched(tmp_path, "marker", size=2, queue=queue) as w:
             await w.daemon.submit(*[{"gate": gate.path}] * 3, rate_key="k", concurrency_key="k")
             await w.sees_nothing()
-            assert w.daemon.pools[0].idle
+            assert w.pool == ((2, 0) if queue.rate or queue.rate_per_key else (1, 1))
             gate.open()
 
 
@@ -130,29 +138,33 @@ async def test_busy_workers_and_a_queue_that_grows_are_no_standstill(tmp_path: P
         async with watched(tmp_path, "marker") as w:
             await w.daemon.submit(*[{"gate": gate.path}] * 5)
             await w.sees_nothing()
+            assert w.pool == (0, 1)
             gate.open()
 
 
 async def test_workers_kept_for_another_queue_are_no_standstill(tmp_path: Path) -> None:
-    config = pool_config(command("marker"), tmp_path, size=2, queues=("a", "b"), reserve=(("b", 1),))
+    env = (("STOKER_TEST_FILE", str(tmp_path / "marks")),)
+    config = pool_config(command("marker"), tmp_path, size=2, queues=("a", "b"), reserve=(("b", 1),), env=env)
     with Gate(tmp_path) as gate:
         async with rig(folder=tmp_path, pools=[config]) as daemon:
             w = Watched(daemon)
             await daemon.submit(*[{"gate": gate.path}] * 3, queue="a")
             await w.sees_nothing()
-            assert len(daemon.pools[0].idle) == 1
+            assert w.pool == (1, 1)
             gate.open()
 
 
 async def test_jobs_that_expire_and_a_wall_clock_that_was_set_are_no_standstill(tmp_path: Path) -> None:
     async with watched(tmp_path) as w:
         await w.daemon.service.pause("q")
-        await w.daemon.submit(*[None] * 20, expires_at=w.daemon.now() + 3_600_000_000)
+        jobs = await w.daemon.submit(*[None] * 20, expires_at=w.daemon.now() + 3_600_000_000)
         w.daemon.skew = 7_200_000_000
         await w.daemon.service.resume("q")
         await w.looks(5)
         w.daemon.skew = -7_200_000_000
-        await w.sees_nothing()
+        await w.looks()
+        assert set(w.advice) == {Advice.FINE}
+        assert {job.state for job in await w.daemon.ends(*jobs)} <= {State.DONE, State.EXPIRED}
 
 
 async def test_jobs_that_somebody_is_about_to_cancel_are_no_standstill(tmp_path: Path) -> None:
