@@ -120,10 +120,11 @@ def test_large_submits_have_it_look_at_once_and_small_ones_do_not() -> None:
     assert disk.looks == 2
 
 
-def test_without_a_reserve_nobody_looks() -> None:
+async def test_without_a_reserve_nobody_looks(autojump_clock: trio.testing.MockClock) -> None:
     disk = Disk(0)
     space = Space(FOLDER, 0, disk)
-    trio.run(space.run)
+    with trio.move_on_after(10 * EVERY):
+        await space.run()
     assert not refused(space, 100 * MIB)
     assert (disk.looks, space.free, space.reason) == (0, None, None)
 
