@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -176,20 +175,6 @@ def test_what_the_daemons_user_cannot_use_fails(stoker: Run, database: Path, fol
     assert len(told) == 4
     for part in ("stoker.db is user root's", "cannot read", "cannot execute", "an env_file of thumbs"):
         assert any(part in found for found in told)
-
-
-@as_root
-def test_a_stranger_is_told_what_he_cannot_see(database: Path, folder: Path) -> None:
-    """No traceback, no hanging, and the lines that he can have."""
-    folder.chmod(0o755)
-    for way in Path(sys.executable).resolve().parents:
-        if not way.stat().st_mode & 1:
-            pytest.skip(f"{way} is not for strangers")
-    argv = [sys.executable, "-m", "supervisor", "doctor", "-c", str(folder / "stoker.toml")]
-    done = subprocess.run(argv, user=65534, group=65534, extra_groups=[], capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    assert "python: " in done.stdout
-    assert done.returncode in (0, 1)
 
 
 def test_a_daemon_that_has_the_store_and_does_not_answer_here_fails(stoker: Run, store: SqliteStore) -> None:

@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from supervisor.core.job import Claim, Job, Outcome, State
 from supervisor.store.sqlite import SqliteStore, open_sqlite
 from tests.store.power import LOSSES, Disk
@@ -135,8 +137,9 @@ def kept(path: Path, workload: Workload) -> bool:
     return whole and epoch > workload.epoch
 
 
-def test_two_hundred_power_cuts_lose_nothing_acknowledged(tmp_path: Path) -> None:
-    for seed in range(200):
+@pytest.mark.parametrize("seeds", [range(50), pytest.param(range(50, 250), marks=pytest.mark.long)], ids=str)
+def test_power_cuts_lose_nothing_acknowledged(tmp_path: Path, seeds: range) -> None:
+    for seed in seeds:
         lost = cut_power(tmp_path / str(seed), "FULL", seed)
         assert lost == [], f"seed {seed}"
 

@@ -163,3 +163,10 @@ def test_nobody_has_more_than_his_socket_grants_not_even_root(stoker: Service) -
     code, said = call(stoker, "root", "pause", "echo", "--socket", "/run/stoker.look")
     assert said.endswith("has look: this socket grants look at most, use another one\n")
     assert codes(stoker, "root") == [0, 0, 0]
+
+
+def test_a_stranger_who_asks_the_doctor_is_told_what_he_can_see(strict: Service) -> None:
+    code, said = call(strict, "mallory", "doctor")
+    assert code in (0, 1)
+    assert "Traceback" not in said
+    assert "python: " in said
