@@ -2,7 +2,6 @@ import io
 import json
 import logging
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,14 +14,6 @@ from supervisor.daemon import logs
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(autouse=True)
-def _structlog_as_it_was() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
-    logging.getLogger("trio.serve_listeners").handlers.clear()
-    logging.getLogger("trio.serve_listeners").propagate = True
 
 
 def written(stream: io.StringIO) -> list[dict[str, Any]]:

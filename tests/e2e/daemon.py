@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 
 import tomli_w
 
-from protocol.client import Client, NoDaemon
+from protocol.client import Client, Disconnected, NoDaemon
 from supervisor.pool import procfs
 
 ROOT = Path(__file__).parents[2]
@@ -125,7 +125,7 @@ class Daemon:
         try:
             with self.client() as client:
                 return bool(client.ping())
-        except NoDaemon:
+        except (NoDaemon, Disconnected):  # a child of a killed one may still hold its socket, for a moment
             return False
 
     def stop(self) -> None:
