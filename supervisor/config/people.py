@@ -14,6 +14,7 @@ from supervisor.config import kinds, machine
 from supervisor.config.reading import Reading, shown
 
 EVERYBODY = "*"
+_EVERYBODY = machine.ID_MAX + 1  # numbers of a user namespace in which nobody is missing
 _FORM = 'a user such as "alice", a group such as "@ops", a number of either, or "*" for everybody who can connect'
 
 
@@ -62,13 +63,25 @@ def is_out_of_sight(person: Person) -> bool:
     return person.gid is not None and not _is_mapped(person.gid, "gid")
 
 
+def stands_for_strangers(uid: int) -> bool:
+    """Whether the kernel shows us users of another user namespace by this number. The machine's own namespace has
+    everybody: there it is the account nobody, and no more."""
+    return uid == overflow("uid") and sum(count for _, count in _mapped("uid") or ()) != _EVERYBODY
+
+
 def _is_mapped(number: int, what: str) -> bool:
+    ranges = _mapped(what)
+    return ranges is None or any(first <= number < first + count for first, count in ranges)
+
+
+def _mapped(what: str) -> list[tuple[int, int]] | None:
+    """The numbers of our user namespace: where each range begins, and how many it has. None: nobody knows."""
     try:
         with open(f"/proc/self/{what}_map") as file:
-            ranges = [tuple(map(int, line.split())) for line in file]
+            rows = [line.split() for line in file]
+        return [(int(first), int(count)) for first, _, count in rows]
     except (OSError, ValueError):
-        return True
-    return any(first <= number < first + count for first, _, count in ranges)
+        return None
 
 
 @cache

@@ -42,10 +42,18 @@ def access_of(config: Config, owner: int) -> Access:
     )
     own = [queue for queue in config.queues if queue.access != AccessConfig()]
     return Access(
-        owner=owner,
+        owner=_owner(owner),
         lists=lists,
         queues={queue.name: _for_queue(f"queues.{queue.name}.access", queue.access, lists) for queue in own},
     )
+
+
+def _owner(uid: int) -> int | None:
+    if not people.stands_for_strangers(uid):
+        return uid
+    reason = "the daemon's own user, and everybody of another user namespace: let it run as another user"
+    log.warning("access_unknown", key="access.admin", entry=str(uid), reason=reason)
+    return None
 
 
 def _for_queue(at: str, said: AccessConfig, lists: Lists) -> Lists:

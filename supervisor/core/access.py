@@ -58,9 +58,10 @@ class Lists(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon's lists, and those of the queues that have their own, whole. `owner` is the daemon's user."""
+    """The daemon's lists, and those of the queues that have their own, whole. `owner` is the daemon's user; None: he
+    cannot be told from others."""
 
-    owner: int
+    owner: int | None
     lists: Lists = Lists()
     queues: Mapping[str, Lists] = {}
 

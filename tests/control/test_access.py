@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import structlog.testing
 
+from supervisor.config import people
 from supervisor.config.model import AccessConfig, Config, QueueConfig
 from supervisor.control import server
 from supervisor.control.access import Caller, Demand, access_of
@@ -220,6 +221,26 @@ def test_an_entry_that_names_nobody_is_logged_and_means_nobody() -> None:
     assert access.lists.look == Listed(everybody=True)
     [line] = logs
     assert (line["event"], line["key"], line["entry"]) == ("access_unknown", "access.look", "no such user")
+
+
+@pytest.mark.parametrize(
+    ("mapped", "owner"),
+    [
+        ([(0, 2**32 - 1)], people.overflow("uid")),
+        ([(0, 1), (people.overflow("uid"), 1)], None),
+        ([], None),
+        (None, None),
+    ],
+    ids=["the machine's", "one with few users", "one without any", "unknown"],
+)
+def test_a_daemon_that_is_nobody_knows_its_own_only_where_no_stranger_is_shown_as_nobody(
+    mapped: list[tuple[int, int]] | None, owner: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "_mapped", lambda what: mapped)
+    with structlog.testing.capture_logs() as logs:
+        assert access_of(a_config(), owner=people.overflow("uid")).owner == owner
+        assert access_of(a_config(), owner=7).owner == 7
+    assert [line["event"] for line in logs] == ["access_unknown"] * (owner is None)
 
 
 # -- a queue with lists of its own -----------------------------------------------------------------------------------

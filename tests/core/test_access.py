@@ -93,6 +93,11 @@ def test_without_lists_the_sockets_group_submits_and_nobody_else_has_a_role() ->
     assert reach(access, ALICE._replace(socket_group=None), Role.ADMIN).most == NOBODY
 
 
+def test_without_an_owner_root_alone_administers() -> None:
+    assert reach(Access(owner=None), ALICE._replace(uid=ROOT), Role.ADMIN).least == Role.ADMIN
+    assert reach(Access(owner=None), ALICE._replace(uid=65534), Role.ADMIN).most == NOBODY
+
+
 def test_a_queue_with_lists_of_its_own_goes_by_these_alone() -> None:
     mailers = Lists(submit=Listed(groups=frozenset({200})), look=Listed())
     access = Access(owner=OWNER, lists=Lists(submit=Listed(everybody=True)), queues={"mail": mailers})
