@@ -26,6 +26,8 @@ from supervisor.errors import Forbidden
 
 log = structlog.get_logger("stoker.control")
 
+SPARE = 8  # connections beyond the limit, for those who administer: nobody who fills it up shall keep them out
+
 
 def utc_micros() -> int:
     return time.time_ns() // 1000
@@ -95,7 +97,8 @@ class _Door:
         if caller.reach.most == NOBODY:
             _say(fd, caller.turned_away())
             return
-        if self._service.connections >= daemon.max_connections:
+        spare = SPARE if caller.reach.daemon == Role.ADMIN else 0
+        if self._service.connections >= daemon.max_connections + spare:
             self._turn_away(fd)
             return
         self._service.connections += 1

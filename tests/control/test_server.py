@@ -6,7 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from supervisor.control import connection
+from supervisor.control import connection, server
+from supervisor.core.access import Peer
 from supervisor.core.job import State
 from tests.control.conftest import House, open_house
 from tests.control.fake_service import FakeService, a_config
@@ -23,6 +24,15 @@ async def test_connections_are_counted(house: House, service: FakeService) -> No
     assert service.connections == 2
 
 
+@pytest.fixture
+def ordinary(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Whoever comes submits and does not administer, until it is undone."""
+    peer = Peer(4321, 3001, frozenset({50}), 50)
+    monkeypatch.setattr(server, "peer_of", lambda _: peer)
+    return monkeypatch
+
+
+@pytest.mark.usefixtures("ordinary")
 async def test_one_connection_too_many_is_told_so_and_closed() -> None:
     async with open_house(FakeService(a_config(max_connections=2))) as house:
         first, second, third = [await house.connect() for _ in range(3)]
@@ -34,6 +44,17 @@ async def test_one_connection_too_many_is_told_so_and_closed() -> None:
         second.close()
         await trio.testing.wait_all_tasks_blocked()
         assert await (await house.connect()).ask("ping")
+
+
+async def test_who_administers_comes_in_although_others_have_all_connections(ordinary: pytest.MonkeyPatch) -> None:
+    async with open_house(FakeService(a_config(max_connections=2))) as house:
+        others = [await house.connect() for _ in range(3)]
+        assert (await others[2].receive())["error"]["data"]["limit"] == 2
+        ordinary.undo()
+        admins = [await house.connect() for _ in range(server.SPARE + 1)]
+        for admin in admins[:-1]:
+            assert (await admin.ask("ping"))["role"] == "admin"
+        assert (await admins[-1].receive())["error"]["data"] == {"code": "forbidden", "limit": 2}
 
 
 async def test_a_bug_in_a_handler_is_logged_and_told_to_its_caller_only(house: House, service: FakeService) -> None:
