@@ -28,9 +28,14 @@ def answer_too_large(size: int, advice: str) -> TooLarge:
 
 def check_weight(jobs: Sequence[Job], advice: str) -> None:
     """Refuse what cannot fit before it is copied into one line. Raises TooLarge."""
-    weight = sum(len(job.payload or b"") + len(job.result or b"") for job in jobs)
+    weight = sum(map(weight_of, jobs))
     if weight > MAX_ANSWER:
         raise answer_too_large(weight, advice)
+
+
+def weight_of(job: Job) -> int:
+    """About as many bytes as it takes in an answer."""
+    return len(job.payload or b"") + len(job.result or b"")
 
 
 def caps(params: ResizeParams) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from protocol.control import (
     WaitParams,
 )
 from protocol.text import BadText, compact
-from supervisor.control import following, handlers, reading, selecting, submitting
+from supervisor.control import following, handlers, reading, selecting, submitting, waiting
 from supervisor.control.complaints import explain
 from supervisor.control.context import Context
 from supervisor.control.guarding import (
@@ -118,7 +118,7 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
             SubmitManyParams, submitting.submit_many, _SUBMIT, all_queues, compact=True, advice="submit fewer at a time"
         ),
         "get": Method(GetParams, reading.get, _LOOK, found_job, in_turn=_yes),
-        "wait": Method(WaitParams, reading.wait, _LOOK, some_jobs, advice=reading.WAIT_ADVICE),
+        "wait": Method(WaitParams, reading.wait, _LOOK, some_jobs, advice=waiting.WAIT_ADVICE),
         "list": Method(ListParams, reading.list_jobs, _LOOK, named_queue, in_turn=_yes, advice=reading.LIST_ADVICE),
         "events": Method(
             EventsParams,

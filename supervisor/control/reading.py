@@ -21,12 +21,12 @@ from supervisor.control.limits import MAX_PAGE, check_weight, too_many
 from supervisor.control.seeing import merged
 from supervisor.control.selecting import to_filter
 from supervisor.control.views import job_view, job_views
+from supervisor.control.waiting import WAIT_ADVICE
 from supervisor.core.job import Job
 from supervisor.errors import Invalid, TimedOut
 from supervisor.store.port import Filter, Page
 
 LIST_ADVICE = "use a smaller limit, or leave full out"
-WAIT_ADVICE = "wait for fewer ids at a time"
 
 
 async def get(context: Context, params: GetParams) -> JobView:
