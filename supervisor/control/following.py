@@ -14,6 +14,7 @@ import trio
 from msgspec import UNSET, Raw
 
 from protocol.control import EventDataView, EventsParams, EventsView, EventView, GapView, PlaceView, SubscribeParams
+from supervisor.control.access import Demand
 from supervisor.control.complaints import cut, hint
 from supervisor.control.context import Context
 from supervisor.control.cursors import decode_place, encode_place
@@ -22,6 +23,7 @@ from supervisor.control.limits import MAX_EVENTS
 from supervisor.control.rpc import HangUp, Streaming, encode_notification
 from supervisor.control.times import to_rfc3339
 from supervisor.core.journal import JobEvent, Kind, Wanted
+from supervisor.core.roles import Role
 from supervisor.errors import Gone, Invalid, StoreUnavailable
 from supervisor.store.port import EventPage
 
@@ -40,7 +42,11 @@ async def events(context: Context, params: EventsParams) -> Raw:
         after = await context.service.telling.place(None, last=params.last)
     wait = params.wait_secs or 0.0
     _, answer = await context.service.telling.events(after, limit=params.limit, want=want, wait=wait, tell=_answer)
-    return answer
+    if _may_follow(context, want):
+        return answer
+    if params.queue is not None:  # the rules have changed meanwhile
+        context.caller.demand(Demand("events", Role.LOOK), params.queue)
+    return await events(context, params)
 
 
 async def subscribe(context: Context, params: SubscribeParams) -> Streaming:

@@ -14,6 +14,7 @@ from protocol.control import (
     RunningView,
     WaitParams,
 )
+from supervisor.control.complaints import no_job
 from supervisor.control.context import Context
 from supervisor.control.cursors import decode_cursor, encode_cursor
 from supervisor.control.durations import check_secs
@@ -61,9 +62,20 @@ async def _final(context: Context, ids: list[str], timeout: float | None) -> Seq
     except TimedOut as late:
         jobs = late.data.get("jobs", ())  # type: ignore[assignment]  # the service's own Jobs
         check_weight(jobs, WAIT_ADVICE)
+        _check_sight(context, jobs)
         raise TimedOut(late.message, jobs=job_views(jobs, service.config)) from None
     check_weight(jobs, WAIT_ADVICE)
+    _check_sight(context, jobs)
     return jobs
+
+
+def _check_sight(context: Context, jobs: Sequence[Job]) -> None:
+    """They were waited for, and the rules may have changed meanwhile."""
+    sight = context.caller.sight
+    if sight is not None:
+        for job in jobs:
+            if not sight.shows(job.queue):
+                raise no_job(job.id)
 
 
 async def list_jobs(context: Context, params: ListParams) -> ListView:

@@ -390,6 +390,23 @@ async def test_a_subscription_ends_when_its_queues_may_be_looked_at_no_more(
     guarded.denied()
 
 
+async def test_what_was_waited_for_is_not_told_when_it_may_be_looked_at_no_more(
+    guarded: Guarded, service: FakeService
+) -> None:
+    service.add(id="m", queue="mail", state=State.RUNNING)
+    talk = await guarded.come(MAILER)
+    await talk.say(a_request("wait", {"id": "m"}, 1))
+    await talk.say(a_request("events", {"queue": "mail", "wait_secs": 60}, 2))
+    await talk.say(a_request("ping", {}, 3))
+    assert (await talk.receive())["id"] == 3
+    service.access = access_of(a_config(), owner=1)
+    service.happen(Kind.DONE, queue="mail")
+    service.end("m")
+    answers = {one["id"]: one["error"]["data"]["code"] for one in [await talk.receive(), await talk.receive()]}
+    assert answers == {1: "not_found", 2: "forbidden"}
+    guarded.denied()
+
+
 async def test_what_is_not_there_and_what_is_wrong_is_said_as_to_everybody(guarded: Guarded) -> None:
     talk = await guarded.come(SUBMITTER)
     with pytest.raises(Refusal, match="id: give either"):
