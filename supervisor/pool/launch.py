@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import signal
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ from supervisor.pool.spawn import spawn
 from supervisor.pool.tree import signal_group
 
 MARK = "STOKER_WORKER"
+_SERIAL = itertools.count(1)
 
 _WORDS_KEPT = 1024  # bytes of what a shell says that could not become the program
 
@@ -38,7 +40,8 @@ def launch(
     """Start the worker of place `slot`, in `cgroup` before its first instruction. Raises SpawnFailed with the reason;
     then nothing of it is left but the cgroup, which is empty.
 
-    `environ` is the daemon's own environment; `instance` and the slot make the mark that no other live worker has.
+    `environ` is the daemon's own environment; `instance` and a serial number make the mark that no other worker has.
+    Its place would not do: a pool that is removed and comes back has workers in those of workers that still end.
 
     It blocks. The calling thread must live as long as the daemon: the kernel's parent-death signal follows the thread
     that started the process. That is why trio's own open_process, which has it started by one that ends, is of no use.
@@ -50,7 +53,7 @@ def launch(
             "STOKER_POOL": config.name,
             "STOKER_SLOT": str(slot),
             "STOKER_INSTANCE": instance,
-            MARK: f"{instance}/{config.name}/{slot}",
+            MARK: f"{instance}/{config.name}/{slot}/{next(_SERIAL)}",
         }
         look_for(config.command[0], config.cwd, env.get("PATH"), environ.get("PATH"))
         return _start(config, slot, env, account, cgroup)

@@ -185,6 +185,29 @@ def test_jobs_of_others_run_on_and_those_of_a_removed_pool_end(tmp_path: Path) -
         daemon.end()
 
 
+def test_a_pool_that_comes_back_before_its_last_job_has_ended_is_not_hurt_by_that_end(tmp_path: Path) -> None:
+    a, b = {"command": GATED}, {"command": ECHO}
+    daemon = Daemon(tmp_path, {"a": a, "b": b})
+    daemon.start()
+    try:
+        with daemon.client() as client, Gate(tmp_path, "old") as old, Gate(tmp_path, "new") as new:
+            before = client.submit("a", {"mb": 1, "gate": old.path})["id"]
+            until(lambda: client.get(before)["state"] == "running", "the job of the old pool")
+            for pools in ({"b": b}, {"a": a, "b": b}):
+                daemon.configure(pools)
+                reload(daemon)
+            after = client.submit("a", {"mb": 1, "gate": new.path})["id"]
+            until(lambda: client.get(after)["state"] == "running", "the job of the new pool")
+            old.open()
+            assert client.wait(before)["attempt"] == 1
+            until(lambda: any(row["event"] == "pool_removed" for row in daemon.log()), "the end of the old pool")
+            new.open()
+            assert (client.wait(after)["state"], client.wait(after)["attempt"]) == ("done", 1)
+        daemon.stop()
+    finally:
+        daemon.end()
+
+
 def test_the_answer_comes_when_every_worker_is_new(tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     pool = {"command": GATED, "ready": True, "size": 2}

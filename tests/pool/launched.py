@@ -16,7 +16,7 @@ from supervisor.config.model import PoolConfig
 from supervisor.pool import launch as launching
 from supervisor.pool.cgroups import Cgroup
 from supervisor.pool.child import Child
-from supervisor.pool.launch import launch
+from supervisor.pool.launch import MARK, launch
 from tests.pool.rig import pool_config
 
 PATIENCE = 20.0  # seconds; a test that needs them has failed
@@ -115,7 +115,18 @@ def seen(program: str, folder: Path, **settings: Any) -> Any:
 
 
 def environment(folder: Path, **settings: Any) -> dict[str, str]:
-    """The whole environment of a worker, without any interpreter in between."""
+    """The whole environment of a worker, without any interpreter in between; but not its mark, which is another each
+    time."""
+    made = _environment(folder, settings)
+    del made[MARK]
+    return made
+
+
+def mark_of(folder: Path, **settings: Any) -> str:
+    return _environment(folder, settings)[MARK]
+
+
+def _environment(folder: Path, settings: dict[str, Any]) -> dict[str, str]:
     with launched(["cat", "/proc/self/environ"], folder, **settings) as worker:
         return dict(entry.split("=", 1) for entry in worker.rest().split("\0") if entry)
 

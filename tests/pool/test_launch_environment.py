@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from supervisor.pool.gate import gated
 from supervisor.pool.launch import SpawnFailed
-from tests.pool.launched import INSTANCE, SYSTEM_PATH, environment, launched
+from tests.pool.launched import INSTANCE, SYSTEM_PATH, environment, launched, mark_of
 from tests.pool.rig import pool_config, rig
 from tests.workers import command
 
@@ -39,7 +39,6 @@ def ours(slot: int = 0) -> dict[str, str]:
         "STOKER_POOL": "p",
         "STOKER_SLOT": str(slot),
         "STOKER_INSTANCE": INSTANCE,
-        "STOKER_WORKER": f"{INSTANCE}/p/{slot}",
     }
 
 
@@ -47,6 +46,13 @@ def test_a_worker_inherits_the_environment_but_for_what_is_true_of_the_daemon_al
     expected = {**DAEMON, **ours(3), "PWD": str(tmp_path)}
     del expected["OLDPWD"], expected["JOURNAL_STREAM"]
     assert environment(tmp_path, environ=DAEMON, slot=3) == expected
+
+
+def test_two_workers_of_one_place_have_different_marks(tmp_path: Path) -> None:
+    wrong = {"STOKER_WORKER": "wrong"}
+    marks = {mark_of(tmp_path, slot=3, environ={**DAEMON, **wrong}, env=tuple(wrong.items())) for _ in range(2)}
+    assert len(marks) == 2
+    assert all(mark.startswith(f"{INSTANCE}/p/3/") for mark in marks)
 
 
 def test_a_worker_that_is_a_daemon_itself_does_not_think_that_it_was_given_the_cgroup(tmp_path: Path) -> None:
