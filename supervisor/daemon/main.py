@@ -33,7 +33,7 @@ from supervisor.daemon.reloading import Reloading, max_pending
 from supervisor.daemon.starting import Starting
 from supervisor.daemon.stopping import Stopping
 from supervisor.daemon.vigil import Vigil
-from supervisor.errors import StartError
+from supervisor.errors import ConfigError, StartError
 from supervisor.pool.cgroups import Cgroups
 from supervisor.pool.chronicle import Chronicle
 from supervisor.pool.clock import Clock
@@ -231,7 +231,10 @@ class Daemon:
 
     def _read(self) -> Config:
         """The file as it is now, checked as at a start. Blocks; raises ConfigError."""
-        found = load(self.config.source, environ=os.environ, is_root=os.geteuid() == 0, serving=True)
+        source = self.config.source
+        if os.path.exists(source) and not os.path.isfile(source):  # to read a pipe is to wait, for ever perhaps
+            raise ConfigError(str(source), [("", "is not a regular file, and only such a one can be read again")])
+        found = load(source, environ=os.environ, is_root=os.geteuid() == 0, serving=True)
         stop_time.check(found, self.stop_limit)
         if not self.own_socket:
             return found

@@ -156,7 +156,7 @@ class Reloading:
             raise Conflict("the configuration is being reloaded, which restarts what it changes: try again after that")
         async with self._rereading:
             try:
-                config = await trio.to_thread.run_sync(self._read)
+                config = await self._read_in_thread()
             except ConfigError as error:
                 raise Invalid(f"the restart has not begun, since the configuration is wrong: {error.message}") from None
             rolling = pool.begin_restart(_but_for_queues(pool.config, config))
@@ -166,7 +166,7 @@ class Reloading:
 
     async def _reload(self) -> ReloadView:
         try:
-            config = await trio.to_thread.run_sync(self._read)
+            config = await self._read_in_thread()
         except ConfigError as error:
             raise Invalid(error.message, problems=[list(problem) for problem in error.problems]) from None
         changes = self._compare(config)
@@ -187,6 +187,10 @@ class Reloading:
             raise
         await self._see_through(tried)
         return _view(config, changes)
+
+    async def _read_in_thread(self) -> Config:
+        """What it needs may not answer (a network's disk, a directory service), which is no reason not to stop."""
+        return await trio.to_thread.run_sync(self._read, abandon_on_cancel=True)
 
     def _compare(self, config: Config) -> Changes:
         """With what runs: a restart may have brought a pool what the file said by then."""

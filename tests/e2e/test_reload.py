@@ -284,6 +284,14 @@ def test_a_resize_outlives_a_reload_that_says_nothing_new_of_the_size(daemon: Da
         assert client.pools("a")[0]["max"] == 1
 
 
+def test_a_file_that_is_a_pipe_is_not_waited_for(daemon: Daemon) -> None:
+    daemon._config.unlink()
+    os.mkfifo(daemon._config)
+    said = cli(daemon, "reload")
+    assert (said.returncode, "is not a regular file" in said.stderr) == (2, True)
+    daemon.stop()
+
+
 def test_a_draining_daemon_reads_nothing(daemon: Daemon) -> None:
     with daemon.client() as client:
         client.drain()
