@@ -229,10 +229,10 @@ class Reloading:
                     nursery.start_soon(restarted, name, rolling)
                 for name in changes.pools_added:
                     nursery.start_soon(added, name)
+            self._still_running()  # first: what does not come up since the daemon stops has no reason of its own
             if failures:
                 reasons = [failures[pool.name] for pool in config.pools if pool.name in failures]
                 raise ReloadFailed(f"{NOTHING}: {'; '.join(reasons)}", changed=False, pools=sorted(failures))
-            self._still_running()
         except BaseException:
             tried.give_up()
             raise

@@ -292,6 +292,19 @@ def test_a_file_that_is_a_pipe_is_not_waited_for(daemon: Daemon) -> None:
     daemon.stop()
 
 
+def test_a_stop_ends_the_trial_of_a_new_pool_and_the_answer_says_so(daemon: Daemon) -> None:
+    late = {"command": command("never_ready"), "ready": True}
+    daemon.configure({"a": {"command": ECHO, "size": 2}, "b": {"command": ECHO}, "late": late})
+    with subprocess.Popen(
+        [sys.executable, "-m", "supervisor", "reload", "--socket", daemon.socket],
+        stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    ) as reloads:  # fmt: skip
+        until(lambda: any(row.get("pool") == "late" for row in daemon.log()), "the trial")
+        daemon.stop()
+        _, said = reloads.communicate(timeout=60)
+    assert (reloads.returncode, said) == (1, "stoker: nothing has changed, since the daemon stops or drains\n")
+
+
 def test_a_draining_daemon_reads_nothing(daemon: Daemon) -> None:
     with daemon.client() as client:
         client.drain()
