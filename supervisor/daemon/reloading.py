@@ -104,7 +104,7 @@ class Reloading:
     # -- who asks ----------------------------------------------------------------------------------------------------
 
     def ask(self) -> _Asked:
-        """One at a time: who asks while one goes on gets the next, which reads the file again."""
+        """One at a time: who asks after the file was read gets the next, which reads it again."""
         if self._next is None:
             self._next = _Asked()
             self._wanted.set()
@@ -115,33 +115,43 @@ class Reloading:
         return await self.ask().result()
 
     async def run(self) -> None:
-        """Do what is asked for, until cancelled."""
-        while True:
-            await self._wanted.wait()
-            asked, self._next, self._wanted = self._next, None, trio.Event()
-            assert asked is not None
-            asked.answer(await self._once())
+        """Do what is asked for, until cancelled. One follows the other as soon as that is in force: a job that keeps a
+        worker from being replaced may last for hours, and whoever changes other pools need not wait for it."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self._wanted.wait()
+                asked, self._next, self._wanted = self._next, None, trio.Event()
+                assert asked is not None
+                await nursery.start(self._once, asked)
 
-    async def _once(self) -> ReloadView | Refused:
+    async def _once(self, asked: _Asked, task_status: trio.TaskStatus[None]) -> None:
         log.info("reloading", config=str(self._service.config.source))
-        self._busy = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep_systemd_waiting)
-            answer = await self._answer()
+            answer = await self._answer(task_status)
             nursery.cancel_scope.cancel()
-        self._busy = False
         if isinstance(answer, Refused):
             log.error("reload_failed", reason=answer.message)
         else:
             log.info("reloaded", **{name: what for name, what in msgspec.structs.asdict(answer).items() if what})
-        return answer
+        asked.answer(answer)
 
-    async def _answer(self) -> ReloadView | Refused:
-        async with self._rereading:
-            try:
-                return await self._reload()
-            except Refused as refusal:
-                return refusal
+    async def _answer(self, task_status: trio.TaskStatus[None]) -> ReloadView | Refused:
+        """`task_status` hears that it is in force, or never will be."""
+        self._busy = True
+        try:
+            async with self._rereading:
+                view, tried = await self._reload()
+        except Refused as refusal:
+            return refusal
+        finally:
+            self._busy = False
+            task_status.started()
+        try:
+            await self._see_through(tried)
+        except Refused as refusal:
+            return refusal
+        return view
 
     async def _keep_systemd_waiting(self) -> None:
         while True:
@@ -164,7 +174,8 @@ class Reloading:
 
     # -- a reload ------------------------------------------------------------------------------------------------------
 
-    async def _reload(self) -> ReloadView:
+    async def _reload(self) -> tuple[ReloadView, _Tried]:
+        """Returns when it is in force, with what is to be seen through."""
         try:
             config = await self._read_in_thread()
         except ConfigError as error:
@@ -185,8 +196,7 @@ class Reloading:
         except BaseException:
             tried.give_up()
             raise
-        await self._see_through(tried)
-        return _view(config, changes)
+        return _view(config, changes), tried
 
     async def _read_in_thread(self) -> Config:
         """What it needs may not answer (a network's disk, a directory service), which is no reason not to stop."""

@@ -234,6 +234,38 @@ def test_the_answer_comes_when_every_worker_is_new(tmp_path: Path) -> None:
         daemon.end()
 
 
+def test_a_job_that_keeps_one_pool_from_its_end_keeps_nobody_from_changing_the_others(tmp_path: Path) -> None:
+    a: dict[str, Any] = {"command": GATED, "ready": True}
+    b = {"command": ECHO}
+    daemon = Daemon(tmp_path, {"a": a, "b": b})
+    daemon.start()
+    try:
+        with daemon.client() as client, Gate(tmp_path) as gate:
+            job = client.submit("a", {"mb": 1, "gate": gate.path})["id"]
+            until(lambda: client.get(job)["state"] == "running", "the job")
+            a["timeout"], a["env"] = "5m", {"A": "1"}
+            daemon.configure({"a": a, "b": b})
+            with subprocess.Popen(
+                [sys.executable, "-m", "supervisor", "reload", "--socket", daemon.socket],
+                stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+            ) as reloads:  # fmt: skip
+                until(lambda: client.pools("a")[0]["generation"] == 2, "the new configuration")
+                daemon.configure({"a": a, "b": {**b, "size": 3}})
+                assert changed(reload(daemon)) == {"pools_changed": ["b"]}
+                assert client.restart("b")["replaced"] == 3
+                daemon.configure({"a": a, "b": {**b, "size": -1}})
+                with pytest.raises(CallFailed, match=r"pools\.b\.size"):
+                    reload(daemon)
+                assert reloads.poll() is None
+                gate.open()
+                said, _ = reloads.communicate(timeout=60)
+            assert (reloads.returncode, said) == (0, "pool a restarted with new workers\n")
+            assert client.wait(job)["attempt"] == 1
+        daemon.stop()
+    finally:
+        daemon.end()
+
+
 def test_settings_and_queues_change_without_touching_a_worker(daemon: Daemon) -> None:
     before = pids(daemon, "a"), pids(daemon, "b")
     daemon._settings |= {"drain_timeout": "7s", "log_level": "warning", "max_jobs": 3}
