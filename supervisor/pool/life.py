@@ -301,7 +301,7 @@ class Life:
         self.jobs_done += 1
         self.pool.jobs_done += 1
         assert self.run is not None
-        self._stderr.catch_up()
+        self._stderr.job_ends()
         self._finish(verdict_of(reply, self._stderr.since_mark, len(memoryview(self.run.row.payload))))
         self.pool.answered(self.number)
 

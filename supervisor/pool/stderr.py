@@ -112,7 +112,7 @@ class StderrLog:
                 fcntl.fcntl(child.stderr, fcntl.F_SETPIPE_SZ, FLOOD_CHUNK)
 
     def catch_up(self) -> None:
-        """Take what was written until now; called before a job ends, since its lines are known as its own only then."""
+        """Take what was written until now."""
         if self._child is None or self._ended.is_set():
             return
         try:
@@ -124,11 +124,20 @@ class StderrLog:
         else:
             self._finish()
 
+    def job_ends(self) -> None:
+        """Take what was written until now: it belongs to the job that ends, and so does a line that is not ended."""
+        self.catch_up()
+        self._end_line()
+
+    def _end_line(self) -> None:
+        if self._line:
+            line = bytes(self._line)
+            self._line.clear()
+            self._log_line(line, end=0)
+
     def _finish(self) -> None:
         """No more is taken: from here on the pipe may be closed at any time."""
-        if self._line:
-            self._log_line(bytes(self._line))
-            self._line.clear()
+        self._end_line()
         self._report_dropped(now=True)
         self._ended.set()
 
@@ -164,11 +173,12 @@ class StderrLog:
             self._line.clear()
         self._line += data[end : end + MAX_LINE - len(self._line)]
 
-    def _log_line(self, line: bytes) -> None:
+    def _log_line(self, line: bytes, *, end: int = 1) -> None:
+        """`end`: the bytes of its end."""
         if not self._budget.allows():
             self._dropped += 1
             return
-        size = min(len(line), MAX_LINE) + 1
+        size = min(len(line), MAX_LINE) + end
         self._shown += size
         self._budget.spend(size)
         text = line[:MAX_LINE].decode("utf-8", "replace").rstrip("\r")

@@ -34,6 +34,7 @@ def test_in_a_terminal_it_stops_with_that_and_under_nohup_it_does_neither(
 ) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
+        os.chdir(tmp_path)  # where nohup writes its file
         os.execvp([*before, sys.executable][0], [*before, sys.executable, "-c", LOOK, str(tmp_path / "found")])
     try:
         assert found(tmp_path / "found") == expected

@@ -208,6 +208,25 @@ async def test_the_last_words_are_logged_though_somebody_else_holds_the_pipe_ope
         pipe.close()
 
 
+def test_a_line_that_is_not_ended_belongs_to_the_job_that_ends() -> None:
+    pipe = Pipe()
+    try:
+        with capture_logs() as events:
+            pipe.log._child = pipe.child
+            pipe.say(b"first\nno end")
+            pipe.log.job_ends()
+            assert lines(events) == ["first", "no end"]
+            pipe.say(b"second\n")
+            pipe.log.job_ends()
+            pipe.log.job_ends()
+            assert lines(events) == ["first", "no end", "second"]
+            pipe.hang_up()
+            pipe.log.job_ends()
+        assert [event["event"] for event in events] == ["worker_stderr"] * 3
+    finally:
+        pipe.close()
+
+
 async def test_a_closed_pipe_is_not_read_after_the_end() -> None:
     """Its number may be somebody else's by then."""
     pipe = Pipe()
