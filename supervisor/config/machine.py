@@ -46,7 +46,10 @@ def highest_limit(number: int, is_root: bool) -> int | None:
         hard = resource.getrlimit(number)[1]
         return None if hard == resource.RLIM_INFINITY else hard
     if number == resource.RLIMIT_NOFILE:  # nobody gets more descriptors than this
-        return int(Path("/proc/sys/fs/nr_open").read_text())
+        try:
+            return int(Path("/proc/sys/fs/nr_open").read_text())
+        except OSError:  # a unit with ProcSubset=pid; the start of a worker will tell
+            return None
     return None
 
 

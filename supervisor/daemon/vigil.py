@@ -60,7 +60,7 @@ class Vigil:
     async def look(self) -> None:
         """Once. In the order of the questions: what the store says is true of the moment after everything before it was
         answered, as long as no job was begun meanwhile."""
-        asked, begun = Asked(self._feeder), {pool.name: pool.begun for pool in self._pools()}
+        asked, begun = Asked(self._feeder), {pool: pool.begun for pool in self._pools()}
         self._asked_at = time.monotonic()
         await self._committer.settle()
         self._answered()
@@ -74,7 +74,7 @@ class Vigil:
         due = {one.queue: one.due for one in found}
         self._judge(
             [
-                standing(pool, self._feeder, due if begun.get(pool.name) == pool.begun else {}, asked)
+                standing(pool, self._feeder, due if begun.get(pool) == pool.begun else {}, asked)
                 for pool in self._pools()
             ],
             asked,
