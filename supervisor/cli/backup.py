@@ -16,6 +16,7 @@ from supervisor.cli.copying import Progress, as_sentences, summary
 from supervisor.cli.failures import Failed, Misuse, NoDaemonThere, say
 from supervisor.cli.options import json_option, place_options, places
 
+_OF_A_STORE = ("-wal", "-shm", ".lock")  # what lies beside a database
 FLUSH_EVERY = 8 * 1024 * 1024  # bytes: all at once they would be in the way of the daemon's own
 
 
@@ -163,6 +164,17 @@ def _check_target(target: Path, *, force: bool) -> None:
         raise Misuse(f"{target} is not a file: name one, or use - for stdout")
     if not force:
         raise Misuse(f"{target} exists already: name another file, or write over it with --force")
+    if _is_store(target):  # its daemon would go on writing to a file without a name, and all of that would be lost
+        raise Misuse(
+            f"{target} belongs to a queue, and is no backup: name another file (`stoker restore` puts one back)"
+        )
+
+
+def _is_store(target: Path) -> bool:
+    """By the lock that whoever opens a store makes beside it, and never deletes."""
+    real = target.resolve()
+    name = next((real.name.removesuffix(end) for end in _OF_A_STORE if real.name.endswith(end)), real.name)
+    return real.with_name(f"{name}.lock").exists()
 
 
 def _lock_new(part: Path) -> int:

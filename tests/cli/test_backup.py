@@ -112,6 +112,18 @@ def test_an_existing_file_is_written_over_only_when_that_was_said(
     assert Path("copy").read_bytes() == sent
 
 
+def test_a_store_is_never_written_over(database: Path, daemon: ScriptedDaemon, sent: bytes, stoker: Run) -> None:
+    says(daemon, stream(sent))
+    before = database.read_bytes()
+    Path("link").symlink_to(database)
+    for name in (str(database), f"{database}-wal", f"{database}.lock", "link"):
+        Path(name).touch()
+        result = stoker("backup", "--force", name)
+        assert (result.exit_code, "is no backup: name another file" in result.stderr) == (2, True), name
+    assert daemon.calls == []
+    assert database.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
