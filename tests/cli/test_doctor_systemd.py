@@ -18,7 +18,8 @@ GOOD = {
     "Delegate": "yes",
     "OOMPolicy": "continue",
     "KillMode": "mixed",
-    "LogRateLimitIntervalUSec": "0",
+    "LogRateLimitIntervalUSec": "1s",
+    "LogRateLimitBurst": "1000000",
     "TimeoutStopUSec": "45s",
 }
 
@@ -81,7 +82,9 @@ def test_a_unit_as_it_should_be_is_ok(systemctl: Systemctl, config: Config) -> N
         ("Delegate", "no", "warn", "Delegate=yes"),
         ("OOMPolicy", "stop", "warn", "OOMPolicy=continue"),
         ("KillMode", "control-group", "warn", "KillMode=mixed"),
-        ("LogRateLimitIntervalUSec", "30s", "warn", "LogRateLimitIntervalSec=0"),
+        ("LogRateLimitIntervalUSec", "30s", "warn", "LogRateLimitIntervalSec=1s and LogRateLimitBurst=1000000"),
+        ("LogRateLimitIntervalUSec", "0", "warn", "LogRateLimitIntervalSec=1s and LogRateLimitBurst=1000000"),
+        ("LogRateLimitBurst", "10000", "warn", "LogRateLimitIntervalSec=1s and LogRateLimitBurst=1000000"),
         ("NeedDaemonReload", "yes", "warn", "systemctl daemon-reload"),
         ("TimeoutStopUSec", "20s", "fail", "make TimeoutStopSec longer"),
     ],
