@@ -37,7 +37,7 @@ def socket_and_daemon(config: Config | None) -> Iterator[Finding]:
     path = next((path for path in paths if os.path.lexists(path)), paths[0])
     finding = _socket(path)
     yield finding
-    pid = (yield from _daemon(path, config)) if finding.level == "ok" else None
+    pid = (yield from _daemon(path, config)) if finding.level != "fail" and os.path.exists(path) else None
     if config is not None:
         yield from _other_daemon(config, pid)
 

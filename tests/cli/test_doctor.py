@@ -143,7 +143,9 @@ def test_clients_and_daemon_that_would_miss_each_other_are_warned(
 
 def test_a_socket_that_everybody_may_use_is_a_warning(healthy: ScriptedDaemon, stoker: Run) -> None:
     healthy.path.chmod(0o666)
-    assert "open to every user" in examine(stoker)["socket"]["found"]
+    found = examine(stoker)
+    assert "open to every user" in found["socket"]["found"]
+    assert found["daemon"]["level"] == "ok"  # and the daemon is asked all the same
 
 
 def test_a_file_in_the_sockets_place_fails(folder: Path, stoker: Run) -> None:
