@@ -45,6 +45,13 @@ def units(config: Config | None, unit: str) -> Iterator[Finding]:
 def _state(unit: str, service: Shown) -> Iterator[Finding]:
     if service.get("NeedDaemonReload") == "yes":
         yield Finding("systemd", "warn", f"{unit} was changed since systemd read it", "systemctl daemon-reload")
+    if service.get("SubState") == "auto-restart":
+        yield Finding(
+            "systemd",
+            "fail",
+            f"{unit} does not stay up, and is started again and again ({service.get('Result', 'no reason known')})",
+            f"journalctl -u {unit} says why",
+        )
     if service.get("ActiveState") == "failed":
         yield Finding(
             "systemd",
@@ -125,7 +132,17 @@ def _socket(unit: str, service: Shown) -> Iterator[Finding]:
 
 def _show(unit: str) -> Shown | None:
     names = (
-        *("LoadState", "ActiveState", "Result", "NeedDaemonReload", "Type", "Delegate", "OOMPolicy", "KillMode"),
+        *(
+            "LoadState",
+            "ActiveState",
+            "SubState",
+            "Result",
+            "NeedDaemonReload",
+            "Type",
+            "Delegate",
+            "OOMPolicy",
+            "KillMode",
+        ),
         *("LogRateLimitIntervalUSec", "LogRateLimitBurst", "TimeoutStopUSec"),
     )
     told = _ask("show", "--property", ",".join(names), "--", unit)

@@ -105,6 +105,12 @@ def test_a_failed_service_fails_and_so_does_a_socket_that_listens_for_it(systemc
     assert "clients wait" in found[1].found
 
 
+def test_a_service_that_does_not_stay_up_fails(systemctl: Systemctl, config: Config) -> None:
+    systemctl.service |= {"ActiveState": "activating", "SubState": "auto-restart", "Result": "exit-code"}
+    found = look(systemctl, config)[0]
+    assert (found.level, "does not stay up" in found.found) == ("fail", True)
+
+
 def test_a_socket_unit_that_does_not_listen_is_a_warning(systemctl: Systemctl, config: Config) -> None:
     systemctl.socket["ActiveState"] = "inactive"
     assert look(systemctl, config)[-1].remedy == "systemctl enable --now stoker.socket"
