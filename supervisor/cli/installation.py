@@ -55,8 +55,9 @@ def find(
     )
     if dynamic and not service.state_dir.startswith("/var/lib/"):
         raise Misuse(
-            f"{file}: daemon.state_dir is {service.state_dir}, and a user that exists only while the service runs "
-            "can own none but those that systemd keeps for it in /var/lib: change it, or leave --dynamic-user away"
+            f"{file}: daemon.state_dir is {service.state_dir.replace('%%', '%')}, and a user that exists only while "
+            "the service runs can own none but those that systemd keeps for it in /var/lib: change it, or leave "
+            "--dynamic-user away"
         )
     return Installation(service, f"stoker@{instance}" if instance else "stoker", file, program)
 
@@ -86,6 +87,9 @@ def warnings(found: Installation, texts: Mapping[str, str]) -> Iterator[str]:
             yield f"the service cannot see {path} ({hidden}): move it, to /opt or /etc for example"
         elif closed := _closed(path, found.service):
             yield f"{found.service.user} may not read {path}: change the permissions of {closed}"
+    for setting, place in (("state_dir", found.service.state_dir), ("socket", found.service.socket)):
+        if hidden := next((f"{name}= hides {top}" for name, top in hides if place.startswith(f"{top}/")), None):
+            yield f"the service cannot see {place.replace('%%', '%')} ({hidden}): choose another daemon.{setting}"
     user = found.service.user
     if not found.service.owns_user and not _exists(user):
         yield f"there is no user {user} yet: make it before the service starts"

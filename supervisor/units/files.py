@@ -60,7 +60,7 @@ def _words(service: Service) -> Iterator[str]:
     yield "system"
     if service.strict:
         yield "strict"
-    if any(path.startswith(_HOMES) for path in (*service.program, service.config, service.state_dir)):
+    if any(path.startswith(_HOMES) for path in (*service.program, service.config, service.state_dir, service.socket)):
         yield "at_home"
     yield "dynamic" if service.dynamic else "fixed"
     if service.dynamic or service.owns_user:

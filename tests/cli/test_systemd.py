@@ -294,6 +294,14 @@ def test_what_the_sandbox_hides_is_said(etc: Path, stoker: Run, monkeypatch: pyt
     assert "the service cannot see /var/tmp/x/bin/stoker (PrivateTmp= hides /var/tmp)" in result.stderr
 
 
+def test_a_state_folder_or_a_socket_that_the_sandbox_hides_is_said(etc: Path, program: Path, stoker: Run) -> None:
+    Path("x.toml").write_text('[daemon]\nstate_dir = "/var/tmp/a%b"\nsocket = "/tmp/s"\n[pools.p]\ncommand = ["cat"]\n')
+    result = stoker("systemd", "--install", "-c", "x.toml")
+    hidden = "the service cannot see /var/tmp/a%b (PrivateTmp= hides /var/tmp): choose another daemon.state_dir"
+    assert hidden in result.stderr
+    assert "the service cannot see /tmp/s (PrivateTmp= hides /tmp): choose another daemon.socket" in result.stderr
+
+
 @pytest.mark.parametrize("closed", ["stoker.toml", "."])
 def test_a_configuration_that_the_services_user_may_not_read_is_said(
     etc: Path, program: Path, stoker: Run, closed: str, monkeypatch: pytest.MonkeyPatch

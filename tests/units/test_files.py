@@ -100,7 +100,13 @@ def complaints(files: list[Path]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "place", [{"program": ("/home/a/stoker",)}, {"config": "/root/stoker.toml"}, {"state_dir": "/home/a/state"}]
+    "place",
+    [
+        {"program": ("/home/a/stoker",)},
+        {"config": "/root/stoker.toml"},
+        {"state_dir": "/home/a/state"},
+        {"socket": "/home/a/stoker.sock"},  # a reload goes through it, from within the sandbox
+    ],
 )
 def test_home_folders_are_hidden_from_a_service_unless_it_lives_in_one(place: dict[str, Any]) -> None:
     assert "\nProtectHome=yes\n" in render(Service())["system/stoker.service"]
