@@ -273,6 +273,10 @@ def test_what_cannot_be_restored_says_why(database: Path, stoker: Run) -> None:
     result = stoker("restore", "notes")
     assert (result.exit_code, "not a SQLite database" in result.stderr) == (1, True)
     assert "is a folder" in stoker("restore", "state").stderr
+    Path("empty").touch()
+    assert stoker("restore", "--check", "empty").stderr == "stoker: empty is empty\n"
+    Path("half").write_bytes(database.read_bytes()[:50_000])
+    assert stoker("restore", "half").stderr.startswith("stoker: the backup is damaged: ")
     Path("stoker.toml").unlink()
     assert stoker("restore", "notes").exit_code == 2
 

@@ -305,8 +305,8 @@ def miscounted(file: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
-        (text, "the backup: it is not a SQLite database"),
-        (empty, "the backup is a SQLite database, but not one of stoker's"),
+        (text, "the backup is not a SQLite database"),
+        (empty, "the backup is empty"),
         (somebody_elses, "not one of stoker's"),
         (newer, f"a newer stoker .its schema is version {len(MIGRATIONS) + 1}, .*install that version"),
         (half, "the backup"),

@@ -101,6 +101,10 @@ def _opened(path: Path, *, immutable: bool = True) -> Iterator[apsw.Connection]:
             yield connection
         finally:
             connection.close()
+    except apsw.NotADBError as error:
+        raise Unsound(f"{path} is not a SQLite database") from error
+    except apsw.CorruptError as error:  # it may be the backup that was to help: no word of restoring one
+        raise Unsound(f"{path} is damaged: {error}") from error
     except apsw.Error as error:
         raise Unsound(cannot_start(error, str(path)).message) from error
 
@@ -108,6 +112,8 @@ def _opened(path: Path, *, immutable: bool = True) -> Iterator[apsw.Connection]:
 def _contents(connection: apsw.Connection, path: Path) -> Contents:
     schema = connection.pragma("user_version")
     assert isinstance(schema, int)
+    if not path.stat().st_size:
+        raise Unsound(f"{path} is empty")
     if connection.pragma("application_id") != APPLICATION_ID or not schema:
         raise Unsound(f"{path} is a SQLite database, but not one of stoker's")
     if schema > len(MIGRATIONS):
