@@ -5,7 +5,7 @@ import os
 import pwd
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,7 +51,7 @@ def find(
         strict=strict,
         dynamic=dynamic,
         **_places(file, environ, of_user, instance),
-        **_times(file, environ, of_user),
+        **_times([file, *(_siblings(file) if instance else ())], environ, of_user),
     )
     if dynamic and not service.state_dir.startswith("/var/lib/"):
         raise Misuse(
@@ -190,19 +190,25 @@ def _below(path: Path, folder: Path, specifier: str) -> str:
     return literal(str(path))
 
 
-def _times(file: Path, environ: Mapping[str, str], of_user: bool) -> dict[str, Any]:
-    """How long systemd has to wait, where the configuration wants more than usual. Its problems are told by others:
+def _siblings(file: Path) -> Iterator[Path]:
+    """The configurations of the other instances, which the template is for as well."""
+    return (other for other in file.parent.glob("*.toml") if other != file and other.stem != "stoker")
+
+
+def _times(files: Iterable[Path], environ: Mapping[str, str], of_user: bool) -> dict[str, Any]:
+    """How long systemd has to wait, where a configuration wants more than usual. Its problems are told by others:
     the program of a pool may well be missing where the files are made."""
-    try:
-        config = load(file, environ={**os.environ, **environ}, is_root=not of_user)
-    except StartError:
-        return {}
     usual = Service()
-    stop = config.daemon.drain_timeout + max(pool.kill_grace for pool in config.pools) + _TO_STOP
-    start = max(pool.boot_timeout for pool in config.pools)
-    found = {}
-    if stop > usual.timeout_stop:
-        found["timeout_stop"] = ceil(stop) + _MARGIN
-    if start >= usual.timeout_start:
-        found["timeout_start"] = ceil(start) + _MARGIN
+    found: dict[str, Any] = {}
+    for file in files:
+        try:
+            config = load(file, environ={**os.environ, **environ}, is_root=not of_user)
+        except StartError:
+            continue
+        stop = config.daemon.drain_timeout + max(pool.kill_grace for pool in config.pools) + _TO_STOP
+        start = max(pool.boot_timeout for pool in config.pools)
+        if stop > usual.timeout_stop:
+            found["timeout_stop"] = max(ceil(stop) + _MARGIN, found.get("timeout_stop", 0))
+        if start >= usual.timeout_start:
+            found["timeout_start"] = max(ceil(start) + _MARGIN, found.get("timeout_start", 0))
     return found

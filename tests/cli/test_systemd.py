@@ -99,6 +99,19 @@ def test_instances_share_templates_in_which_each_has_its_own_places(program: Pat
     assert lines(result, "Requires") == ["stoker@%i.socket"]
 
 
+def test_the_instances_template_waits_for_the_slowest_of_them(etc: Path, program: Path, stoker: Run) -> None:
+    (etc / "stoker").mkdir(parents=True)
+    pool = '[pools.p]\ncommand = ["cat"]\n'
+    (etc / "stoker/mail.toml").write_text(f'[daemon]\ndrain_timeout = "5m"\n{pool}boot_timeout = "4m"\n')
+    (etc / "stoker/quick.toml").write_text(pool)
+    (etc / "stoker/broken.toml").write_text("broken")
+    assert stoker("systemd", "--instance", "mail", "--install").exit_code == 0
+    assert "unchanged" in stoker("systemd", "--instance", "quick", "--install").stdout
+    result = stoker("systemd", "--instance", "quick")
+    assert (lines(result, "TimeoutStopSec"), lines(result, "TimeoutStartSec")) == (["317"], ["250"])
+    assert lines(stoker("systemd", "--instance", "new"), "TimeoutStopSec") == ["317"]
+
+
 def test_an_instance_with_places_of_its_own_choice_is_refused(etc: Path, program: Path, stoker: Run) -> None:
     (etc / "stoker").mkdir(parents=True)
     (etc / "stoker/mail.toml").write_text(f'[daemon]\nsocket = "/run/mail.sock"\n{POOL}')
