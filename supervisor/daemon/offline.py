@@ -38,7 +38,10 @@ __all__ = [
 
 def is_there(config: Config) -> bool:
     """Whether there is a store to copy, as far as this user can see."""
-    return database_path(config).exists()
+    try:
+        return database_path(config).exists()
+    except PermissionError:
+        return False
 
 
 def backup(config: Config, target: int, tell: Callable[[Copied], None]) -> Contents:

@@ -222,6 +222,17 @@ def test_without_a_daemon_and_without_a_store_there_is_nothing_to_copy(stoker: R
     assert not Path("copy.part").exists()
 
 
+def test_who_may_not_see_the_store_hears_of_the_socket(
+    database: Path, stoker: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", closed)
+    result = stoker("backup", "copy", "-c", "stoker.toml")
+    assert (result.exit_code, "no daemon answers at " in result.stderr) == (3, True)
+
+
 def test_a_restored_store_is_the_backups_and_the_old_one_is_kept(database: Path, stoker: Run) -> None:
     stoker("backup", "copy")
     database.unlink()
