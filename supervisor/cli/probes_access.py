@@ -19,7 +19,11 @@ from supervisor.config.places import database_path
 def permissions(config: Config) -> Iterator[Finding]:
     """One line for each thing that is wrong, or one that nothing is."""
     findings = [*_private(config), *_owned(config), *_usable(config)]
-    yield from findings or [Finding("permissions", "ok", f"as {_name(_user(config)[0])} needs them, and nobody else")]
+    user = _user(config)[0]
+    if not findings and os.geteuid() not in (0, user):
+        told = f"those of {_name(user)} cannot be tried by {_name(os.geteuid())}"
+        findings = [Finding("permissions", "warn", told, "run doctor as root or as the daemon's user")]
+    yield from findings or [Finding("permissions", "ok", f"as {_name(user)} needs them, and nobody else")]
 
 
 def _user(config: Config) -> tuple[int, int]:

@@ -30,7 +30,8 @@ def units(config: Config | None, unit: str) -> Iterator[Finding]:
     number = _NUMBER.search(told or "")
     service = _show(unit)
     if told is None or service is None:
-        yield Finding("systemd", "warn", f"systemctl did not answer within {ASKED_WITHIN:g} s", "look at its journal")
+        told_nothing = f"systemctl told nothing of {unit}: it failed, or took more than {ASKED_WITHIN:g} s"
+        yield Finding("systemd", "warn", told_nothing, f"`systemctl show {unit}` says why; run doctor as root")
         return
     if service.get("LoadState") != "loaded":
         yield Finding("systemd", "ok", f"version {number[1] if number else '?'}, and no {unit}")

@@ -148,6 +148,16 @@ def test_a_socket_that_everybody_may_use_is_a_warning(healthy: ScriptedDaemon, s
     assert found["daemon"]["level"] == "ok"  # and the daemon is asked all the same
 
 
+def test_a_stranger_does_not_hear_that_another_users_permissions_are_right(
+    healthy: ScriptedDaemon, stoker: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("state").mkdir(mode=0o755, exist_ok=True)
+    stranger = os.geteuid() + 1234
+    monkeypatch.setattr(os, "geteuid", lambda: stranger)
+    found = examine(stoker)["permissions"]
+    assert (found["level"], "cannot be tried by" in found["found"]) == ("warn", True)
+
+
 def test_a_file_in_the_sockets_place_fails(folder: Path, stoker: Run) -> None:
     (folder / "s").touch()
     assert "is not a socket" in examine(stoker, 1)["socket"]["found"]
