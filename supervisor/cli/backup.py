@@ -36,6 +36,8 @@ def backup(file: str, force: bool, as_json: bool) -> None:
             raise Misuse(
                 "a backup is no text for a terminal: name a FILE, or let a program read it (… - | zstd > FILE)"
             )
+        if sys.stdout.name == os.devnull:  # nobody asked for that by name: see main
+            raise Misuse("stdout is closed, and would take no backup: name a FILE, or open it (… - > FILE)")
         # What is asked of stdout is the copy: whatever else there is to say goes to stderr.
         found = _take(sys.stdout.fileno())
         say(output.to_json(found) if as_json else summary("the backup", found))

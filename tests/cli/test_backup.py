@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,12 @@ def test_a_reader_that_leaves_ends_it_quietly(daemon: ScriptedDaemon, sent: byte
         _, words = process.communicate(timeout=60)
     os.close(writing)
     assert (process.returncode, words) == (141, "")
+
+
+def test_a_stdout_that_is_closed_gets_none(database: Path) -> None:
+    script = f"{sys.executable} -m supervisor backup - -c stoker.toml >&-"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "stdout is closed" in done.stderr) == (2, True)
 
 
 @pytest.mark.usefixtures("terminal")
