@@ -54,7 +54,8 @@ async def told(folder: Path, worker: str = "echo", *, waits: bool = True) -> Asy
 
 async def test_ready_is_said_once_each_pool_has_a_worker_and_time_is_asked_for_until_then(tmp_path: Path) -> None:
     async with told(tmp_path, waits=False) as it, trio.open_nursery() as nursery:
-        it.daemon.pools[0].settled = trio.Event()  # as before its first worker
+        await it.daemon.until(lambda: bool(it.daemon.pools[0].idle))  # its worker is up, and sets no other
+        it.daemon.pools[0].settled = trio.Event()  # as before that
         nursery.start_soon(it.informing.announce)
         await it.until_heard("EXTEND_TIMEOUT_USEC=6000")
         assert not any(message.startswith("READY") for message in it.heard.messages)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.crash.house import until
 from tests.systemd.service import ROOT, STOKER, Service, service
-from tests.systemd.talk import DEAF, ECHO, ONCE_SLOW, ask, begun, everybody, pool, set_drain, status, watched
+from tests.systemd.talk import DEAF, ECHO, ONCE_SLOW, ask, begun, everybody, pool, set_drain, state_of, status, watched
 
 QUICK = "RestartSec=0"
 # As a bug would have it: jobs wait, workers are idle, and nobody brings them together.
@@ -57,6 +57,7 @@ def test_after_a_loop_that_hangs_and_after_a_crash_the_job_runs_again_once_all_i
         stoker.systemctl("start")
         job = ask(stoker, lambda client: client.submit("slow", None)["id"])
         until(lambda: begun(stoker) == 1, "the job's start")
+        until(lambda: state_of(stoker, job)["state"] == "running", "its claim, which is on disk a moment later")
         until(lambda: len(everybody(stoker)) == 4, "the child that it has hidden")
         with watched(everybody(stoker)) as living:
             os.kill(stoker.tree()["daemon"][0], end)
