@@ -21,6 +21,7 @@ host)
   cp "$0" "$root/machine/init"
   chmod +x "$root/machine/init"
   mount --bind "$folder/out" "$root/machine/out"
+  : >"$root/machine/places" # there may be none
   for place; do # aside: the guest hides what lies in /tmp, and puts these over it
     mkdir -p "$root/machine/binds$place"
     mount --bind "$place" "$root/machine/binds$place"
