@@ -47,11 +47,9 @@ class Janitor:
         """Delete everything that has been kept long enough; returns how many jobs that was."""
         # Queues of an older configuration too: what is left of them is kept as long as any other's.
         names = await self._committer.read(lambda store: store.queues())
-        now = self._now()
-        kept = keeps(names, self._of, self._others, now)
         deleted, step = 0, STEPS[0]
-        while kept:
-            gone, took = await self._step(kept, step)
+        while self._keeps(names):
+            gone, took = await self._step(names, step)
             deleted += gone
             if gone < step:
                 break
@@ -59,7 +57,10 @@ class Janitor:
             await trio.sleep(max(STEP_SECS, took))  # so that at least half of the store's time is for others
         return deleted
 
-    async def _step(self, kept: Sequence[Keep], step: int) -> tuple[int, float]:
+    def _keeps(self, names: Sequence[str]) -> list[Keep]:
+        return keeps(names, self._of, self._others, self._now())
+
+    async def _step(self, names: Sequence[str], step: int) -> tuple[int, float]:
         """How many were deleted, and for how many seconds the store was busy with it."""
         feeder = self._feeder
         # Who waits for a job, or is about to change it, is about to be answered: it is there for the next sweep too.
@@ -69,7 +70,9 @@ class Janitor:
         def delete(store: Store) -> list[str]:
             nonlocal took
             began = time.monotonic()
-            ids = store.outlived(kept, spare=spare, limit=step)
+            # By the time that it is now, and not when the sweep began: what has ended since would seem to have ended in
+            # the future, before the clock was set back, and that goes first.
+            ids = store.outlived(self._keeps(names), spare=spare, limit=step)
             if ids:
                 store.delete(ids, self._now())
             took = time.monotonic() - began

@@ -56,6 +56,27 @@ async def test_more_than_one_step_is_swept_until_the_number_is_right(
         assert await is_there(daemon, *ids) == [False] * 40 + [True] * 10
 
 
+async def test_what_ends_while_a_sweep_goes_on_is_not_taken_for_older_than_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor, "STEPS", (7, 7))
+    async with rig(command("echo"), folder=tmp_path) as daemon:
+        ids = await daemon.submit(*range(50))
+        await daemon.ends(*ids)
+        sweeper = sweeping(daemon, Retention(done=inf, max_done=10))
+        step, late = sweeper._step, []
+
+        async def and_another_job(names: Sequence[str], size: int) -> tuple[int, float]:
+            done = await step(names, size)
+            late.append((await daemon.run("late")).id)
+            return done
+
+        monkeypatch.setattr(sweeper, "_step", and_another_job)
+        assert await sweeper.sweep() == 40 + len(late) - 1
+        assert all(await is_there(daemon, *late))
+        assert not any(await is_there(daemon, *ids[:40]))
+
+
 async def test_the_jobs_of_a_queue_that_is_configured_no_more_are_kept_like_any_others(tmp_path: Path) -> None:
     async with rig(command("echo"), folder=tmp_path) as daemon:
         await daemon.run(1)
