@@ -72,7 +72,9 @@ def service(
         machine.run(*(("groupadd", "stoker-clients") if shipped.dynamic else ("useradd", "--system", *account)))
         # What the service's user must be able to enter, and its PrivateTmp and ProtectHome would hide.
         ways = {way for place in (ROOT, Path(sys.prefix), Path(PYTHON).resolve()) for way in place.parents}
-        machine.run("chmod", "a+x", *ways)
+        closed = [way for way in ways if not way.stat().st_mode & 0o001]  # the others may be shown read-only
+        if closed:
+            machine.run("chmod", "a+x", *closed)
         at_home = [path for path in (ROOT, Path(sys.prefix), Path(sys.base_prefix)) if _is_at_home(path)]
         shown = [f"BindReadOnlyPaths={path}" for path in dict.fromkeys((*binds(), *at_home))]
         shown += ["ProtectHome=tmpfs"] if at_home else []
