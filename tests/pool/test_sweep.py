@@ -199,7 +199,7 @@ async def test_a_job_is_swept_or_runs_and_never_both(tmp_path: Path, act: Act, w
         for _ in range(6):
             mine += await daemon.submit(*[None] * 60, tags=("x",))
             others += [] if whole else await daemon.submit(*[None] * 60)
-            mine += await daemon.submit(*[None] * 60, tags=("x",))
+            mine += await daemon.submit(*[None] * 400, tags=("x",))  # more than are done before the sweep begins
             one = await daemon.service.sweep(act, want, dry_run=False)
             assert one.matched == one.changed
             swept.changed += one.changed
