@@ -15,7 +15,8 @@ from supervisor.store.port import Store
 
 log = structlog.get_logger("stoker.janitor")
 
-EVERY = 10.0  # seconds
+# Seconds. What ends in them on a busy queue is there beside what is kept.
+EVERY = 2.0
 
 
 class Janitor:

@@ -76,8 +76,11 @@ async def test_a_worker_that_starts_beyond_max_rss_degrades_its_pool_but_jobs_ru
 
 async def test_a_worker_is_not_recycled_while_it_boots(tmp_path: Path) -> None:
     slow = python("import json, os, sys, time", "time.sleep(1.5)", READY, *LOOP)
-    async with rig(slow, folder=tmp_path, ready=True, max_age=0.5, max_rss=MIB) as daemon:
-        assert (await daemon.run(1)).state is State.DONE  # or none would ever come up
+    with structlog.testing.capture_logs() as logs:
+        async with rig(slow, folder=tmp_path, ready=True, max_age=0.5, max_rss=MIB) as daemon:
+            job = await daemon.run(1)
+    started = [entry["pid"] for entry in logs if entry["event"] == "worker_started"]
+    assert (job.state, job.result) == (State.DONE, str(started[0]).encode())
 
 
 async def test_what_was_said_before_a_job_was_given_out_is_never_charged_to_it(tmp_path: Path) -> None:
