@@ -8,16 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from supervisor.cli.probes import Finding
+from supervisor.cli.probes_unit import judge
 from supervisor.config.model import Config
-from supervisor.config.quantities import format_duration
+from supervisor.config.stop_time import needed, parse_timespan
 from supervisor.daemon.journal_limit import NO_LIMIT
 
 ASKED_WITHIN = 5.0  # seconds
 BOOTED = Path("/run/systemd/system")
-AFTER_DRAIN = 2.0  # seconds
 _NUMBER = re.compile(r"systemd (\d+)")
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 
 Shown = Mapping[str, str]
 
@@ -89,27 +87,19 @@ def _settings(config: Config | None, unit: str, service: Shown) -> Iterator[Find
         yield warn("in a burst journald drops lines", "LogRateLimitIntervalSec=1s and LogRateLimitBurst=1000000")
     if config is None:
         return
-    stop, drain = seconds(service.get("TimeoutStopUSec", "infinity")), _longest_stop(config)
-    if stop < drain:
-        yield Finding(
-            "systemd",
-            "fail",
-            f"{unit}: TimeoutStopSec is {stop:g} s, and a stop may take {format_duration(drain)} (drain_timeout, "
-            "kill_grace, and 2 s): systemd would kill what could have been given back",
-            "make TimeoutStopSec longer, or drain_timeout shorter",
-        )
+    if service.get("ActiveState") != "active" and "TimeoutStopUSec" in service:  # else it is judged with the daemon
+        verdict = judge(unit, service, needed(config))
+        if verdict.level != "ok":
+            yield verdict
 
 
 def _drops_lines(service: Shown) -> bool:
     """Whether journald takes less of the unit than stoker may say. An interval of 0 is its usual limit, not none."""
     if "LogRateLimitIntervalUSec" not in service:
         return False
-    interval = seconds(service["LogRateLimitIntervalUSec"])
+    told = service["LogRateLimitIntervalUSec"]
+    interval = 0.0 if told == "0" else parse_timespan(told) or 0.0
     return interval == 0 or int(service.get("LogRateLimitBurst", "0")) < NO_LIMIT * interval
-
-
-def _longest_stop(config: Config) -> float:
-    return config.daemon.drain_timeout + max((pool.kill_grace for pool in config.pools), default=0.0) + AFTER_DRAIN
 
 
 def _socket(unit: str, service: Shown) -> Iterator[Finding]:
@@ -144,7 +134,7 @@ def _show(unit: str) -> Shown | None:
             "OOMPolicy",
             "KillMode",
         ),
-        *("LogRateLimitIntervalUSec", "LogRateLimitBurst", "TimeoutStopUSec"),
+        *("LogRateLimitIntervalUSec", "LogRateLimitBurst", "TimeoutStopUSec", "Environment"),
     )
     told = _ask("show", "--property", ",".join(names), "--", unit)
     if told is None:
@@ -167,10 +157,3 @@ def _ask(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace") if done.returncode == 0 else None
-
-
-def seconds(span: str) -> float:
-    """Of a span as systemctl shows it: "1min 30s", "infinity"."""
-    if span == "infinity":
-        return float("inf")
-    return sum(float(number) * _UNITS.get(unit, 0.0) for number, unit in _SPAN.findall(span))

@@ -3,7 +3,7 @@
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from supervisor.cli.probes import Finding
@@ -23,7 +23,7 @@ def stop_time(pid: object, config: Config | None) -> Iterator[Finding]:
     yield judge(unit[0], shown, needed(config))
 
 
-def judge(unit: str, shown: dict[str, str], wanted: float) -> Finding:
+def judge(unit: str, shown: Mapping[str, str], wanted: float) -> Finding:
     """`shown`: the unit's TimeoutStopUSec and Environment; `wanted`: seconds that a stop may take."""
     limit = parse_timespan(shown.get("TimeoutStopUSec", "")) or 0.0
     said = [one.partition("=")[2] for one in _words_of(shown.get("Environment", "")) if one.startswith(f"{VARIABLE}=")]
@@ -31,7 +31,7 @@ def judge(unit: str, shown: dict[str, str], wanted: float) -> Finding:
     found = f"{unit}: a stop may take {format_duration(wanted)}, and systemd waits {_words(limit)}"
     if wanted > limit:
         remedy = "make drain_timeout or kill_grace shorter, or TimeoutStopSec= longer"
-        return Finding(CHECK, "warn", found, remedy)
+        return Finding(CHECK, "fail", found, remedy)
     if told is not None and told != limit:
         remedy = f"set both to the same time, in one drop-in: TimeoutStopSec= and Environment={VARIABLE}="
         return Finding(CHECK, "warn", f"{found}, but {VARIABLE} says {_words(told)}", remedy)

@@ -86,7 +86,6 @@ def test_a_unit_as_it_should_be_is_ok(systemctl: Systemctl, config: Config) -> N
         ("LogRateLimitIntervalUSec", "0", "warn", "LogRateLimitIntervalSec=1s and LogRateLimitBurst=1000000"),
         ("LogRateLimitBurst", "10000", "warn", "LogRateLimitIntervalSec=1s and LogRateLimitBurst=1000000"),
         ("NeedDaemonReload", "yes", "warn", "systemctl daemon-reload"),
-        ("TimeoutStopUSec", "20s", "fail", "make TimeoutStopSec longer"),
     ],
 )
 def test_what_a_unit_gets_wrong_is_said_with_the_line_that_mends_it(
@@ -95,6 +94,18 @@ def test_what_a_unit_gets_wrong_is_said_with_the_line_that_mends_it(
     systemctl.service[name] = value
     found = look(systemctl, config)[0]
     assert (found.level, part in found.remedy) == (level, True)
+
+
+def test_of_a_service_that_does_not_run_the_time_for_a_stop_is_judged_by_the_unit_alone(
+    systemctl: Systemctl, config: Config
+) -> None:
+    """Of one that runs, where the daemon is looked at: once is enough."""
+    systemctl.service["TimeoutStopUSec"] = "20s"
+    assert [one.check for one in look(systemctl, config)] == ["systemd", "systemd"]
+    systemctl.service["ActiveState"] = "inactive"
+    found = look(systemctl, config)[0]
+    assert (found.check, found.level) == ("stop time", "fail")
+    assert found.remedy.endswith("or TimeoutStopSec= longer")
 
 
 def test_a_failed_service_fails_and_so_does_a_socket_that_listens_for_it(systemctl: Systemctl, config: Config) -> None:
@@ -128,11 +139,3 @@ def test_a_systemctl_that_fails_or_hangs_is_a_warning(
     monkeypatch.setattr(probes_systemd, "ASKED_WITHIN", 0.2)
     systemctl.script = f"exec {script}" if script != "exit 1" else script
     assert [one.level for one in look(systemctl, None)] == ["warn"]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("45s", 45.0), ("1min 30s", 90.0), ("1h", 3600.0), ("5ms", 0.005), ("infinity", float("inf"))],
-)
-def test_spans_are_read_as_systemctl_writes_them(text: str, expected: float) -> None:
-    assert probes_systemd.seconds(text) == expected

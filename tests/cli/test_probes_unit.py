@@ -26,7 +26,7 @@ CONFIG = Config(
             "warn",
             "systemd waits 1m30s, but STOKER_TIMEOUT_STOP says 45s",
         ),
-        ({"TimeoutStopUSec": "5s", "Environment": "STOKER_TIMEOUT_STOP=45s"}, "warn", "systemd waits 5s"),
+        ({"TimeoutStopUSec": "5s", "Environment": "STOKER_TIMEOUT_STOP=45s"}, "fail", "systemd waits 5s"),
     ],
 )
 def test_the_units_patience_is_held_against_what_a_stop_takes_and_what_the_daemon_was_told(

@@ -24,6 +24,7 @@ def config(drain: float, *graces: float) -> Config:
         ("45s", 45.0),
         ("45", 45.0),
         ("1min 30s", 90.0),
+        ("5ms", 0.005),
         ("1m30s", 90.0),
         ("2 minutes", 120.0),
         ("1h", 3600.0),

@@ -68,7 +68,7 @@ def test_doctor_finds_a_service_of_ours_well_and_says_what_is_wrong_with_it_then
     stoker.box.run("systemctl", "daemon-reload")
     stoker.box.run("chown", "root", "/var/lib/stoker/stoker.db")
     ill = doctor()
-    assert [level for level, found in ill["systemd"] if "TimeoutStopSec is 1 s" in found] == ["fail"]
+    assert [level for level, found in ill["stop time"] if "systemd waits 1s" in found] == ["fail"]
     assert any("workers get no cgroups" in found for _, found in ill["systemd"])
     assert [level for level, _ in ill["permissions"]] == ["fail"]
     stoker.box.run("systemctl", "kill", "--signal=KILL", "stoker.service")
