@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.crash.conftest import Build
-from tests.crash.house import PATIENCE, Daemon, House
+from tests.crash.house import PATIENCE, Daemon, House, until
 from tests.crash.test_stop import run_gated
 from tests.workers import Gate, wrapped
 
 POOLS = {"q": {"command": wrapped("marker"), "size": 2}}
+PROCESSES = 4  # each worker and the shell around it
 
 
 def same(build: Build, first: House) -> Daemon:
@@ -45,6 +46,8 @@ def test_a_second_daemon_is_refused_and_the_first_unharmed(
     first = house.started()
     with Gate(tmp_path) as gate, house.client() as client:
         job_id = run_gated(first, client, gate)
+        # One worker has the job; the other may be still on its way.
+        until(lambda: len(first.processes()) == PROCESSES, "the other worker")
         workers, records = first.processes(), house.records()
         second = start(build, house)
         assert second.exit_code() == 2
