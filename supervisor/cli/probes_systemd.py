@@ -110,10 +110,10 @@ def _socket(unit: str, service: Shown) -> Iterator[Finding]:
     state, daemon = socket.get("ActiveState"), service.get("ActiveState")
     if state == "active" and daemon in ("failed", "inactive"):
         told = f"{name} listens, and {unit} is {daemon}: clients wait for an answer"
-        level, remedy = (
-            ("fail", f"systemctl restart {unit}") if daemon == "failed" else ("warn", f"systemctl start {unit}")
-        )
-        yield Finding("systemd", "fail" if level == "fail" else "warn", told, remedy)
+        if daemon == "failed":
+            yield Finding("systemd", "fail", told, f"systemctl restart {unit}")
+        else:
+            yield Finding("systemd", "warn", told, f"systemctl start {unit}")
     elif state != "active":
         remedy = f"systemctl enable --now {name}"
         yield Finding("systemd", "warn", f"{name} is {state}: clients are refused while {unit} restarts", remedy)

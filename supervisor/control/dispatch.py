@@ -19,7 +19,6 @@ from supervisor.errors import Refused, TooLarge
 
 log = structlog.get_logger("stoker.control")
 
-_LASTING = {"wait", "subscribe", "events", "restart", "reload", "backup", "drain"}  # they wait for something to happen
 NOTHING = b""  # the answer to a notification and to a blank line
 
 
@@ -40,7 +39,7 @@ class Work:
         self._method = method
         self._coroutine = coroutine
         self.in_turn = in_turn
-        self.lasting = request.method in _LASTING
+        self.lasting = method.lasting
         self.lines: AsyncGenerator[bytes, None] | None = None
         self.patience = math.inf
 

@@ -66,11 +66,12 @@ class Method(Generic[P]):
 
     `compact`: the params hold payloads, which are kept without white space. `in_turn` tells by the params whether a
     connection's next request is taken up after this one's answer only, so that big answers are not made faster than
-    they are read. `role` is what it takes in all queues; of one who has it in some only `guard` tells what the call is
-    about. `advice` is for who asked for more than an answer can hold.
+    they are read. `lasting`: it waits for something to happen, and a daemon that stops does not wait for it. `role` is
+    what it takes in all queues; of one who has it in some only `guard` tells what the call is about. `advice` is for
+    who asked for more than an answer can hold.
     """
 
-    __slots__ = ("_compact", "_decode", "_params", "advice", "guard", "in_turn", "role", "run")
+    __slots__ = ("_compact", "_decode", "_params", "advice", "guard", "in_turn", "lasting", "role", "run")
 
     def __init__(
         self,
@@ -81,12 +82,14 @@ class Method(Generic[P]):
         *,
         compact: bool = False,
         in_turn: Callable[[P], bool] = _no,
+        lasting: bool = False,
         advice: str = "list shows the job without its payload and result",
     ) -> None:
         self.run = run
         self.role = role
         self.guard = guard
         self.in_turn = in_turn
+        self.lasting = lasting
         self.advice = advice
         self._params = params
         self._compact = compact
@@ -118,7 +121,7 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
             SubmitManyParams, submitting.submit_many, _SUBMIT, all_queues, compact=True, advice="submit fewer at a time"
         ),
         "get": Method(GetParams, reading.get, _LOOK, found_job, in_turn=_yes),
-        "wait": Method(WaitParams, reading.wait, _LOOK, some_jobs, advice=waiting.WAIT_ADVICE),
+        "wait": Method(WaitParams, reading.wait, _LOOK, some_jobs, lasting=True, advice=waiting.WAIT_ADVICE),
         "list": Method(ListParams, reading.list_jobs, _LOOK, named_queue, in_turn=_yes, advice=reading.LIST_ADVICE),
         "events": Method(
             EventsParams,
@@ -126,9 +129,10 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
             _LOOK,
             named_queue,
             in_turn=lambda params: not params.wait_secs,  # who waits for something may ask for other things meanwhile
+            lasting=True,
             advice="use a smaller limit",
         ),
-        "subscribe": Method(SubscribeParams, following.subscribe, _LOOK, named_queue),
+        "subscribe": Method(SubscribeParams, following.subscribe, _LOOK, named_queue, lasting=True),
         "running": Method(RunningParams, reading.running, _LOOK, named_queue, in_turn=_yes, advice=reading.LIST_ADVICE),
         "position": Method(JobParams, handlers.position, _LOOK, one_job),
         "cancel": Method(JobParams, handlers.cancel, _SUBMIT, one_job),
@@ -143,11 +147,11 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "purge": Method(PurgeParams, selecting.purge, _ADMIN, one_queue),
         "pools": Method(PoolsParams, handlers.pools, _LOOK, anywhere),
         "workers": Method(PoolsParams, handlers.workers, _LOOK, anywhere),
-        "restart": Method(PoolParams, handlers.restart, _ADMIN, whole),
+        "restart": Method(PoolParams, handlers.restart, _ADMIN, whole, lasting=True),
         "resize": Method(ResizeParams, handlers.resize, _ADMIN, whole),
-        "reload": Method(NoParams, handlers.reload, _ADMIN, whole),
+        "reload": Method(NoParams, handlers.reload, _ADMIN, whole, lasting=True),
         "status": Method(NoParams, handlers.status, _LOOK, anywhere),
-        "drain": Method(NoParams, handlers.drain, _ADMIN, whole),
-        "backup": Method(NoParams, handlers.backup, _ADMIN, whole),
+        "drain": Method(NoParams, handlers.drain, _ADMIN, whole, lasting=True),
+        "backup": Method(NoParams, handlers.backup, _ADMIN, whole, lasting=True),
     }
 )

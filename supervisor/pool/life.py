@@ -431,10 +431,9 @@ class Life:
         run = None if self.slot.held else self.pool.checkout()
         if run is not None:
             self.take(run)
-        elif self.slot.held:
-            self.state = "idle"
-        else:
-            self.state = "idle"
+            return
+        self.state = "idle"
+        if not self.slot.held:
             self.idle_since = time.monotonic()
             self.pool.now_idle(self)
 
