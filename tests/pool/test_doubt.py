@@ -1,6 +1,7 @@
 """Programs that come to nothing, and what is risked on them: each place waits for itself, no job is given too soon."""
 
 import json
+import time
 from pathlib import Path
 
 import structlog
@@ -75,10 +76,17 @@ async def test_a_worker_that_starts_beyond_max_rss_degrades_its_pool_but_jobs_ru
 
 
 async def test_a_worker_is_not_recycled_while_it_boots(tmp_path: Path) -> None:
-    slow = python("import json, os, sys, time", "time.sleep(1.5)", READY, *LOOP)
-    with structlog.testing.capture_logs() as logs:
-        async with rig(slow, folder=tmp_path, ready=True, max_age=0.5, max_rss=MIB) as daemon:
-            job = await daemon.run(1)
+    """The job is there before the worker is ready: one that has nothing to do may be recycled as soon as it is."""
+    gate = Gate(tmp_path)
+    slow = python("import json, os, sys", f"open({gate.path!r})", READY, *LOOP)
+    with structlog.testing.capture_logs() as logs, gate:
+        async with rig(slow, folder=tmp_path, waits=False, ready=True, max_age=0.5, max_rss=MIB) as daemon:
+            [job_id] = await daemon.submit(1)
+            await daemon.until(lambda: daemon.slot.life is not None)
+            booted_for_long = daemon.slot.life.child.started + 1.5  # past max_age, and looked at
+            await daemon.until(lambda: time.monotonic() > booted_for_long)
+            gate.open()
+            [job] = await daemon.ends(job_id)
     started = [entry["pid"] for entry in logs if entry["event"] == "worker_started"]
     assert (job.state, job.result) == (State.DONE, str(started[0]).encode())
 
