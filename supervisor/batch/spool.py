@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from supervisor.batch import status_file
@@ -60,9 +61,8 @@ class Spools:
             else:
                 sync_folder(self.root.parent)
         part = self.root / f"{_NEW}{status.id}"
-        receiving = Receiving(status, part, folder, limits, lambda: self._receiving.discard(status.id))
         self._receiving.add(status.id)
-        return receiving
+        return Receiving(status, part, folder, limits, lambda: self._receiving.discard(status.id))
 
     def open(self, batch_id: str) -> Spool:
         """Raises NotFound, Unsound and StoreUnavailable."""
@@ -97,7 +97,7 @@ class Spools:
                 part = path / f"{STATUS}{PART}"
                 if os.path.lexists(part):
                     swept.append(part)
-                    with saying(part, "remove"):
+                    with suppress(OSError):  # the next status is written over it
                         os.unlink(part)
         return swept
 

@@ -60,6 +60,12 @@ class Work:
         self.removed = True
 
     def _submit(self, spools: Spools) -> None:
+        dropped = spools.create(new_status(), ROOMY)
+        try:
+            dropped.append(TEXT)
+            dropped.drop()
+        finally:
+            dropped._close()
         receiving = spools.create(new_status(id=self.id), ROOMY)
         try:
             receiving.append(TEXT[:20])

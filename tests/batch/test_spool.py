@@ -72,6 +72,56 @@ def test_one_that_is_dropped_never_was(spools: Spools) -> None:
     assert os.listdir(spools.root) == []
 
 
+def test_one_that_is_there_is_not_dropped(spools: Spools) -> None:
+    receiving = spools.create(new_status(), ROOMY)
+    receiving.finish()
+    receiving.drop()
+    assert os.listdir(spools.root) == [receiving.status.id]
+
+
+def test_one_that_could_not_begin_leaves_nothing(spools: Spools, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = os.open
+
+    def fail(path: Any, *arguments: Any, **named: Any) -> int:
+        if str(path).endswith("input.jsonl"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return true(path, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        with pytest.raises(StoreUnavailable, match="No space left"):
+            spools.create(new_status(), ROOMY)
+    assert os.listdir(spools.root) == []
+
+
+@pytest.mark.parametrize("which", range(6))
+def test_one_that_cannot_be_finished_is_dropped_whole(
+    spools: Spools, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    true, calls = os.fsync, 0
+
+    def fail(fd: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > which:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        true(fd)
+
+    receiving = spools.create(new_status(), ROOMY)
+    receiving.append(TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        try:
+            receiving.finish()
+        except StoreUnavailable:
+            receiving.drop()
+            assert which < 4
+            assert os.listdir(spools.root) == []
+        else:
+            assert which >= 4
+            assert [status.id for status in spools.all()[0]] == [receiving.status.id]
+
+
 @pytest.mark.parametrize(
     ("limits", "key", "figure"),
     [
