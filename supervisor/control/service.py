@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from protocol.control import PoolView, QueueView, ReloadView, RestartView, StatusView, StoreView, WorkerView
+from supervisor.batch.batches import Batches
 from supervisor.config.model import Config, QueueConfig
 from supervisor.config.places import database_path
 from supervisor.control.access import access_of
@@ -53,6 +54,8 @@ class Reloader(Protocol):
 class Service:
     """One for each daemon. `now` gives UTC microseconds; `reader` reads beside the writer, in a thread. `pools` may
     come and go. Without a `reloader` nothing is read again."""
+
+    batches: Batches
 
     def __init__(
         self,
