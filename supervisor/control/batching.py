@@ -88,7 +88,7 @@ async def batch_gc(context: Context, params: BatchGcParams) -> BatchGcView:
         dry_run=params.dry_run,
         sees=context.caller.sees,
     )
-    return BatchGcView(ids=ids, count=len(ids), dry_run=params.dry_run)
+    return BatchGcView(ids=list(ids), count=len(ids), dry_run=params.dry_run)
 
 
 def _states(names: str | list[str] | None) -> tuple[BatchState, ...]:
