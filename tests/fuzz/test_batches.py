@@ -1,107 +1,112 @@
-"""Whatever lines go in and however they are cut, they arrive as they are; and records are told as they are."""
+"""Whatever is in the files of a batch, it is a line, a record or a status, or it is refused as what it is."""
 
-import base64
 import json
-import tempfile
-from collections.abc import Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.client import Client, _pieces
-from supervisor.control import batch_lines
-from supervisor.control.batch_lines import Records
-from tests.fuzz.strategies import chunks
+from protocol.text import compact
+from supervisor.batch import status_file
+from supervisor.batch.words import BatchState, Checkpoint, Counts, Status
+from supervisor.errors import Unsound
+from supervisor.lines.appending import AppendFile
+from supervisor.lines.line import Line, parse
+from supervisor.lines.records import cause_of, number_of, refusal_record, result_record
+from tests.fuzz.strategies import damaged, dumped, objects, text, values
 
-PATIENCE = 20.0  # seconds
-inputs = st.lists(
-    st.sampled_from([b"", b"\n", b"\r\n", b" \t\n", b"1\n", b'{"custom_id":"a"}\n', b"\xff\n", b'"\xc3\xa4"', b"{"])
-    | st.binary(max_size=20),
-    max_size=30,
-).map(b"".join)
-
-
-@pytest.fixture(scope="module")
-def client(daemon_socket: str) -> Iterator[Client]:
-    with Client(daemon_socket, timeout=PATIENCE) as client:
-        yield client
-
-
-@settings(max_examples=min(settings().max_examples, 60))
-@given(data=st.data(), lines=inputs)
-def test_lines_that_are_cut_anywhere_arrive_as_they_are(data: st.DataObject, lines: bytes, client: Client) -> None:
-    batch = client.call("batch_submit", {"queue": "mail", "lines": "", "more": True})
-    for part in data.draw(chunks(lines)):
-        said = {"base64": base64.b64encode(part).decode()}
-        if part.isascii() and data.draw(st.booleans()):
-            said = {"lines": part.decode()}
-        client.call("batch_submit", {"batch": batch["id"], "more": True, **said})
-    batch = client.call("batch_submit", {"batch": batch["id"], "lines": ""})
-    assert Path(batch["folder"], "input.jsonl").read_bytes() == lines
-    ended = client.batch_cancel(batch["id"])
-    counts = ended["counts"]
-    assert counts["total"] == sum(bool(line.strip()) for line in lines.split(b"\n"))
-    assert counts["total"] == counts["failed"] + counts["cancelled"]
-    errors = list(client.batch_output(batch["id"], "errors"))
-    assert sorted(record["line"] for _, record in errors) == [
-        n for n, line in enumerate(lines.split(b"\n"), 1) if line.strip()
-    ]
-    assert client.batch_delete(batch["id"]) == {"deleted": True}
-
-
-@given(st.lists(st.binary(max_size=50), max_size=20), st.integers(1, 40))
-def test_pieces_of_any_size_are_sent_as_they_are(pieces: list[bytes], size: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("protocol.client._CHUNK", size)
-        sent = [base64.b64decode(text) for text in _pieces(iter(pieces))]
-    assert b"".join(sent) == b"".join(pieces)
-    assert [len(part) for part in sent[:-1]] == [size] * (len(sent) - 1)
-    assert all(0 < len(part) <= size for part in sent)
-
-
-@given(
-    sizes=st.lists(st.integers(0, 300), min_size=1, max_size=12),
-    first=st.integers(1, 14),
-    cuts=st.sets(st.integers(0, 12)),
-    page=st.integers(1, 100),
-    whole=st.integers(1, 200),
-    part=st.integers(1, 40).map(lambda n: 3 * n),
-    skip=st.integers(1, 400),
+ROOMY = 1 << 20
+LINES = (objects([("custom_id", text | st.integers()), ("input", values), ("", values)]) | values).map(dumped)
+STATUS = Status(
+    id="0199f3c2-7d1e-7abc-8def-0123456789ab",
+    queue="q",
+    state=BatchState.IN_PROGRESS,
+    counts=Counts(total=9, completed=3),
+    created_at=1,
+    updated_at=2,
+    checkpoint=Checkpoint(answered=[(1, 2), (5, 6)], number=2, offset=10, output=30),
 )
-def test_records_of_any_size_are_told_as_they_are_while_the_file_grows(
-    sizes: list[int], first: int, cuts: set[int], page: int, whole: int, part: int, skip: int
+
+
+def record(line: Line) -> bytes:
+    if line.payload is None:
+        return refusal_record(line.number, line.custom_id, line.cause, line.complaint)
+    return result_record(line.number, line.custom_id, line.payload)
+
+
+def python_takes(line: bytes) -> bool:
+    """Python does, and it holds nothing that only Python takes: constants, and halves of surrogate pairs."""
+    try:
+        value = json.loads(line.decode(), parse_constant=_refuse, object_pairs_hook=list)
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(name)
+
+
+@given(damaged(LINES).filter(lambda line: b"\n" not in line), st.integers(1, 1 << 70))
+def test_any_line_is_a_payload_or_says_what_it_is(line: bytes, number: int) -> None:
+    parsed = parse(number, line, max_payload=ROOMY)
+    assert (parsed.payload is not None) == python_takes(line)
+    if parsed.payload is None:
+        assert parsed.cause == "not_json"
+        assert parsed.complaint.isprintable()
+    else:
+        value = json.loads(line)
+        assert json.loads(parsed.payload) == value
+        assert compact(parsed.payload) == parsed.payload
+        own = value.get("custom_id") if isinstance(value, dict) else None
+        assert (None if parsed.custom_id is None else json.loads(parsed.custom_id)) == _told(own)
+
+
+def _told(own: Any) -> Any:
+    return own if isinstance(own, str | int | float) and not isinstance(own, bool) else None
+
+
+@given(st.binary(max_size=60).filter(lambda line: b"\n" not in line) | text.map(str.encode))
+def test_any_raw_line_is_a_string_or_no_utf8(line: bytes) -> None:
+    parsed = parse(1, line, max_payload=ROOMY, raw=True)
+    try:
+        said = line.decode()
+    except UnicodeDecodeError:
+        assert (parsed.payload, parsed.cause) == (None, "not_json")
+    else:
+        assert parsed.payload is not None
+        assert json.loads(parsed.payload) == said.removesuffix("\r")
+
+
+@given(damaged(LINES), st.integers(1, 1 << 40))
+def test_the_record_of_any_line_is_one_line_of_json_with_its_number(line: bytes, number: int) -> None:
+    parsed = parse(number, line.replace(b"\n", b""), max_payload=ROOMY)
+    made = record(parsed)
+    assert made.count(b"\n") == 1
+    assert json.loads(made)["line"] == number_of(made) == number
+    assert cause_of(made) == parsed.cause
+
+
+@given(st.lists(damaged(LINES.map(lambda line: record(parse(7, line, max_payload=ROOMY)))), max_size=4).map(b"".join))
+def test_whatever_a_crash_left_what_is_adopted_are_records_and_stays(
+    tmp_path_factory: pytest.TempPathFactory, tail: bytes
 ) -> None:
-    records = [json.dumps({"line": n, "result": "x" * size}).encode() + b"\n" for n, size in enumerate(sizes, 1)]
-    ends = list(accumulate(map(len, records)))
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        for name, limit in (("PAGE", page), ("WHOLE", max(page, whole)), ("PART", part), ("SKIP", skip)):
-            patch.setattr(batch_lines, name, limit)
-        path = Path(folder, "output.jsonl")
-        path.write_bytes(b"".join(records))
-        reading = Records(path, "b", "output", first)
-        told: list[Any] = []
-        for end in [end for n, end in enumerate(ends) if n in cuts] + [ends[-1]]:
-            while reading.place < end:
-                told += map(json.loads, reading.read(end).splitlines())
-            assert reading.place == end
-        last = json.loads(reading.end("completed"))
-    assert last["params"]["lines"] == len(records)
-    assert list(_whole(told)) == [(n, json.loads(one)) for n, one in enumerate(records, 1) if n >= first]
+    path: Path = tmp_path_factory.getbasetemp() / "output.jsonl"
+    path.write_bytes(b"kept\n" + tail)
+    for _ in range(2):
+        file, adopted = AppendFile.open(path, 5, lambda line: number_of(line) is not None)
+        file.close()
+        assert path.read_bytes() == b"kept\n" + b"".join(adopted)
+        assert all(json.loads(line)["line"] > 0 for line in adopted)
 
 
-def _whole(told: list[Any]) -> Iterator[tuple[int, Any]]:
-    parts = ""
-    for one in told:
-        params = one["params"]
-        if one["method"] == "batch_line":
-            assert not parts, "a record that began was not ended"
-            yield params["n"], params["record"]
-            continue
-        parts += params["base64"]
-        if not params["more"]:
-            yield params["n"], json.loads(base64.b64decode(parts, validate=True))
-            parts = ""
+@given(damaged(st.just(status_file.encode(STATUS))))
+def test_any_status_file_is_a_status_or_unsound(text: bytes) -> None:
+    try:
+        status = status_file.decode(text)
+    except Unsound:
+        return
+    assert status_file.decode(status_file.encode(status)) == status
