@@ -1,1 +1,1 @@
-"""Batches: files of jobs, each with a folder of its own from which it is fed, and in which its results gather."""
+"""Batches of the daemon: a file of lines, a job for each, and two files of what became of them."""
