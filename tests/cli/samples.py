@@ -179,5 +179,6 @@ def status(**changes: Any) -> dict[str, Any]:
         "pools": [pool()],
         "queues": [queue()],
         "unserved": [],
+        "batches": {"in_progress": 0, "pending": 0, "unanswered": 0},
         **changes,
     }
