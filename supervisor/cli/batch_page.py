@@ -142,7 +142,8 @@ def ending(batch: Batch) -> str:
     """A sentence about one that is final, with where to read on."""
     counts, batch_id = batch["counts"], batch["id"]
     secs = took(batch)
-    speed = f", {per_second(answered(batch) / secs)}/s" if secs > 0 and answered(batch) else ""
+    done = counts["completed"] + counts["failed"]
+    speed = f", {per_second(done / secs)}/s" if secs > 0 and done else ""
     time = f"in {about_duration(secs)}{speed}"
     passed = f"{counts['completed']:,} of {lines(counts['total'])} passed"
     failed = f", {counts['failed']:,} failed" if counts["failed"] else ""

@@ -54,7 +54,7 @@ def test_a_completed_batch_is_a_sentence_and_0(daemon: ScriptedDaemon, stoker: R
         ),
         (
             batch("cancelled", completed=1, cancelled=999),
-            "was cancelled: 1 of 1,000 lines passed, 999 cancelled, in 20s, 50/s",
+            "was cancelled: 1 of 1,000 lines passed, 999 cancelled, in 20s, 0.1/s",
         ),
     ],
 )
