@@ -5,7 +5,8 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from io import BufferedReader
+from typing import cast
 
 from supervisor.cli.copying import Progress
 from supervisor.cli.failures import Misuse, say
@@ -19,7 +20,7 @@ _SHOWN_FROM = 4 * 1024 * 1024  # bytes: what is smaller is there before anybody 
 class Source:
     """A binary file as far as `read` goes. What is wrong with it is raised as Misuse."""
 
-    def __init__(self, file: BinaryIO, name: str, progress: Progress) -> None:
+    def __init__(self, file: BufferedReader, name: str, progress: Progress) -> None:
         self.name = name  # for people
         self.taken = 0  # bytes
         self.ended = False  # all of it was taken
@@ -29,7 +30,7 @@ class Source:
 
     def read(self, size: int = -1) -> bytes:
         try:
-            data = self._file.read(size)
+            data = self._file.read1(size)  # a terminal's end is told once: `read` would take it, and wait for another
         except OSError as error:
             raise Misuse(f"cannot read {self.name}: {error.strerror}; nothing was submitted") from None
         if not self.taken:
@@ -74,8 +75,10 @@ class Source:
 def source(name: str) -> Iterator[Source]:
     """The file of that name; stdin where it is "-"."""
     if name == STDIN:
+        if sys.stdin.isatty():
+            say("reading jobs from the terminal, one JSON value a line; Ctrl-D ends them")
         with Progress() as progress:
-            yield Source(sys.stdin.buffer, "stdin", progress)
+            yield Source(cast("BufferedReader", sys.stdin.buffer), "stdin", progress)
         return
     try:
         file = open(name, "rb")  # noqa: SIM115
@@ -88,7 +91,7 @@ def source(name: str) -> Iterator[Source]:
         yield Source(file, name, progress)
 
 
-def _size(file: BinaryIO) -> int | None:
+def _size(file: BufferedReader) -> int | None:
     """None where it cannot be known."""
     with suppress(OSError):
         found = os.fstat(file.fileno())

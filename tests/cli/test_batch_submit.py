@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import os
+import pty
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -82,6 +83,19 @@ def test_stdin_is_a_file_too(intake: Intake, stoker: Run) -> None:
     result = stoker("batch", "submit", "-", "--queue", "thumbs", "--json", input=LINES)
     assert json.loads(result.stdout) == batch("pending", created=True)
     assert intake.received == LINES
+
+
+def test_who_types_the_lines_is_told_how_to_end(intake: Intake, start: Start) -> None:
+    ours, theirs = pty.openpty()
+    process = start("batch", "submit", "-", "--queue", "thumbs", stdin=theirs)
+    os.close(theirs)
+    assert process.stderr is not None
+    told = process.stderr.readline()
+    assert told == "stoker: reading jobs from the terminal, one JSON value a line; Ctrl-D ends them\n"
+    os.write(ours, b'{"n":1}\n\x04')
+    assert process.communicate(timeout=20) == (f"{ID}\n", "")
+    os.close(ours)
+    assert intake.received == b'{"n":1}\n'
 
 
 def test_a_pipe_by_name_is_a_file_too(intake: Intake, start: Start, folder: Path) -> None:
