@@ -8,11 +8,13 @@ import runpy
 import shutil
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from supervisor.cli.app import COMMANDS
 from tests.cli.test_newcomer import README, serving
 
 EXAMPLE = README.parent / "examples" / "stdlib-index"
@@ -76,3 +78,15 @@ def test_the_commands_of_a_batch_do_what_they_say(folder: Path, section: str) ->
     assert (refused["error"]["cause"], "asst.py" in refused["error"]["message"]) == ("error", True)
     assert header.split()[:3] == ["ID", "QUEUE", "STATE"]
     assert row.split()[1:6] == ["index", "failed", str(count + 1), str(count), "1"]
+
+
+@pytest.mark.skipif("map" not in COMMANDS, reason="there is no `stoker map` here")
+def test_the_one_liner_without_a_daemon_gives_the_same_in_the_order_of_the_lines(folder: Path, section: str) -> None:
+    making = takewhile(lambda line: "stoker" not in line, commands(section, "lib=").splitlines())
+    run("\n".join(making))
+    *modules, _ = read(folder / "modules.jsonl")
+    run(f"{commands(section, 'stoker map')} 2> told", code=1)  # there is a line that fails
+    assert read(folder / "results.jsonl") == plainly(folder, modules)
+    [refused] = read(folder / "failed.jsonl")
+    assert (refused["line"], refused["error"]["cause"]) == (len(modules) + 1, "error")
+    assert "1 of " in (folder / "told").read_text()
