@@ -86,6 +86,7 @@ def _submitted(client: VerbatimClient, opened: Source, queue: str, options: dict
             ) from None
         raise Unanswered(f"the daemon went away before it answered; {AGAIN if keyed else OPEN}") from None
     except KeyboardInterrupt:
+        opened.close()
         if opened.ended:
             look = AGAIN if keyed else f"look with `stoker batch list --queue {queue}`"
             say(f"interrupted before the daemon answered: the batch may have been submitted; {look}")
