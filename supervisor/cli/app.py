@@ -1,12 +1,12 @@
 """The group of commands: each is imported when it is called, not before, and every error becomes an exit code here."""
 
 import sys
-from importlib import import_module
 from typing import Any
 
 import click
 
 from supervisor.cli.failures import complain, say
+from supervisor.cli.lazy import LazyGroup
 from supervisor.cli.main import CLOSED_PIPE, INTERRUPTED
 from supervisor.cli.options import Places, place_options
 from supervisor.cli.output import OutputLost, flush, let_go
@@ -23,6 +23,7 @@ COMMANDS = {
     "cancel": ("jobs", "cancel"),
     "retry": ("jobs", "retry"),
     "delete": ("jobs", "delete"),
+    "batch": ("batch", "batch"),
     "status": ("look", "status"),
     "top": ("top.command", "top"),
     "queues": ("look", "queues"),
@@ -46,27 +47,8 @@ COMMANDS = {
 }
 
 
-class Stoker(click.Group):
-    """Commands by name, imported late, listed in the order a newcomer meets them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, attribute = COMMANDS[cmd_name]
-        command = getattr(import_module(f"supervisor.cli.{module}"), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name in COMMANDS or name.startswith("-"):
-            return super().resolve_command(ctx, args)
-        raise click.UsageError(f"there is no command {name!r}{_nearest(name)}", ctx)
+class Stoker(LazyGroup):
+    """All of them, and what becomes of their errors."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Ctrl-C ends a command quietly: click would print an empty line."""
@@ -96,13 +78,6 @@ class Stoker(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _nearest(name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, COMMANDS, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
@@ -114,6 +89,7 @@ def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 
 @click.group(
     cls=Stoker,
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok, 1 the job failed or the call was refused, 2 usage or configuration, 3 no daemon, "
     "130 interrupted, 141 nobody reads the output any more.",

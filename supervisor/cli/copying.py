@@ -24,14 +24,20 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Before anything else is written."""
         if self._length:
             self._write("")
 
-    def show(self, what: str, done: int, of: int) -> None:
+    def show(self, what: str, done: int, of: int | None) -> None:
+        """`of`: None where nobody knows how much it will be."""
         now = time.monotonic()
         if self._shown and now >= self._next:
             self._next = now + EVERY
-            self._write(f"{what} {size(done)} of {size(max(done, of))} ({100 * done // max(done, of, 1)}%)")
+            whole = "" if of is None else f" of {size(max(done, of))} ({100 * done // max(done, of, 1)}%)"
+            self._write(f"{what} {size(done)}{whole}")
 
     def _write(self, text: str) -> None:
         with suppress(OSError):

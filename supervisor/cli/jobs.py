@@ -1,14 +1,13 @@
 """stoker get, position, cancel, retry and delete: one job, several by id, or all that match a filter."""
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from protocol.client import CallFailed, Client
-from supervisor.cli import output, tables
-from supervisor.cli.connection import daemon, refusal
-from supervisor.cli.failures import say
+from protocol.client import Client
+from supervisor.cli import output
+from supervisor.cli.connection import daemon
+from supervisor.cli.each import act_on_each
 from supervisor.cli.job_page import show_job
 from supervisor.cli.options import filter_options, id_type, json_option, place_options
 from supervisor.cli.sweep import many_options, meant_by_filter, sweep
@@ -67,7 +66,7 @@ def cancel(ids: tuple[str, ...], as_json: bool, **which: Any) -> None:
     def told(job: dict[str, Any]) -> str:
         return "" if job["state"] == "cancelled" else "it had ended before"
 
-    _each(ids, lambda client, job_id: client.cancel(job_id), told, as_json)
+    act_on_each(ids, lambda client, job_id: client.cancel(job_id), told, as_json)
 
 
 @click.command()
@@ -84,7 +83,7 @@ def retry(ids: tuple[str, ...], as_json: bool, **which: Any) -> None:
     if meant_by_filter(ids, which):
         sweep(lambda client, wanted: client.retry_many(**wanted), which, "retried", as_json)
         return
-    _each(ids, lambda client, job_id: client.retry(job_id), lambda job: f"queue {job['queue']}", as_json)
+    act_on_each(ids, lambda client, job_id: client.retry(job_id), lambda job: f"queue {job['queue']}", as_json)
 
 
 @click.command()
@@ -106,30 +105,4 @@ def delete(ids: tuple[str, ...], as_json: bool, **which: Any) -> None:
     def remove(client: Client, job_id: str) -> dict[str, Any]:
         return {"id": job_id, **client.delete(job_id)}
 
-    _each(ids, remove, lambda _: "", as_json)
-
-
-def _each(
-    ids: tuple[str, ...],
-    act: Callable[[Client, str], dict[str, Any]],
-    told: Callable[[dict[str, Any]], str],
-    as_json: bool,
-) -> None:
-    """One after the other, a line for each; one that is refused does not keep the others from their turn."""
-    refused = False
-    with daemon() as client:
-        for job_id in ids:
-            try:
-                answer = act(client, job_id)
-            except CallFailed as error:
-                say(refusal(error).message)
-                refused = True
-                continue
-            if as_json:
-                output.write(output.to_json(answer))
-            else:
-                state = tables.highlight(answer.get("state", "deleted"))
-                output.write(f"{job_id}  {state}  {told(answer)}".rstrip())
-            output.flush()
-    if refused:
-        raise click.exceptions.Exit(1)
+    act_on_each(ids, remove, lambda _: "", as_json)

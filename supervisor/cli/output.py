@@ -37,6 +37,15 @@ def write(text: str) -> None:
         raise OutputLost(error) from None
 
 
+def write_text(text: str) -> None:
+    """The text and a newline, in UTF-8 whatever stdout's encoding is: what programs are to read as it is. Not beside
+    `write`, whose text comes later."""
+    try:
+        sys.stdout.buffer.write(text.encode() + b"\n")
+    except OSError as error:
+        raise OutputLost(error) from None
+
+
 def flush() -> None:
     """Let it be seen now; a reader that has left is noticed here."""
     try:
@@ -55,12 +64,17 @@ def let_go() -> None:
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """JSON text that any terminal and any encoding of stdout can carry; one line unless indented."""
     text = json_text.encode(value, indent=indent)
-    text = _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = harmless(text)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         return json_text.encode(value, indent=indent, ascii_only=True)
     return text
+
+
+def harmless(text: str) -> str:
+    """JSON text with what could steer a terminal escaped."""
+    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def write_json(value: Any) -> None:

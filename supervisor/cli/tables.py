@@ -9,10 +9,12 @@ from supervisor.cli import output
 # The few words that carry a colour, wherever they stand in a `word` column.
 COLOURS = {
     "done": "green",
+    "completed": "green",
     "ok": "green",
     "ready": "green",
     "idle": "green",
     "running": "cyan",
+    "in_progress": "cyan",
     "busy": "cyan",
     "starting": "cyan",
     "restarting": "cyan",

@@ -56,6 +56,9 @@ WORKERS = (
 )
 
 
+_AT_WORK = (("in_progress", "in progress"), ("pending", "pending"))  # states of batches
+
+
 def show_status(view: View) -> None:
     output.write(
         f"stoker {view['version']} {highlight(view['state'])}, up {about_duration(view['uptime_secs'])}, "
@@ -64,12 +67,22 @@ def show_status(view: View) -> None:
     output.write(f"configuration {output.one_line(view['config'])}, store {output.one_line(view['store']['url'])}")
     for trouble in troubles(view):
         output.write(trouble)
+    if batches := _batches(view.get("batches")):
+        output.write(batches)
     if view["pools"]:
         output.write("")
         show(POOLS, [_pool(pool) for pool in view["pools"]])
     if view["queues"]:
         output.write("")
         show(QUEUES, [_queue(queue) for queue in view["queues"]])
+
+
+def _batches(view: View | None) -> str:
+    """Nothing while there are none to work on, or of a daemon that was not restarted since they came to be."""
+    if view is None or not any(view.values()):
+        return ""
+    told = [f"{view[state]} {word}" for state, word in _AT_WORK if view[state]]
+    return f"batches: {', '.join([*told, _count(view['unanswered'], 'line')])} to go"
 
 
 def show_queues(views: Sequence[View]) -> None:
@@ -200,4 +213,4 @@ def memory(count: float) -> str:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -139,6 +139,33 @@ def worker(slot: int = 0, **changes: Any) -> dict[str, Any]:
     }
 
 
+def batch(state: str = "completed", **changes: Any) -> dict[str, Any]:
+    """Of 1,000 lines; `completed`, `failed` and `cancelled` among the changes are its counts."""
+    usual = {"completed": 1000 if state == "completed" else 0, "failed": 0, "cancelled": 0}
+    counts = {name: changes.pop(name, count) for name, count in usual.items()}
+    return {
+        "id": ID,
+        "queue": "thumbs",
+        "name": None,
+        "state": state,
+        "counts": {"total": changes.pop("total", 1000), **counts},
+        "cancel_requested": False,
+        "created_at": "2030-01-31T08:00:00.000000Z",
+        "updated_at": "2030-01-31T08:00:20.000000Z",
+        "finished_at": "2030-01-31T08:00:20.000000Z" if state in ("completed", "failed", "cancelled") else None,
+        "input_bytes": 20480,
+        "folder": f"/var/lib/stoker/batches/{ID}",
+        "waiting": None,
+        "priority": -10,
+        "timeout_secs": None,
+        "max_attempts": None,
+        "tags": [],
+        "client": None,
+        "key": None,
+        **changes,
+    }
+
+
 def status(**changes: Any) -> dict[str, Any]:
     return {
         "version": "0.1.0",
@@ -152,5 +179,6 @@ def status(**changes: Any) -> dict[str, Any]:
         "pools": [pool()],
         "queues": [queue()],
         "unserved": [],
+        "batches": {"in_progress": 0, "pending": 0, "unanswered": 0},
         **changes,
     }

@@ -44,6 +44,23 @@ def test_status_says_what_is_wrong_before_any_number(daemon: ScriptedDaemon, sto
     ]
 
 
+def test_status_tells_how_much_the_batches_have_before_them_while_there_are_some(
+    daemon: ScriptedDaemon, stoker: Run
+) -> None:
+    said = {
+        (2, 1, 12345): ["batches: 2 in progress, 1 pending, 12,345 lines to go"],
+        (1, 0, 1): ["batches: 1 in progress, 1 line to go"],
+        (0, 0, 7): ["batches: 7 lines to go"],
+        (0, 0, 0): [],
+    }
+    for (in_progress, pending, unanswered), words in said.items():
+        counts = {"in_progress": in_progress, "pending": pending, "unanswered": unanswered}
+        daemon.on("status", status(batches=counts, pools=[], queues=[], unserved=["old"]))
+        result = stoker("status")
+        assert result.stdout.splitlines()[3:] == words
+        assert "no pool serves old" in result.stdout
+
+
 def test_queues_shows_what_is_unusual_of_each(daemon: ScriptedDaemon, stoker: Run) -> None:
     views = [
         queue("busy", submit_rate=1234.5, cancelled=2, due=12),
