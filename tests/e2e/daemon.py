@@ -51,7 +51,7 @@ def children(pid: int) -> list[procfs.Stat]:
 
 
 class Daemon:
-    """`pools`, `queues` and `access` as in the configuration file; `settings` are those of its [daemon]."""
+    """`pools`, `queues`, `access` and `batches` as in the configuration file; `settings` are those of its [daemon]."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Daemon:
         pools: Mapping[str, Mapping[str, Any]],
         queues: Mapping[str, Mapping[str, Any]] | None = None,
         access: Mapping[str, Any] | None = None,
+        batches: Mapping[str, Any] | None = None,
         **settings: object,
     ) -> None:
         # The kernel's limit for a socket's path is 107 bytes, and a test's own folder may be deep.
@@ -67,9 +68,9 @@ class Daemon:
         self._config = folder / "stoker.toml"
         self._log = folder / "log"
         self.side_file = folder / "marks"  # for the workers that write one
-        self.state = folder / "state"
+        self.state = Path(str(settings.get("state_dir", folder / "state")))
         self._settings = {"socket": self.socket, "state_dir": str(self.state), "log_format": "json", **settings}
-        self._access = access or {}
+        self._others = {"access": access or {}, "batches": batches or {}}
         self.configure(pools, queues)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -82,7 +83,8 @@ class Daemon:
         self, pools: Mapping[str, Mapping[str, Any]], queues: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         """For the next start."""
-        tables = {"daemon": self._settings, "access": self._access, "pools": pools, "queues": queues or {}}
+        tables = {"daemon": self._settings, "pools": pools, "queues": queues or {}}
+        tables |= {name: table for name, table in self._others.items() if table}
         self._config.write_text(tomli_w.dumps(tables))
 
     # -- from start to stop ----------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """No row at all: what the lines of a batch ask for. Payload: an object with one of
 
 `n`: its square; `fails`: an error with these words, not to be repeated; `flaky`: so many attempts fail, then it is
-done; `exits`: the program does, with this code. `secs` and `gate` beside it: to wait for first. Anything else is
-answered with itself, as `{"said": …}`.
+done; `exits`: the program does, with this code. Beside it `secs` and `gate`, to wait for first, and `dies`: so many
+attempts end with the program. Anything else is answered with itself, as `{"said": …}`.
 """
 
 import os
@@ -14,7 +14,9 @@ from _wire import asked, line, ok, requests, say, wait
 def answer(request: dict[str, Any]) -> None:
     wanted = asked(request)
     wait(wanted)
-    if "exits" in wanted:
+    if request["attempt"] <= wanted.get("dies", 0):
+        os._exit(9)
+    elif "exits" in wanted:
         os._exit(wanted["exits"])
     elif "fails" in wanted:
         say(line(id=request["id"], status="error", message=wanted["fails"], retry=False))
