@@ -18,13 +18,14 @@ import select
 import socket
 import stat
 import struct
+from binascii import a2b_base64, b2a_base64
 from collections import deque
 from time import monotonic, sleep
 
 TYPE_CHECKING = False  # not `from typing import …`: it would cost a third of the time this file takes to import
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from typing import Any, BinaryIO
 
     Object = dict[str, Any]
     Objects = list[Object]
@@ -34,6 +35,7 @@ _NEVER = float("inf")
 _PAUSE = 0.05  # seconds between two looks for a daemon that is not there
 # What may be asked twice, beside submits with a key.
 _READS = {"ping", "get", "wait", "list", "events", "running", "position", "queues", "pools", "workers", "status"}
+_READS |= {"batch_get", "batch_list", "batch_output"}
 _MALFORMED = (-32700, -32600, -32601, -32602)  # of JSON-RPC, for calls it cannot make sense of
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -243,6 +245,63 @@ class Client:
         begun = self.call("backup")
         return self._backup(begun)
 
+    def batch_submit(
+        self, queue: str, lines: BinaryIO | Iterable[bytes] | bytes | None = None, **options: Any
+    ) -> Object:
+        """A batch of `lines`: a file that was opened in binary, or bytes, in one piece or any; they are sent as they
+        come. Or of a file that the daemon opens with your rights: `path`, absolute. Options: name, priority,
+        timeout_secs, max_attempts, tags, client + key. After a lost connection lines that can be read again (bytes, a
+        list, a file that can be sought in) are sent again, where that cannot make two batches of them."""
+        if lines is None:
+            return self._ask("batch_submit", {"queue": queue, **options}, None, None)
+        until, start = None, _start(lines)
+        while True:
+            try:
+                return self._upload({"queue": queue, **options}, lines)
+            except Disconnected as lost:
+                if start is None or not (lost.unheard or options.get("key") is not None):
+                    raise
+                until = self._again(until, lost)
+                if start >= 0:
+                    lines.seek(start)  # type: ignore[union-attr]  # a file
+
+    def batch_get(self, id: str) -> Object:
+        return self.call("batch_get", {"id": id})
+
+    def batch_list(self, **filters: Any) -> Object:
+        """Newest first. Filters: queue, state (one or many); and limit, cursor."""
+        return self.call("batch_list", filters)
+
+    def batch_cancel(self, id: str) -> Object:
+        """Returns when nothing of it runs any more, however long that takes."""
+        return self._answer(self._write("batch_cancel", {"id": id}, None), None)
+
+    def batch_output(
+        self, id: str, file: str = "output", from_line: int = 1, *, follow: bool = False
+    ) -> Generator[tuple[int, Any], None, Object]:
+        """What is in a file of a batch, "output" or "errors": each line's number there, and the record. With `follow`
+        those to come, too, until the batch is final. The generator's value is what was told at the end: `lines`, and
+        the batch's `state`. For a connection that does nothing else; after a lost one it goes on where it was."""
+        until = None
+        while True:
+            try:
+                params = {"id": id, "file": file, "from_line": from_line, "follow": follow}
+                self.call("batch_output", params)
+                for n, record in self._records():
+                    if n is None:
+                        return record
+                    yield n, record
+                    from_line, until = n + 1, None
+            except Disconnected as lost:
+                until = self._again(until, lost)
+
+    def batch_delete(self, id: str) -> Object:
+        return self.call("batch_delete", {"id": id})
+
+    def batch_gc(self, older_than_secs: float, **filters: Any) -> Object:
+        """Delete final batches that are so old. Filters: queue, state (one or many); dry_run=True only tells which."""
+        return self._answer(self._write("batch_gc", {"older_than_secs": older_than_secs, **filters}, None), None)
+
     # What they are made of.
 
     def call(
@@ -309,6 +368,57 @@ class Client:
             self._begin(until)
         except NoDaemon:
             raise lost from None  # which says more: that it was there, and what that means for the call
+
+    def _upload(self, params: Object, lines: Any) -> Object:
+        # The first part is empty, so that a refusal comes before anything is read: it may be from a pipe.
+        try:
+            batch = self.call("batch_submit", {**params, "lines": "", "more": True}, again=True)
+            if "created" in batch:  # an earlier one
+                return batch
+            part = {"batch": batch["id"]}
+            try:
+                for data in _pieces(lines):
+                    self._once("batch_submit", {**part, "base64": data, "more": True}, self.timeout)
+            except ClientError:
+                raise
+            except BaseException:  # of the lines: what is there already would wait for the rest
+                self._once("batch_delete", {"id": batch["id"]}, self.timeout)
+                raise
+        except Disconnected as lost:
+            lost.unheard = True  # what has not its last part is dropped with its connection
+            raise
+        return self._once("batch_submit", {**part, "lines": ""}, None)
+
+    def _once(self, method: str, params: Object, timeout: float | None) -> Any:
+        deadline = _deadline(timeout)
+        return self._answer(self._write(method, params, deadline), deadline)
+
+    def _again(self, until: float | None, lost: Disconnected) -> float:
+        """A new connection, for as long as patience lasts."""
+        if until is None:
+            until = monotonic() + self.patience
+        else:
+            sleep(_PAUSE)
+        if self._awaited or monotonic() >= until:
+            raise lost
+        self._return(until, lost)
+        return until
+
+    def _records(self) -> Iterator[tuple[int | None, Any]]:
+        """To the end, which has no number. A record that is too large for one line comes in parts."""
+        parts = []
+        for what, one in self._notifications({}):
+            if what == "batch_line":
+                yield one["n"], one["record"]
+            elif what == "batch_part":
+                parts.append(a2b_base64(one["base64"]))
+                if not one["more"]:
+                    yield one["n"], self.decode(b"".join(parts).decode())
+                    parts.clear()
+            elif what == "batch_end":
+                yield None, one
+            elif what == "batch_failed":
+                raise CallFailed({"message": one["message"], "data": one}, None)
 
     def _notifications(self, place: Object) -> Iterator[tuple[str, Object]]:
         yield "place", place
@@ -449,6 +559,32 @@ def _may_repeat(method: str, params: Object | str | None) -> bool:
     given = params or {}
     jobs = [given] if method == "submit" else given.get("jobs", ())
     return all(job.get("key") is not None for job in jobs)
+
+
+def _start(lines: Any) -> int | None:
+    """Where a file begins that can be read again; -1: it is no file; None: it is gone once it was read."""
+    if hasattr(lines, "read"):
+        return lines.tell() if lines.seekable() else None
+    return -1 if iter(lines) is not lines else None
+
+
+def _pieces(lines: Any) -> Iterator[str]:
+    """As base64, none longer than _CHUNK before."""
+    if isinstance(lines, (bytes, bytearray, memoryview)):
+        source = iter([lines])
+    elif hasattr(lines, "read"):
+        read = getattr(lines, "read1", lines.read)  # what a pipe has, instead of waiting for more
+        source = iter(lambda: read(_CHUNK), b"")
+    else:
+        source = iter(lines)
+    held = bytearray()
+    for piece in source:
+        held += piece
+        while len(held) >= _CHUNK:
+            yield b2a_base64(held[:_CHUNK], newline=False).decode()
+            del held[:_CHUNK]
+    if held:
+        yield b2a_base64(held, newline=False).decode()
 
 
 def _integer(text: str) -> Any:

@@ -20,7 +20,7 @@ LIVE_IN_DAEMON = frozenset(
 )
 LIVE_IN_STORE = frozenset(("events_max_age", "events_max_count"))
 _SECTIONS = {"daemon": LIVE_IN_DAEMON, "store": LIVE_IN_STORE}
-_LIVE_SECTIONS = frozenset(("access", "retention"))
+_LIVE_SECTIONS = frozenset(("access", "retention", "batches"))
 _BY_NAME = ("source", "pools", "queues")
 
 

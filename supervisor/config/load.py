@@ -13,7 +13,16 @@ from typing import Any
 import msgspec
 
 from supervisor.config import kinds, sections
-from supervisor.config.model import AccessConfig, Config, DaemonConfig, PoolConfig, QueueConfig, Retention, StoreConfig
+from supervisor.config.model import (
+    AccessConfig,
+    BatchesConfig,
+    Config,
+    DaemonConfig,
+    PoolConfig,
+    QueueConfig,
+    Retention,
+    StoreConfig,
+)
 from supervisor.config.places import default_socket, default_state_dir
 from supervisor.config.pools import read_pool
 from supervisor.config.quantities import format_size
@@ -27,7 +36,7 @@ _TOP = Section(
     "the whole file",
     {
         name: lambda _reading, _at, value: value
-        for name in ("daemon", "store", "access", "pools", "retention", "queues")
+        for name in ("daemon", "store", "access", "pools", "retention", "queues", "batches")
     },
 )
 _NOWHERE = Path("/nonexistent")  # stands in where a problem is reported, so that the rest is still checked
@@ -51,6 +60,7 @@ def load(
     access = AccessConfig(**sections.read(reading, "access", tables.get("access", {}), sections.ACCESS))
     pools = _pools(reading, tables.get("pools"))
     retention = Retention(**sections.read(reading, "retention", tables.get("retention", {}), sections.RETENTION))
+    batches = BatchesConfig(**sections.read(reading, "batches", tables.get("batches", {}), sections.BATCHES))
     queues = _queues(reading, tables.get("queues", {}), daemon, retention)
     for name in (name for pool in pools for name in pool.queues):
         queues.setdefault(name, QueueConfig(name=name, retention=retention))
@@ -63,6 +73,7 @@ def load(
         access=access,
         pools=pools,
         retention=retention,
+        batches=batches,
         queues=tuple(queues.values()),
     )
 

@@ -147,6 +147,16 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True):
     events_max_count: int = 1_000_000
 
 
+class BatchesConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one batch, and of all together the lines that are not answered; how long one is kept after its end (inf: for
+    ever)."""
+
+    max_lines: int = 10_000_000
+    max_bytes: int = 10 * 1024 * MIB
+    max_pending_lines: int = 50_000_000
+    keep: float = 30 * DAY
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     source: Path
     daemon: DaemonConfig
@@ -154,6 +164,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     access: AccessConfig = AccessConfig()
     pools: tuple[PoolConfig, ...]
     retention: Retention = Retention()  # of queues that say nothing else, and of those that are configured no more
+    batches: BatchesConfig = BatchesConfig()
     queues: tuple[QueueConfig, ...]  # every known queue: configured, or served by a pool
 
     def queue(self, name: str) -> QueueConfig | None:

@@ -212,4 +212,13 @@ QUEUE = Section(
         "concurrency_per_key": kinds.integer(1, 1_000_000),
     },
 )
-SECTIONS = (DAEMON, STORE, POOL, RLIMITS, RETENTION, ACCESS, QUEUE, BACKOFF, QUEUE_RETENTION, QUEUE_ACCESS)
+BATCHES = Section(
+    "[batches]",
+    {
+        "max_lines": kinds.integer(1, 1_000_000_000),
+        "max_bytes": kinds.size(KIB, MEMORY_MAX),
+        "max_pending_lines": kinds.integer(1, 1_000_000_000_000),
+        "keep": kinds.age(1, 100 * YEAR),
+    },
+)
+SECTIONS = (DAEMON, STORE, POOL, RLIMITS, RETENTION, ACCESS, QUEUE, BACKOFF, QUEUE_RETENTION, QUEUE_ACCESS, BATCHES)

@@ -321,6 +321,7 @@ class Feeder:
             self.lines[run.row.queue].ends.count(outcome)
             if run.told or outcome.error is not None:
                 self.chronicle.ended(run, outcome)
+            self.waiters.recorded(run.id, outcome)
             if outcome.state is State.PENDING:
                 self._sent_back(run, outcome)
             elif not run.waited_for and run.id in self.waiters:  # somebody came to wait after it was handed over
@@ -438,7 +439,7 @@ class Feeder:
 
     def ended(self, ids: Iterable[str]) -> None:
         """Jobs that reached their end without a child: tell those who wait for them."""
-        waited_for = [job_id for job_id in ids if job_id in self.waiters]
+        waited_for = [job_id for job_id in ids if self.waiters.concerns(job_id)]
         if waited_for:
             self._committer.tell(waited_for)
 

@@ -195,6 +195,10 @@ class Reader(Protocol):
         """Those of these jobs that are there, without payload, result and attempts, in no order."""
         ...
 
+    def clients(self, prefix: str) -> list[str]:
+        """Those with this prefix of whom any job is there, in order. Cost depends on their number alone."""
+        ...
+
     def position(self, job_id: str) -> Position | None:
         """A pending job that is not due yet stands behind all due ones, in the order in which they become due."""
         ...

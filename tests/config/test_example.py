@@ -14,6 +14,7 @@ from supervisor.config.load import default_socket, default_state_dir, load
 from supervisor.config.model import (
     AccessConfig,
     Backoff,
+    BatchesConfig,
     Config,
     DaemonConfig,
     PoolConfig,
@@ -34,6 +35,7 @@ TABLES: list[tuple[str, type[msgspec.Struct], Section]] = [
     ("store", StoreConfig, sections.STORE),
     ("access", AccessConfig, sections.ACCESS),
     ("retention", Retention, sections.RETENTION),
+    ("batches", BatchesConfig, sections.BATCHES),
     ("pools.echo", PoolConfig, sections.POOL),
     ("queues.echo", QueueConfig, sections.QUEUE),
     ("queues.echo.backoff", Backoff, sections.BACKOFF),

@@ -43,6 +43,10 @@ class MemoryReader:
         jobs = self._disk.committed.jobs
         return [_head(jobs[seq]) for seq in seqs if seq in jobs]
 
+    def clients(self, prefix: str) -> list[str]:
+        clients = {job.client for job in self._disk.committed.jobs.values()}
+        return sorted(client for client in clients if client is not None and client.startswith(prefix))
+
     def position(self, job_id: str) -> Position | None:
         tables = self._disk.committed
         job = tables.by_id(job_id)

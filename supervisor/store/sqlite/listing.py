@@ -68,6 +68,20 @@ def _by_way(
     return total, f"SELECT {seq} {found} AND {seq} < :before ORDER BY {seq} DESC LIMIT :limit"
 
 
+# Each step is one look into the index: DISTINCT would read all of it.
+_CLIENTS = """WITH RECURSIVE found(client) AS (
+      SELECT min(client) FROM jobs INDEXED BY jobs_client WHERE client >= :prefix
+      UNION ALL
+      SELECT (SELECT min(client) FROM jobs INDEXED BY jobs_client WHERE client > found.client)
+      FROM found WHERE substr(found.client, 1, length(:prefix)) = :prefix)
+    SELECT client FROM found WHERE substr(client, 1, length(:prefix)) = :prefix"""
+
+
+def clients(connection: apsw.Connection, prefix: str) -> list[str]:
+    """As port.Reader.clients."""
+    return [client for (client,) in connection.execute(_CLIENTS, {"prefix": prefix})]
+
+
 def _conditions(queue: int | None, codes: list[int]) -> str:
     text = ""
     if queue is not None:

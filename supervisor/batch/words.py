@@ -1,0 +1,69 @@
+"""What is said of a batch."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class BatchState(StrEnum):
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"  # some line failed
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in _FINAL
+
+
+_FINAL = frozenset((BatchState.COMPLETED, BatchState.FAILED, BatchState.CANCELLED))
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
+    queue: str
+    name: str | None = None
+    priority: int = -10
+    timeout: float | None = None
+    max_attempts: int | None = None
+    tags: tuple[str, ...] = ()
+    client: str | None = None
+    key: str | None = None
+    submitted_by: int | None = None  # uid
+
+
+class Checkpoint(msgspec.Struct, kw_only=True):
+    answered: list[tuple[int, int]] = []
+    number: int = 0
+    offset: int = 0
+    output: int = 0
+    errors: int = 0
+
+
+class Status(msgspec.Struct, kw_only=True):
+    id: str
+    queue: str
+    state: BatchState
+    counts: Counts
+    cancel_requested: bool = False
+    created_at: int
+    updated_at: int
+    finished_at: int | None = None
+    input_bytes: int = 0
+    waiting: str | None = None
+    name: str | None = None
+    priority: int = -10
+    timeout: float | None = None
+    max_attempts: int | None = None
+    tags: tuple[str, ...] = ()
+    client: str | None = None
+    key: str | None = None
+    submitted_by: int | None = None
+    checkpoint: Checkpoint = msgspec.field(default_factory=Checkpoint)
