@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from tests.batches import Folder, check_final, check_so_far, read_folder
 from tests.crash.batch_clients import BatchLedger, batch_actors
-from tests.crash.batch_moments import RARE_OF_BATCHES
+from tests.crash.batch_moments import BOOT_OF_BATCHES, RARE_OF_BATCHES
 from tests.crash.campaign import Campaign
 from tests.crash.history import Disk
 from tests.crash.house import Daemon, House
+from tests.crash.moments import BOOT, RARE
 
 
 class Death(NamedTuple):
@@ -24,9 +25,12 @@ class Death(NamedTuple):
 
 class BatchCampaign(Campaign):
     ledger: BatchLedger
+    boot = (*BOOT, *BOOT_OF_BATCHES)
+    rare = (*RARE, *RARE_OF_BATCHES)
+    cast = staticmethod(batch_actors)
 
     def __init__(self, house: House, seed: int) -> None:
-        super().__init__(house, seed, rare=RARE_OF_BATCHES, cast=batch_actors)
+        super().__init__(house, seed)
         self.ledger = BatchLedger()
         self.deaths: list[Death] = []
 

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from tests.crash.clients import Actor, Line, actors
 from tests.crash.history import History, Life, read_disk
@@ -26,12 +26,15 @@ Cast = Callable[[Callable[[], Line], Ledger, threading.Event], list[Actor]]
 
 
 class Campaign:
-    """`rare`: moments that come some ten times a second or less. `cast` makes the clients."""
+    """`boot`: moments that come once, at the start; `rare`: those that come some ten times a second or less. `cast`
+    makes the clients."""
 
-    def __init__(self, house: House, seed: int, *, rare: Iterable[str] = RARE, cast: Cast = actors) -> None:
+    boot: Collection[str] = BOOT
+    rare: Collection[str] = RARE
+    cast: Cast = staticmethod(actors)
+
+    def __init__(self, house: House, seed: int) -> None:
         self.house = house
-        self._cast = cast
-        self._rare = frozenset(rare)
         self.ledger = Ledger()
         self.lives: list[Life] = []
         self.hits: Counter[str] = Counter()
@@ -44,7 +47,7 @@ class Campaign:
         left = list(plan)
         self._random.shuffle(left)
         tries = TRIES * len(left)
-        cast = self._cast(self._line, self.ledger, self._stopping)
+        cast = self.cast(self._line, self.ledger, self._stopping)
         for actor in cast:
             actor.start()
         try:
@@ -74,7 +77,7 @@ class Campaign:
         daemon.wait_until_up()
         if daemon.process.poll() is None:
             self._check_predecessors_are_gone()
-        at_once = moment == ANY or moment in BOOT
+        at_once = moment == ANY or moment in self.boot
         self._let_live(daemon, self._random.uniform(0, LONGEST_CALM) if at_once else LATEST)
         struck = daemon.has_struck()
         assert daemon.exit_code() == -signal.SIGKILL, f"the daemon exited by itself:\n{daemon.log()}"
@@ -122,7 +125,7 @@ class Campaign:
 
     def _occurrences(self, moment: str) -> int:
         """Of so many, any may be the last."""
-        return 1 if moment in BOOT else 10 if moment in self._rare else 60
+        return 1 if moment in self.boot else 10 if moment in self.rare else 60
 
 
 def summary(campaign: Campaign, history: History, seconds: float) -> str:
