@@ -75,6 +75,12 @@ class AppendFile:
                 raise
             self._synced = self.size
 
+    def take_back(self, size: int) -> None:
+        """What was appended behind `size`, synced or not, is not there any more."""
+        if size < self.size:
+            self.size, self._synced, self._torn = size, min(size, self._synced), True
+            self._try_to_cut(size)
+
     def close(self) -> None:
         os.close(self._fd)
 

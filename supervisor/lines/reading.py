@@ -7,7 +7,8 @@ from typing import BinaryIO, NamedTuple
 
 MAX_LINE = 16 * 1024 * 1024
 _BLOCK = 128 * 1024
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+WHITE = b" \t\r"  # what JSON takes for white space, but for the end of the line
 
 
 class RawLine(NamedTuple):
@@ -66,10 +67,10 @@ class LineReader:
             self._begun.add(text)
             text, length, tells = self._begun.take()
         if self.offset == 0:
-            text = text.removeprefix(_BOM)
+            text = text.removeprefix(BOM)
         self.number += 1
         self.offset += length + newline
-        if tells or (text and not text.isspace()):
+        if tells or text.strip(WHITE):
             found.append(RawLine(self.number, self.offset, text, length <= self._max_line))
         else:
             blank.append(self.number)
@@ -97,7 +98,7 @@ class _Begun:
         self._head += piece[:room]
         self.length += len(piece)
         if len(piece) > room and not self._tells:
-            self._tells = not piece[room:].isspace()
+            self._tells = bool(piece[room:].strip(WHITE))
 
     def take(self) -> tuple[bytes, int, bool]:
         taken = bytes(self._head), self.length, self._tells

@@ -17,6 +17,14 @@ class _Error(msgspec.Struct, omit_defaults=True):
     details: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Cause(msgspec.Struct, gc=False):
+    cause: str = ""
+
+
+class _Refused(msgspec.Struct, gc=False):
+    error: _Cause = msgspec.field(default_factory=_Cause)
+
+
 class _Seen(msgspec.Struct, gc=False):
     """As much of a record as proves that it is one."""
 
@@ -27,6 +35,7 @@ class _Seen(msgspec.Struct, gc=False):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Seen).decode
+_decode_cause = msgspec.json.Decoder(_Refused).decode
 
 
 def result_record(number: int, custom_id: bytes | None, result: bytes) -> bytes:
@@ -64,7 +73,15 @@ def number_of(record: bytes) -> int | None:
         seen = _decode(record)
     except (BadText, msgspec.DecodeError, RecursionError):
         return None
-    return seen.line if seen.line > 0 and bool(bytes(seen.result)) != bool(bytes(seen.error)) else None
+    error = bytes(seen.error)
+    if bool(bytes(seen.result)) == bool(error) or (error and not error.startswith(b"{")):
+        return None
+    return seen.line if seen.line > 0 else None
+
+
+def cause_of(record: bytes) -> str:
+    """Of a whole record: the error's cause; "" where it has a result."""
+    return _decode_cause(record).error.cause
 
 
 def _failed(number: int, custom_id: bytes | None, error: _Error) -> bytes:

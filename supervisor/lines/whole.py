@@ -48,9 +48,9 @@ def write_all(fd: int, data: bytes, offset: int = 0) -> None:
 
 
 @contextmanager
-def saying(path: Path) -> Iterator[None]:
-    """An OSError in the block becomes StoreUnavailable, with the name of the file that could not be written."""
+def saying(path: Path, what: str = "write") -> Iterator[None]:
+    """An OSError in the block becomes StoreUnavailable, with what could not be done to which file."""
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"cannot write {path}: {error.strerror}", errno=error.errno) from error
+        raise StoreUnavailable(f"cannot {what} {path}: {error.strerror}", errno=error.errno) from error

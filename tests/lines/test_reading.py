@@ -13,7 +13,9 @@ from tests.fuzz.strategies import chunks
 
 STREAMS = st.lists(
     st.binary(max_size=30)
-    | st.sampled_from([b"\n", b"\r\n", b" \n", b"\t \r\n", b"x\n", b'{"a":1}\n', b"\0\n", b"\xef\xbb\xbf", b" " * 25]),
+    | st.sampled_from(
+        [b"\n", b"\r\n", b" \n", b"\t \r\n", b"x\n", b'{"a":1}\n', b"\0\n", b"\x0c\n", b"\xef\xbb\xbf", b" " * 25]
+    ),
     max_size=12,
 ).map(b"".join)
 
@@ -41,7 +43,7 @@ def defined(stream: bytes, limit: int) -> tuple[list[RawLine], list[int]]:
     for number, text in enumerate([*lines, last] if last else lines, 1):
         end = min(end + len(text) + 1, len(stream))
         shown = text.removeprefix(b"\xef\xbb\xbf") if number == 1 else text
-        if not shown.strip():
+        if not shown.strip(b" \t\r"):
             blank.append(number)
         elif len(text) <= limit:
             found.append(RawLine(number, end, shown, True))
