@@ -187,9 +187,9 @@ def check_final(folder: Folder, text: bytes, *, cancelled: bool = False) -> None
 
 
 def final_state(status: Record, counted: dict[str, int]) -> str:
-    if status["cancel_requested"] and counted["cancelled"]:
+    if status["cancel_requested"]:
         return "cancelled"
-    return "failed" if counted["failed"] else "completed"
+    return "failed" if counted["failed"] or counted["cancelled"] else "completed"
 
 
 def _comparable(record: Record, like: Record | None) -> Record:
