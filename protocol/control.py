@@ -473,6 +473,15 @@ class StoreView(msgspec.Struct, frozen=True, kw_only=True):
     disk_free: int | None  # bytes; None: not watched, or not known
 
 
+class BatchesView(msgspec.Struct, frozen=True, kw_only=True):
+    """Batches that are not final: those whose lines are worked on, those that wait for their turn, and how many lines
+    of both are not answered, with those that are being received."""
+
+    in_progress: int = 0
+    pending: int = 0
+    unanswered: int = 0
+
+
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     """`state`: running, draining or drained. `unserved`: queues that have jobs or a configuration but no pool."""
 
@@ -487,6 +496,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     pools: list[PoolView]
     queues: list[QueueView]
     unserved: list[str]
+    batches: BatchesView = BatchesView()
 
 
 class DrainView(msgspec.Struct, frozen=True, kw_only=True):

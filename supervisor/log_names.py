@@ -39,6 +39,14 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "stale_outcome": "the outcome of an attempt that is not the job's latest, and was not recorded",
         "backup_taken": "a backup was made, and whoever asked for it has all of it",
         "backup_failed": "a backup was begun and given up, for the reason given",
+        # Batches.
+        "batch_received": "a batch is on disk, whole, with so many lines",
+        "batch_ended": "every line of a batch is answered, and it is final",
+        "batch_stuck": "a batch does not go on before the next start, for the reason given",
+        "batch_unreadable": "a folder among the batches is none that can be worked on; it is left alone",
+        "batch_jobs_deleted": "jobs of a batch that is final, or not there any more, were found in the store",
+        "batches_swept": "so many batches were deleted with their files, because batches.keep keeps them no longer",
+        "batches_not_swept": "and could not be, for the reason given; tried again soon",
         # Pools and workers.
         "pool_degraded": "a worker of the pool does not come up, for the reason given; it is tried again",
         "pool_recovered": "every place of a degraded pool has a working worker again",

@@ -2,63 +2,235 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal, Protocol
 
-from supervisor.batch.words import BatchState, NewBatch, Status
+import structlog
+import trio
+from msgspec.structs import replace
 
-File = Literal["output", "errors"]
+from protocol.control import BatchesView
+from supervisor.batch import leftovers
+from supervisor.batch.growing import File, Growing
+from supervisor.batch.ids import checked, new_id
+from supervisor.batch.intake import Intake
+from supervisor.batch.receiving import ERRORS, OUTPUT
+from supervisor.batch.runner import Runner
+from supervisor.batch.spool import Spools
+from supervisor.batch.surroundings import Surroundings
+from supervisor.batch.words import BatchState, Counts, NewBatch, Status
+from supervisor.config.model import BatchesConfig, QueueConfig
+from supervisor.core.job import MICROS
+from supervisor.errors import Conflict, NotFound, QueueFull, StoreUnavailable
 
+log = structlog.get_logger("stoker.batches")
 
-class Intake(Protocol):
-    """A batch whose lines are on their way. It is dropped by `drop`, and by a crash, as if it had never been."""
+AT_ONCE = 8  # batches of one queue that are fed side by side; the others wait in the order in which they came
+GC_EVERY = 60.0  # seconds
 
-    id: str
-
-    async def append(self, data: bytes) -> None:
-        """More of the file; lines need not be whole. Raises TooLarge (which limit, its key, the figure) and
-        StoreUnavailable (a full disk), after which it is dropped."""
-
-    async def finish(self) -> Status:
-        """It is on disk, and begins."""
-
-    async def drop(self) -> None: ...
-
-
-class Growing(Protocol):
-    """A file of results that may grow still."""
-
-    path: Path
-
-    @property
-    def size(self) -> int:
-        """Bytes of whole records that are on disk."""
-
-    @property
-    def final(self) -> bool:
-        """Whether it grows no more."""
-
-    async def more(self, size: int) -> int:
-        """Its size, once that is larger than this or the batch is final. Raises NotFound when it was deleted."""
+__all__ = ["Batches", "File", "Growing", "Intake"]
 
 
 class Batches:
-    def __init__(self) -> None:
-        raise NotImplementedError
+    """`queue` raises UnknownQueue. `open`, then `run`; `flush` when nothing is to come back any more."""
+
+    def __init__(
+        self, root: Path, config: BatchesConfig, around: Surroundings, queue: Callable[[str], QueueConfig]
+    ) -> None:
+        self.config = config
+        self._around = around
+        self._queue = queue
+        self._spools = Spools(root)
+        self._statuses: dict[str, Status] = {}  # of all, in the order of their ids
+        self._runners: dict[str, Runner] = {}  # of those that are not final
+        self._intakes: set[Intake] = set()
+        self._deleting: set[str] = set()
+        self._changed: dict[str, trio.Event] = {}
+        self._nursery: trio.Nursery | None = None
+
+    # -- the daemon's side -------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Find what there is. When this returns, every job of a batch is accounted for: nobody may delete one before,
+        and no worker be given one. Raises StoreUnavailable."""
+        await self._around.in_thread(self._spools.sweep)
+        statuses, strange = await self._around.in_thread(self._spools.all)
+        for _, complaint in strange:
+            log.error("batch_unreadable", reason=complaint)
+        self._statuses = {status.id: status for status in statuses}
+        for status in statuses:
+            if not status.state.final:
+                self._runners[status.id] = self._runner(status)
+        await leftovers.take_up(self._around, self._runners, {path.name for path, _ in strange})
+
+    async def run(self) -> None:
+        """Work on all that is not final, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            self._schedule()
+            while True:
+                await trio.sleep(GC_EVERY)
+                await self._sweep()
+
+    async def flush(self) -> None:
+        """What has ended by now is in its files when this returns, as far as the disk takes it."""
+        async with trio.open_nursery() as nursery:
+            for runner in [*self._runners.values()]:
+                nursery.start_soon(runner.flush)
+
+    def close(self) -> None:
+        self._around.close()
+
+    def reconfigure(self, config: BatchesConfig) -> None:
+        self.config = config
+
+    def _runner(self, status: Status) -> Runner:
+        return Runner(
+            self._around,
+            self._spools,
+            status,
+            told=self._told,
+            sharers=lambda: sum(1 for _ in self._at_work(status.queue)),
+        )
+
+    def _told(self, status: Status) -> None:
+        self._statuses[status.id] = status
+        changed = self._changed.pop(status.id, None)
+        if changed is not None:
+            changed.set()
+
+    def _at_work(self, queue: str) -> Iterator[Runner]:
+        return (
+            runner
+            for runner in self._runners.values()
+            if runner.started and runner.broken is None and runner.status.queue == queue
+        )
+
+    def _schedule(self) -> None:
+        """Begin what has its turn. One that has begun before a restart has it first, and one that is to be cancelled at
+        once."""
+        waiting = [runner for runner in self._runners.values() if not runner.started]
+        waiting.sort(key=lambda one: (one.status.state is not BatchState.IN_PROGRESS, one.status.id))
+        for runner in waiting:
+            if runner.status.cancel_requested or sum(1 for _ in self._at_work(runner.status.queue)) < AT_ONCE:
+                self._start(runner)
+
+    def _start(self, runner: Runner) -> None:
+        if self._nursery is not None and not runner.started:
+            runner.started = True
+            self._nursery.start_soon(self._see_through, runner)
+
+    async def _see_through(self, runner: Runner) -> None:
+        await runner.run()
+        status = runner.status
+        if status.state.final:
+            del self._runners[status.id]
+            log.info("batch_ended", batch=status.id, queue=status.queue, state=status.state.value)
+        self._schedule()
+
+    async def _sweep(self) -> None:
+        try:
+            ids = await self.gc(older_than=self.config.keep)
+        except StoreUnavailable as reason:
+            log.error("batches_not_swept", reason=reason.message)
+        else:
+            if ids:
+                log.info("batches_swept", batches=len(ids))
+
+    # -- new ones ----------------------------------------------------------------------------------------------------
 
     async def begin(self, want: NewBatch) -> Intake | Status:
         """A batch to put lines into; or an earlier one that has the same client and key. Raises UnknownQueue,
-        QueueFull (too many lines wait in all batches together) and StoreUnavailable (a low disk)."""
-        raise NotImplementedError
+        QueueFull where too many lines wait already, Conflict where a batch with this key is on its way, and
+        StoreUnavailable for a low disk."""
+        if want.key is not None and (earlier := self._with_key(want)) is not None:
+            return earlier
+        self._queue(want.queue)
+        if any(one.status.client == want.client and one.status.key == want.key for one in self._intakes if want.key):
+            raise Conflict("a batch with this client and key is being sent: wait for its end, or use another key")
+        if (waiting := self.unanswered) >= self.config.max_pending_lines:
+            raise QueueFull(
+                f"{waiting} lines of batches wait for their answers, and {self.config.max_pending_lines} are allowed "
+                "(batches.max_pending_lines): try again later, or raise the limit",
+                queue=want.queue,
+                pending=waiting,
+                limit=self.config.max_pending_lines,
+                key="batches.max_pending_lines",
+            )
+        self._around.room.take(0)
+        intake = self._intake(want)
+        self._intakes.add(intake)
+        try:
+            await intake.open()
+        except BaseException:
+            self._intakes.discard(intake)
+            raise
+        return intake
+
+    def _intake(self, want: NewBatch) -> Intake:
+        now = self._around.now()
+        status = Status(
+            id=new_id(),
+            state=BatchState.PENDING,
+            counts=Counts(),
+            created_at=now,
+            updated_at=now,
+            **{name: getattr(want, name) for name in NewBatch.__struct_fields__},
+        )
+        return Intake(
+            self._around,
+            self._spools,
+            status,
+            self.config,
+            others=lambda one: self.unanswered - one.status.counts.total,
+            finished=self._received,
+            ended=self._intakes.discard,
+        )
+
+    def _with_key(self, want: NewBatch) -> Status | None:
+        return next(
+            (self.get(one.id) for one in self._statuses.values() if (one.client, one.key) == (want.client, want.key)),
+            None,
+        )
+
+    def _received(self, status: Status) -> None:
+        log.info("batch_received", batch=status.id, queue=status.queue, lines=status.counts.total)
+        self._statuses[status.id] = status
+        self._runners[status.id] = self._runner(status)
+        self._schedule()
+
+    # -- all of them -------------------------------------------------------------------------------------------------
+
+    @property
+    def unanswered(self) -> int:
+        """Lines that are not answered, of all batches and of those that are on their way."""
+        counted = [runner.status.counts for runner in self._runners.values()]
+        open_ = sum(one.total - one.completed - one.failed - one.cancelled for one in counted)
+        return open_ + sum(one.status.counts.total for one in self._intakes)
+
+    def view(self) -> BatchesView:
+        """All that are not final, at a glance."""
+        at_work = sum(runner.started for runner in self._runners.values())
+        return BatchesView(
+            in_progress=at_work, pending=len(self._runners) - at_work, unanswered=max(0, self.unanswered)
+        )
 
     def get(self, batch_id: str) -> Status:
         """Raises NotFound."""
-        raise NotImplementedError
+        status = self._statuses.get(checked(batch_id))
+        if status is None or batch_id in self._deleting:
+            raise NotFound(f"there is no batch {batch_id}")
+        runner = self._runners.get(batch_id)
+        if runner is None:
+            return replace(status, waiting=None)
+        if runner.started:
+            return replace(status, waiting=runner.waiting)
+        return replace(status, waiting=f"{AT_ONCE} batches of queue {status.queue} are worked on first")
 
     def folder(self, batch_id: str) -> Path:
         """Where its files are. Raises NotFound."""
-        raise NotImplementedError
+        return self._spools.folder(self.get(batch_id).id)
 
     def list(
         self,
@@ -71,15 +243,40 @@ class Batches:
     ) -> tuple[list[Status], int, str | None]:
         """Newest first: one page, how many there are in all, and what goes into the next call's `before` (None: that
         was the last page). `sees`: which queues the caller may look at."""
-        raise NotImplementedError
+        found = [one.id for one in self._matching(queue, states, sees)]
+        found.sort(reverse=True)
+        rest = [one for one in found if before is None or one < before]
+        page = rest[:limit]
+        return [self.get(one) for one in page], len(found), page[-1] if len(rest) > len(page) else None
+
+    def _matching(
+        self, queue: str | None, states: Collection[BatchState], sees: Callable[[str], bool]
+    ) -> Iterator[Status]:
+        return (
+            one
+            for one in self._statuses.values()
+            if (queue is None or one.queue == queue)
+            and (not states or one.state in states)
+            and one.id not in self._deleting
+            and sees(one.queue)
+        )
 
     async def cancel(self, batch_id: str) -> Status:
-        """Returns once it is final; one that was final already comes back unchanged. Raises NotFound."""
-        raise NotImplementedError
+        """Returns once it is final; one that was final already comes back unchanged. Raises NotFound, StoreUnavailable
+        where that could not even be noted, and Conflict for one that cannot go on before the next start."""
+        self.get(batch_id)
+        runner = self._runners.get(batch_id)
+        if runner is not None:
+            self._start(runner)
+            await runner.cancel()
+        return self.get(batch_id)
 
     async def delete(self, batch_id: str) -> None:
-        """Raises Conflict unless it is final, and NotFound."""
-        raise NotImplementedError
+        """Raises NotFound, Conflict unless it is final, and StoreUnavailable."""
+        status = self.get(batch_id)
+        if not status.state.final:
+            raise Conflict(f"batch {batch_id} is {status.state}: cancel it first, or wait for its end")
+        await self._remove(batch_id)
 
     async def gc(
         self,
@@ -89,10 +286,43 @@ class Batches:
         queue: str | None = None,
         dry_run: bool = False,
         sees: Callable[[str], bool] = lambda queue: True,
-    ) -> list[str]:
+    ) -> Sequence[str]:
         """Delete final batches that ended so many seconds ago; their ids. `dry_run`: those that would be."""
-        raise NotImplementedError
+        if older_than == float("inf"):
+            return []
+        until = self._around.now() - int(older_than * MICROS)
+        ids = [
+            one.id
+            for one in self._matching(queue, states, sees)
+            if one.state.final and one.finished_at is not None and one.finished_at <= until
+        ]
+        for one in () if dry_run else ids:
+            if one in self._statuses and one not in self._deleting:
+                await self._remove(one)
+        return ids
+
+    async def _remove(self, batch_id: str) -> None:
+        with self._leaving(batch_id), trio.CancelScope(shield=True):
+            with suppress(NotFound):  # somebody was quicker with rm
+                await self._around.in_thread(self._spools.remove, batch_id)
+            del self._statuses[batch_id]
+
+    @contextmanager
+    def _leaving(self, batch_id: str) -> Iterator[None]:
+        """Nobody finds it meanwhile; where it cannot be removed it is there again."""
+        self._deleting.add(batch_id)
+        try:
+            yield
+        finally:
+            self._deleting.discard(batch_id)
+            changed = self._changed.pop(batch_id, None)
+            if changed is not None:
+                changed.set()
 
     def output(self, batch_id: str, file: File) -> Growing:
         """Raises NotFound."""
-        raise NotImplementedError
+        path = self.folder(batch_id) / (OUTPUT if file == "output" else ERRORS)
+        return Growing(path, file, lambda: self.get(batch_id), lambda: self._next_change(batch_id))
+
+    def _next_change(self, batch_id: str) -> trio.Event:
+        return self._changed.setdefault(batch_id, trio.Event())

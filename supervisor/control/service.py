@@ -10,7 +10,17 @@ from typing import Protocol, TypeVar
 import msgspec
 import trio
 
-from protocol.control import PoolView, QueueView, ReloadView, RestartView, StatusView, StoreView, WorkerView
+from protocol.control import (
+    BatchesView,
+    PoolView,
+    QueueView,
+    ReloadView,
+    RestartView,
+    StatusView,
+    StoreView,
+    WorkerView,
+)
+from supervisor.batch.batches import Batches
 from supervisor.config.model import Config, QueueConfig
 from supervisor.config.places import database_path
 from supervisor.control.access import access_of
@@ -27,7 +37,7 @@ from supervisor.core.access import Sight
 from supervisor.core.admission import Full, retry_after
 from supervisor.core.ends import MINUTE
 from supervisor.core.job import Job, NewJob, OnConflict, State
-from supervisor.core.sweep import Act, Swept
+from supervisor.core.sweep import TAKES, Act, Swept
 from supervisor.errors import Conflict, NotFound, QueueFull, UnknownQueue
 from supervisor.pool.feeder import Feeder
 from supervisor.pool.pool import Pool
@@ -54,6 +64,8 @@ class Service:
     """One for each daemon. `now` gives UTC microseconds; `reader` reads beside the writer, in a thread. `pools` may
     come and go. Without a `reloader` nothing is read again."""
 
+    batches: Batches
+
     def __init__(
         self,
         config: Config,
@@ -78,6 +90,7 @@ class Service:
         self._feeder = feeder
         self.telling = Telling(committer, feeder, self._look)
         self.reloader: Reloader | None = None
+        self.batches_view: Callable[[], BatchesView] = BatchesView
         self.backups = Backups(committer, self.space, database_path(config))
         self._pools = pools
         self._queues = {queue.name: queue for queue in config.queues}
@@ -279,6 +292,10 @@ class Service:
                 self.queue(want.queue)
         return await (self._sweeper.count(want) if dry_run else self._sweeper.sweep(act, want))
 
+    async def cancel_all_of(self, client: str) -> Swept:
+        """Returns when none of the client's jobs waits or runs any more."""
+        return await self.sweep(Act.CANCEL, Filter(client=client, states=TAKES[Act.CANCEL]), dry_run=False)
+
     async def _cancelled(self, job_id: str) -> State:
         return (await self.cancel(job_id)).state
 
@@ -379,6 +396,7 @@ class Service:
             pools=self.pools(None),
             queues=queues,
             unserved=[one.queue for one in queues if not one.pools],
+            batches=self.batches_view(),
         )
 
     def _store_view(self) -> StoreView:

@@ -16,6 +16,8 @@ import structlog
 import trio
 from msgspec.structs import replace
 
+from supervisor.batch.batches import Batches
+from supervisor.batch.surroundings import Surroundings
 from supervisor.config import stop_time
 from supervisor.config.load import load
 from supervisor.config.model import Config
@@ -163,8 +165,8 @@ def _receiver(*signals: signal.Signals) -> AbstractContextManager[AsyncIterator[
 
 
 class Daemon:
-    """Everything that runs, and its stop order: pools first, so that every outcome is handed over; then the socket,
-    once those outcomes are on disk and answered; the store last."""
+    """Everything that runs, and its stop order: pools first, so that every outcome is handed over; then the batches,
+    once those outcomes are on disk, and the socket, once they are answered; the store last."""
 
     def __init__(
         self,
@@ -214,6 +216,20 @@ class Daemon:
             now=now,
             space=self.space,
         )
+        self.batches = Batches(
+            config.daemon.state_dir / "batches",
+            config.batches,
+            Surroundings(
+                self.committer,
+                self.feeder,
+                store.reader(),
+                now=now,
+                room=self.space,
+                sweep=self.service.cancel_all_of,
+            ),
+            self.service.queue,
+        )
+        self.service.batches, self.service.batches_view = self.batches, self.batches.view
         every, patience = pace(notifier)
         self.vigil = Vigil(
             lambda: self.pools, self.feeder, self.committer, self.service.counts, every=every, patience=patience
@@ -249,6 +265,7 @@ class Daemon:
         self.trimmer.config = config.store
         self.janitor.reconfigure(config)
         self.space.revise(config.daemon.disk_reserve)
+        self.batches.reconfigure(config.batches)
 
     async def run(
         self, listening: Sequence[Listening], signals: AsyncIterator[int], hang_ups: AsyncIterator[int] | None = None
@@ -260,11 +277,13 @@ class Daemon:
         stopping = Stopping(signals, self.informing, self.feeder.running, self.pools.everyone, self.service.drain)
         async with trio.open_nursery() as storing:
             await storing.start(self.committer.run)
+            await self.batches.open()  # before anybody may delete a job, or begin one
             async with trio.open_nursery() as serving:
                 serving.start_soon(self.clock.run)
                 serving.start_soon(self.trimmer.run)
                 serving.start_soon(self.janitor.run)
                 serving.start_soon(self.space.run)
+                serving.start_soon(self.batches.run)
                 serving.start_soon(self.feeder.alarm.run)
                 serving.start_soon(self.vigil.run)
                 serving.start_soon(self.informing.run)
@@ -280,10 +299,12 @@ class Daemon:
                     stopping.stop_pools()
                     serving.start_soon(stopping.kill_on_signal)
                 await self.committer.settle()
+                await self.batches.flush()
                 await farewell.say()
                 await self._let_answers_out()
                 self.feeder.chronicle.tick(last=True)
                 serving.cancel_scope.cancel()
+            self.batches.close()
             self.reader.close()  # first: the store leaves its files tidy only when nobody else has them open
             self.committer.close()
 

@@ -195,7 +195,7 @@ class Reader(Protocol):
         """Those of these jobs that are there, without payload, result and attempts, in no order."""
         ...
 
-    def clients(self, prefix: str) -> list[str]:
+    def clients(self, prefix: str) -> Sequence[str]:
         """Those with this prefix of whom any job is there, in order. Cost depends on their number alone."""
         ...
 

@@ -126,6 +126,7 @@ def test_the_stated_defaults_are_the_models(tmp_path: Path) -> None:
     assert config.store == StoreConfig()
     assert config.access == AccessConfig()
     assert config.retention == Retention()
+    assert config.batches == BatchesConfig()
     [pool], [queue] = config.pools, config.queues
     assert pool == PoolConfig(name="echo", command=pool.command, queues=("echo",), cwd=tmp_path)
     assert queue == QueueConfig(name="echo")
@@ -138,6 +139,7 @@ def test_only_what_has_no_default_is_said() -> None:
         "store": set(),
         "access": set(),
         "retention": set(),
+        "batches": set(),
         "pools.echo": {"command"},
         "queues.echo": set(),
         "queues.echo.backoff": set(),

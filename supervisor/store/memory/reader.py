@@ -43,7 +43,7 @@ class MemoryReader:
         jobs = self._disk.committed.jobs
         return [_head(jobs[seq]) for seq in seqs if seq in jobs]
 
-    def clients(self, prefix: str) -> list[str]:
+    def clients(self, prefix: str) -> Sequence[str]:
         clients = {job.client for job in self._disk.committed.jobs.values()}
         return sorted(client for client in clients if client is not None and client.startswith(prefix))
 

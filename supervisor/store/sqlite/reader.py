@@ -41,7 +41,7 @@ class SqliteReader:
     def heads(self, seqs: Sequence[int]) -> Sequence[Job]:
         return self._read(lambda: documents.jobs_by_seq(self._connection, seqs, full=False))
 
-    def clients(self, prefix: str) -> list[str]:
+    def clients(self, prefix: str) -> Sequence[str]:
         return self._read(lambda: listing.clients(self._connection, prefix))
 
     def position(self, job_id: str) -> Position | None:
