@@ -58,17 +58,20 @@ def test_a_batch_whose_queue_is_taken_away_waits_until_it_is_back(start: Start) 
     with daemon.client() as client:
         batch_id = send(client, text)
         completed(client, batch_id, 5)
+        client.pause("q")
         daemon.configure({"other": {"command": WORKER}})
         client.reload()
-        waits(client, batch_id, "q")
+        waits(client, batch_id, "queue q is not in the configuration")
         with pytest.raises(CallFailed) as refusal:
             send(client, text)
         assert refusal.value.code == "unknown_queue"
         daemon.restart()
     with daemon.client() as client:
-        waits(client, batch_id, "q")
+        waits(client, batch_id, "queue q is not in the configuration")
         daemon.configure(POOLS, {"q": AGAIN})
         client.reload()
+        waits(client, batch_id, "paused")
+        client.resume("q")
         check_whole(client, daemon, batch_id, text)
 
 
