@@ -37,6 +37,8 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "jobs_swept": "so many jobs were deleted, because retention keeps them no longer",
         "claim_refused": "the store did not know a job as it was checked out: a bug, or another hand in the file",
         "stale_outcome": "the outcome of an attempt that is not the job's latest, and was not recorded",
+        "batch_not_received": "a batch whose parts had stopped coming was dropped",
+        "batch_not_dropped": "what had come of it could not be removed: the next start does",
         "backup_taken": "a backup was made, and whoever asked for it has all of it",
         "backup_failed": "a backup was begun and given up, for the reason given",
         # Batches.

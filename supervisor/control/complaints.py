@@ -68,6 +68,10 @@ def no_job(job_id: str) -> NotFound:
     return NotFound(f'there is no job "{cut(job_id)}": it was deleted, or never was')
 
 
+def no_batch(batch_id: str) -> NotFound:
+    return NotFound(f'there is no batch "{cut(batch_id)}": it was deleted, or never was')
+
+
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 

@@ -84,8 +84,8 @@ class Connection:
 
     async def _finish(self, work: Work) -> bool:
         """Do it, and send the answer. False: this task is not needed any more."""
-        if work.in_turn and self._outbox.gone:
-            # It only reads, and there may be thousands: a client that left while it asked for the same list again
+        if work.in_turn and work.reads and self._outbox.gone:
+            # There may be thousands: a client that left while it asked for the same list again
             # and again would keep the store's reader busy for a minute.
             work.drop()
             return True

@@ -3,11 +3,13 @@
 import base64
 import binascii
 import struct
+from uuid import UUID
 
 from supervisor.errors import Invalid
 
 _LAYOUT = struct.Struct(">Bq")
-_LIST, _JOURNAL = 1, 2  # one is not taken for the other
+_LIST, _JOURNAL, _BATCHES = 1, 2, 3  # one is not taken for the other
+_BATCH_LAYOUT = struct.Struct(">B16s")
 
 
 def encode_cursor(seq: int) -> str:
@@ -34,6 +36,22 @@ def decode_place(since: str) -> int:
     if n is None or n < 0:
         raise Invalid('since: not a place in this journal; hand back an event\'s "cursor", or "next", as it came')
     return n
+
+
+def encode_batch(batch_id: str) -> str:
+    """The place of a batch in a list."""
+    return base64.urlsafe_b64encode(_BATCH_LAYOUT.pack(_BATCHES, UUID(batch_id).bytes)).decode()
+
+
+def decode_batch(cursor: str) -> str:
+    """The id it was made of; raises Invalid."""
+    try:
+        found, raw = _BATCH_LAYOUT.unpack(base64.b64decode(cursor, altchars=b"-_", validate=True))
+    except (binascii.Error, struct.error, ValueError):
+        found, raw = None, b""
+    if found != _BATCHES:
+        raise Invalid('cursor: not one of this daemon\'s; start again without it, and hand back "next" as it came')
+    return str(UUID(bytes=raw))
 
 
 def _encode(kind: int, number: int) -> str:

@@ -15,6 +15,7 @@ from supervisor.control.context import Context
 from supervisor.control.limits import answer_too_large
 from supervisor.control.methods import METHODS, Method
 from supervisor.control.rpc import BadCall, BadRequest, Request, Streaming, encode_answer, encode_error, parse
+from supervisor.core.roles import Role
 from supervisor.errors import Refused, TooLarge
 
 log = structlog.get_logger("stoker.control")
@@ -25,12 +26,13 @@ NOTHING = b""  # the answer to a notification and to a blank line
 class Work:
     """A request whose answer has to be waited for. Nothing of it has happened before `finish` is awaited.
 
-    `in_turn`: the connection's next request is taken up after it. `lasting`: a daemon that stops does not wait for it.
+    `in_turn`: the connection's next request is taken up after it. `reads`: it changes nothing. `lasting`: a daemon that
+    stops does not wait for it.
     `lines`: what comes after the answer, if anything does, for clients that keep it waiting for no more than
     `patience`.
     """
 
-    __slots__ = ("_coroutine", "_method", "_request", "in_turn", "lasting", "lines", "patience")
+    __slots__ = ("_coroutine", "_method", "_request", "in_turn", "lasting", "lines", "patience", "reads")
 
     def __init__(
         self, request: Request, method: Method[Any], coroutine: Coroutine[Any, Any, object], *, in_turn: bool
@@ -40,6 +42,7 @@ class Work:
         self._coroutine = coroutine
         self.in_turn = in_turn
         self.lasting = method.lasting
+        self.reads = method.role is Role.LOOK
         self.lines: AsyncGenerator[bytes, None] | None = None
         self.patience = math.inf
 

@@ -7,6 +7,7 @@ A job of a queue that he may not look at is `not_found`, as if it were not there
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+from protocol.batches import BatchGcParams, BatchParams, BatchSubmitParams
 from protocol.control import (
     GetParams,
     JobParams,
@@ -18,7 +19,7 @@ from protocol.control import (
     WaitParams,
 )
 from supervisor.control.access import Demand
-from supervisor.control.complaints import cut, no_job
+from supervisor.control.complaints import cut, no_batch, no_job
 from supervisor.control.context import Context
 from supervisor.errors import Forbidden, NotFound
 
@@ -49,8 +50,32 @@ def all_queues(context: Context, demand: Demand, params: SubmitManyParams) -> No
         context.caller.demand(demand, queue)
 
 
-def matching(context: Context, demand: Demand, params: ManyParams) -> None:
-    """Without a queue it would be about jobs of all of them, and part of that is not what was asked for."""
+def one_batch(context: Context, demand: Demand, params: BatchParams) -> None:
+    _batch(context, demand, params.id)
+
+
+def batch_or_part(context: Context, demand: Demand, params: BatchSubmitParams) -> None:
+    """What was begun is judged again with each part: the rules may have changed."""
+    part = None if params.batch is None else context.parts.get(params.batch)
+    queue = params.queue if part is None else part.queue
+    if queue is not None:  # else the handler will say that there is none
+        context.caller.demand(demand, queue)
+
+
+def _batch(context: Context, demand: Demand, batch_id: str) -> None:
+    part = context.parts.get(batch_id)
+    try:
+        queue = context.service.batches.get(batch_id).queue if part is None else part.queue
+    except NotFound:
+        return  # the handler's to say
+    if not context.caller.sees(queue):
+        context.caller.note(demand, 0, queue)
+        raise no_batch(batch_id)
+    context.caller.demand(demand, queue)
+
+
+def matching(context: Context, demand: Demand, params: ManyParams | BatchGcParams) -> None:
+    """Without a queue it would be about those of all of them, and part of that is not what was asked for."""
     caller = context.caller
     if params.queue is not None:
         caller.demand(demand, params.queue)

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Raw
 
+from protocol.batches import BatchGcParams, BatchListParams, BatchOutputParams, BatchParams, BatchSubmitParams
 from protocol.control import (
     INVALID_PARAMS,
     PARSE_ERROR,
@@ -30,16 +31,28 @@ from protocol.control import (
     WaitParams,
 )
 from protocol.text import BadText, compact
-from supervisor.control import following, handlers, reading, selecting, submitting, waiting
+from supervisor.control import (
+    batch_lines,
+    batch_submits,
+    batching,
+    following,
+    handlers,
+    reading,
+    selecting,
+    submitting,
+    waiting,
+)
 from supervisor.control.complaints import explain
 from supervisor.control.context import Context
 from supervisor.control.guarding import (
     Guard,
     all_queues,
     anywhere,
+    batch_or_part,
     found_job,
     matching,
     named_queue,
+    one_batch,
     one_job,
     one_queue,
     some_jobs,
@@ -152,6 +165,15 @@ METHODS: Mapping[str, Method[Any]] = MappingProxyType(
         "reload": Method(NoParams, handlers.reload, _ADMIN, whole, lasting=True),
         "status": Method(NoParams, handlers.status, _LOOK, anywhere),
         "drain": Method(NoParams, handlers.drain, _ADMIN, whole, lasting=True),
+        "batch_submit": Method(
+            BatchSubmitParams, batch_submits.batch_submit, _SUBMIT, batch_or_part, in_turn=batch_submits.in_turn
+        ),
+        "batch_get": Method(BatchParams, batching.batch_get, _LOOK, one_batch),
+        "batch_list": Method(BatchListParams, batching.batch_list, _LOOK, named_queue, advice="use a smaller limit"),
+        "batch_cancel": Method(BatchParams, batching.batch_cancel, _SUBMIT, one_batch),
+        "batch_output": Method(BatchOutputParams, batch_lines.batch_output, _LOOK, one_batch, lasting=True),
+        "batch_delete": Method(BatchParams, batching.batch_delete, _SUBMIT, one_batch),
+        "batch_gc": Method(BatchGcParams, batching.batch_gc, _SUBMIT, matching, advice="name a state or a queue"),
         "backup": Method(NoParams, handlers.backup, _ADMIN, whole, lasting=True),
     }
 )

@@ -17,6 +17,7 @@ from supervisor.control.context import Context
 from supervisor.control.dispatch import Dispatcher
 from supervisor.control.farewell import Farewell
 from supervisor.control.hangups import HangUps
+from supervisor.control.receiving import Receptions
 from supervisor.control.rpc import encode_error
 from supervisor.control.service import Service
 from supervisor.core.access import NOBODY
@@ -58,6 +59,7 @@ async def serve_control(
         door = _Door(service, hang_ups, farewell, now)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(hang_ups.run)
+            nursery.start_soon(door.receptions.run)
             for listener, ceiling in entrances:
                 let_in = partial(door.let_in, ceiling=ceiling)
                 nursery.start_soon(_accept, listener, let_in, nursery, farewell.accepting())
@@ -81,6 +83,7 @@ class _Door:
         self._denials = Denials()
         self._hang_ups = hang_ups
         self._farewell = farewell
+        self.receptions = Receptions()
 
     async def let_in(self, stream: trio.SocketStream, ceiling: Role = Role.ADMIN) -> None:
         """One client, from its connecting on, at a socket that grants `ceiling` at most. serve_listeners closes the
@@ -102,10 +105,11 @@ class _Door:
             self._turn_away(fd)
             return
         self._service.connections += 1
+        parts = self.receptions.of(caller.peer.uid)
         try:
             connection = Connection(
                 fd,
-                Dispatcher(Context(self._service, self._now, caller)),
+                Dispatcher(Context(self._service, self._now, caller, parts)),
                 self._hang_ups,
                 max_line=daemon.max_line,
                 max_outstanding=daemon.max_outstanding,
@@ -114,6 +118,7 @@ class _Door:
                 await connection.converse()
         finally:
             self._service.connections -= 1
+            await parts.close()
 
     def _turn_away(self, fd: int) -> None:
         limit = self._service.config.daemon.max_connections

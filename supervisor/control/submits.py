@@ -19,6 +19,7 @@ MAX_ATTEMPTS = 2**31 - 1
 MAX_WORD = 255  # characters of client, key, unique, name, rate_key and concurrency_key
 MAX_TAGS = 20
 MAX_TAG = 100
+OF_A_BATCH = "batch:"  # what the client of its jobs begins with; their key is the line
 _EXISTING = OnConflict.EXISTING
 
 
@@ -102,6 +103,8 @@ def _check_words(params: SubmitParams) -> None:
         _check_word("key", params.key)
     if params.client is not None:
         _check_word("client", params.client)
+        if params.client.startswith(OF_A_BATCH):
+            raise Invalid(f'client: must not begin with "{OF_A_BATCH}", which stands for the lines of a batch')
     if params.unique is not None:
         _check_word("unique", params.unique)
     if params.name is not None:

@@ -28,6 +28,7 @@ from supervisor.core.journal import Extent, JobEvent, Kind, Wanted, begin
 from supervisor.core.sweep import Act, Swept
 from supervisor.errors import Conflict, NotFound, TimedOut, UnknownQueue
 from supervisor.store.port import EventPage, Filter, Page, Position, Submitted
+from tests.control.fake_batches import FakeBatches
 
 T = TypeVar("T")
 
@@ -84,6 +85,7 @@ class FakeService:
     def __init__(self, config: Config | None = None) -> None:
         self.config = config or a_config()
         self.backups = FakeBackups()
+        self.batches = FakeBatches()
         self.access = access_of(self.config, os.geteuid())
         self.version = "1.2.3"
         self.connections = 0

@@ -1,20 +1,21 @@
 """Who may do what at the socket, and what he hears and others see of it where he may not."""
 
 import gc
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 import pytest
 import structlog.testing
 
+from supervisor.batch.words import BatchState
 from supervisor.config import people
-from supervisor.config.model import AccessConfig, Config, QueueConfig
+from supervisor.config.model import AccessConfig
 from supervisor.control import server
 from supervisor.control.access import Caller, Demand, access_of
 from supervisor.control.context import Context
 from supervisor.control.dispatch import Dispatcher, Work
 from supervisor.control.methods import METHODS
+from supervisor.control.receiving import Receptions
 from supervisor.core.access import Access, Listed, Lists, Peer
 from supervisor.core.denials import Denials
 from supervisor.core.job import State
@@ -22,14 +23,23 @@ from supervisor.core.journal import Kind
 from supervisor.core.roles import Role
 from supervisor.errors import Forbidden
 from tests.control.conftest import House, open_house
+from tests.control.fake_batches import batch_id
 from tests.control.fake_service import NOW, FakeService, a_config
-from tests.control.talk import Refusal, Talk, a_request
+from tests.control.guarded import (
+    ADMIN,
+    GROUP,
+    LOOKER,
+    MAILER,
+    MEMBER,
+    OWN,
+    STRANGER,
+    SUBMITTER,
+    Guarded,
+    a_guarded_config,
+)
+from tests.control.talk import Refusal, a_request
 
-GROUP = 50  # of the socket
-LOOKER, SUBMITTER, ADMIN, STRANGER = (Peer(4321, uid, frozenset({uid}), GROUP) for uid in (3001, 3002, 3003, 3004))
-MEMBER = Peer(4321, 3005, frozenset({3005, GROUP}), GROUP)
-MAILER = Peer(4321, 3006, frozenset({3006}), GROUP)
-LISTS = AccessConfig(admin=("3003",), submit=("3002", "@50"), look=("3001",))
+BATCH = batch_id(1)
 PARAMS: dict[str, dict[str, Any]] = {
     "submit": {"queue": "thumbs", "payload": 1},
     "submit_many": {"jobs": [{"queue": "thumbs", "payload": 1}]},
@@ -39,37 +49,10 @@ PARAMS: dict[str, dict[str, Any]] = {
     **{method: {"queue": "thumbs"} for method in ("pause", "resume", "purge")},
     "restart": {"pool": "thumbs"},
     "resize": {"pool": "thumbs", "size": 1},
+    "batch_submit": {"queue": "thumbs", "lines": "1\n"},
+    **{method: {"id": BATCH} for method in ("batch_get", "batch_cancel", "batch_delete", "batch_output")},
+    "batch_gc": {"older_than_secs": 0},
 }
-# Of one queue, `mail`: only the mailer submits and looks.
-OWN = AccessConfig(submit=("3006",), look=())
-
-
-def a_guarded_config(**queues: AccessConfig) -> Config:
-    config = a_config()
-    more = tuple(QueueConfig(name=name, access=access) for name, access in queues.items())
-    return msgspec.structs.replace(config, access=LISTS, queues=(*config.queues, *more))
-
-
-Come = Callable[[Peer], Awaitable[Talk]]
-
-
-class Guarded:
-    """A house to which everybody comes as the one whom the test says."""
-
-    def __init__(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.house = house
-        self._monkeypatch = monkeypatch
-
-    async def come(self, peer: Peer) -> Talk:
-        self._monkeypatch.setattr(server, "peer_of", lambda _: peer)
-        return await self.house.connect()
-
-    def denied(self) -> list[dict[str, Any]]:
-        """What the log says of refusals, which is then forgotten."""
-        logs, self.house.logs[:] = [dict(one) for one in self.house.logs], []
-        assert {one.pop("event") for one in logs} <= {"access_denied"}
-        assert {one.pop("log_level") for one in logs} <= {"warning"}
-        return logs
 
 
 @pytest.fixture
@@ -86,6 +69,7 @@ def guarded(house: House, monkeypatch: pytest.MonkeyPatch) -> Guarded:
 async def test_each_method_takes_its_role_and_no_more(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     service = FakeService(a_guarded_config())
     service.add(id="a", state=State.FAILED)
+    service.batches.add(BATCH, state=BatchState.FAILED)
     needs = METHODS[method].role
     async with open_house(service) as house:
         guarded = Guarded(house, monkeypatch)
@@ -101,6 +85,7 @@ async def test_each_method_takes_its_role_and_no_more(method: str, monkeypatch: 
                 await talk.ask(method, **params)
                 if method == "delete":
                     service.add(id="a", state=State.FAILED)
+                service.batches.add(BATCH, state=BatchState.FAILED)
                 service.jobs["a"].state = State.FAILED
 
 
@@ -193,7 +178,7 @@ async def test_new_rules_hold_for_connections_that_are_there(guarded: Guarded, s
 
 def test_a_call_that_is_dropped_before_its_turn_leaves_nothing_behind(service: FakeService) -> None:
     caller = Caller(service, SUBMITTER, Role.ADMIN, Denials())  # type: ignore[arg-type]
-    dispatcher = Dispatcher(Context(service, lambda: NOW, caller))  # type: ignore[arg-type]
+    dispatcher = Dispatcher(Context(service, lambda: NOW, caller, Receptions().of(3002)))  # type: ignore[arg-type]
     work = dispatcher.begin(a_request("get", {"id": "a"}, 1))
     assert isinstance(work, Work)
     assert work.in_turn

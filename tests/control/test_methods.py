@@ -20,7 +20,8 @@ from tests.control.fake_service import FakeService
 from tests.control.talk import Talk
 
 KNOWN = (
-    "backup, cancel, cancel_many, delete, delete_many, drain, events, get, list, pause, ping, pools, position, purge, "
+    "backup, batch_cancel, batch_delete, batch_gc, batch_get, batch_list, batch_output, batch_submit, "
+    "cancel, cancel_many, delete, delete_many, drain, events, get, list, pause, ping, pools, position, purge, "
 )
 
 

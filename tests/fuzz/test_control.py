@@ -14,11 +14,12 @@ from supervisor.control.access import Caller
 from supervisor.control.context import Context
 from supervisor.control.dispatch import Dispatcher, Work
 from supervisor.control.methods import METHODS
+from supervisor.control.receiving import Receptions
 from supervisor.control.rpc import BadRequest, Request, parse
 from supervisor.core.access import Access, Listed, Lists, Peer
 from supervisor.core.denials import Denials
 from supervisor.core.roles import Role
-from supervisor.errors import NotFound, UnknownQueue
+from supervisor.errors import NotFound, StoreUnavailable, UnknownQueue
 from tests.control.fake_service import NOW, a_config
 from tests.fuzz.strategies import chunks, damaged, dumped, objects, text, values
 
@@ -52,6 +53,10 @@ params = (
             *[(name, st.integers(-1, 3)) for name in ("size", "min", "max")],
             ("limit", st.integers(-1, 300)),
             ("cursor", text),
+            *[(name, text) for name in ("lines", "base64", "batch", "path")],
+            ("file", st.sampled_from(["output", "errors"]) | text),
+            ("more", st.booleans()),
+            ("older_than_secs", st.floats(0, 1e9)),
             ("full", st.booleans()),
             ("state", st.sampled_from(["done", "pending"])),
             ("tag", WORDS),
@@ -99,6 +104,10 @@ class Empty:
     def backups(self) -> "Empty":
         return self
 
+    @property
+    def batches(self) -> "NoBatches":
+        return NoBatches()
+
     def queue(self, name: str) -> QueueConfig:
         if (queue := self.config.queue(name)) is None:
             raise UnknownQueue("there is no such queue")
@@ -115,6 +124,22 @@ class Empty:
             raise NotFound("there is nothing here")
 
         return missing
+
+
+class NoBatches:
+    """And that takes none."""
+
+    def get(self, batch_id: str) -> Any:
+        raise NotFound("there is no such batch")
+
+    def list(self, **_: object) -> tuple[tuple[()], int, None]:
+        return (), 0, None
+
+    async def begin(self, want: object) -> Any:
+        raise StoreUnavailable("there is no disk")
+
+    async def gc(self, **_: object) -> tuple[()]:
+        return ()
 
 
 def _check_answer(line: bytes) -> None:
@@ -151,7 +176,7 @@ def test_any_line_is_a_request_or_a_bad_request(line: bytes) -> None:
 def test_any_line_is_answered_to_anybody_and_never_with_a_bug(line: bytes, uid: int) -> None:
     service = Empty()
     caller = Caller(service, Peer(1, uid, frozenset(), None), Role.ADMIN, Denials())
-    begun = Dispatcher(Context(service, lambda: NOW, caller)).begin(line)  # type: ignore[arg-type]
+    begun = Dispatcher(Context(service, lambda: NOW, caller, Receptions().of(uid))).begin(line)  # type: ignore[arg-type]
     answer = _finished(begun) if isinstance(begun, Work) else begun
     if answer:
         _check_answer(answer)

@@ -14,6 +14,7 @@ from supervisor.config.model import StoreConfig
 from supervisor.control.access import Caller
 from supervisor.control.context import Context
 from supervisor.control.following import subscribe
+from supervisor.control.receiving import Receptions
 from supervisor.core.access import Peer
 from supervisor.core.denials import Denials
 from supervisor.core.job import MICROS
@@ -59,7 +60,8 @@ async def test_more_events_than_wanted_are_removed_however_many_steps_it_takes(
 async def test_a_subscriber_is_told_of_events_that_are_removed_before_he_took_them(tmp_path: Path) -> None:
     async with rig(command("echo"), folder=tmp_path) as daemon:
         caller = Caller(daemon.service, Peer(1, 0, frozenset(), None), Role.ADMIN, Denials())
-        stream = (await subscribe(Context(daemon.service, daemon.now, caller), SubscribeParams())).lines
+        context = Context(daemon.service, daemon.now, caller, Receptions().of(0))
+        stream = (await subscribe(context, SubscribeParams())).lines
         async with aclosing(stream):
             first, _ = await daemon.submit(1, 2)
             await daemon.ends(first, _)
