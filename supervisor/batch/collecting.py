@@ -7,7 +7,7 @@ over again; never two records.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -113,7 +113,8 @@ class Collecting:
     async def _write_down(self, group: Group) -> None:
         counts = self._book.status.counts
         ids = [*group.over, *group.far]
-        async for endings in self._parts(group):
+        for part in _parts(group):
+            endings = part if isinstance(part, list) else await self._tried(partial(self._fetch, part))
             new = await self._tried(partial(self._around.in_thread, written, endings))
             numbers = [one.number for one in endings]
             await self._tried(partial(self._book.append, new.output, new.errors, numbers))
@@ -122,14 +123,6 @@ class Collecting:
         await self._tried(partial(self._book.append, b"", b"", group.blanks))
         await self._tried(partial(self._book.write, partial(_brought_up, group, counts, self._around.now())))
         self._delete([*dict.fromkeys(ids)])
-
-    async def _parts(self, group: Group) -> AsyncIterator[Sequence[Ending]]:
-        if group.endings:
-            yield group.endings
-        far = [*group.far.items()]
-        for start in range(0, len(far), FAR):
-            part = dict(far[start : start + FAR])
-            yield await self._tried(partial(self._fetch, part))
 
     async def _fetch(self, far: dict[str, Sent]) -> list[Ending]:
         jobs = await self._around.committer.read(partial(_get, ids=[*far]))
@@ -169,6 +162,15 @@ class Collecting:
             self._tracking.over += ids
 
         around.committer.write_soon(partial(_delete_final, ids=ids, now=now), deleted, failed)
+
+
+def _parts(group: Group) -> Iterator[list[Ending] | dict[str, Sent]]:
+    """What is written one after the other: all that is here, then a few at a time of what the store has."""
+    if group.endings:
+        yield group.endings
+    far = [*group.far.items()]
+    for start in range(0, len(far), FAR):
+        yield dict(far[start : start + FAR])
 
 
 def _get(store: Store, ids: Sequence[str]) -> list[Job | None]:

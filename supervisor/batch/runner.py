@@ -98,20 +98,18 @@ class Runner:
         self.started = True
         try:
             await self._run()
-        except StokerError as error:
-            self._break(error.message)
-            log.error("batch_stuck", batch=self._first.id, reason=error.message)
-        except Exception as bug:
-            self._break(f"a bug of stoker keeps it from going on, see the log: {bug}")
-            log.error("batch_stuck", batch=self._first.id, reason=str(bug), exc_info=bug)
+        except Exception as error:
+            cause = _first_cause(error)
+            if isinstance(cause, StokerError):
+                self.broken = cause.message
+            else:
+                self.broken = f"a bug of stoker keeps it from going on, see the log: {cause!r}"
+            log.error("batch_stuck", batch=self._first.id, reason=self.broken, exc_info=error)
         finally:
             if self._book is not None:
                 self._book.close()
             self._opened.set()
             self._over.set()
-
-    def _break(self, reason: str) -> None:
-        self.broken = reason
 
     async def _run(self) -> None:
         if self._book is None:
@@ -180,3 +178,9 @@ class Runner:
     async def flush(self) -> None:
         if self._collecting is not None and self.broken is None:
             await self._collecting.flush()
+
+
+def _first_cause(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

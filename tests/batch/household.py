@@ -1,7 +1,7 @@
 """Batches at work: real files, a real store and real workers, without the socket."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -103,15 +103,17 @@ async def household(
     *,
     config: BatchesConfig = BatchesConfig(),  # noqa: B008  # it is frozen
     space: Space | None = None,
-    prepare: Callable[["Household"], object] = lambda house: None,
     **options: Any,
 ) -> AsyncIterator[Household]:
-    """`prepare` is called before anything of an earlier life goes on."""
-    async with rig(command, folder=folder, **options) as made:
-        house = Household(made, config, folder, space)
-        prepare(house)
+    houses: list[Household] = []
+
+    async def first(made: Rig) -> None:
+        houses.append(Household(made, config, folder, space))
         with trio.fail_after(PATIENCE):
-            await house.batches.open()
+            await houses[0].batches.open()
+
+    async with rig(command, folder=folder, first=first, **options) as made:
+        [house] = houses
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(house.batches.run)

@@ -4,7 +4,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -147,10 +147,11 @@ async def rig(
     queue: QueueConfig | None = None,
     store: Store | None = None,
     waits: bool = True,
+    first: Callable[[Rig], Awaitable[object]] | None = None,
     **changes: object,
 ) -> AsyncIterator[Rig]:
     """A running rig; at the end its pools have stopped and every child is gone. `waits` until each pool has
-    its workers, or the reason why it has not."""
+    its workers, or the reason why it has not. `first` is done before any job begins."""
     if queue is None:
         queue = QueueConfig(name="q", max_attempts=1, backoff=Backoff(base=0.01, cap=0.02))
     made = Rig(
@@ -158,6 +159,8 @@ async def rig(
     )
     async with trio.open_nursery() as storing:
         await storing.start(made.committer.run)
+        if first is not None:
+            await first(made)
         async with trio.open_nursery() as serving:
             serving.start_soon(made.clock.run)
             serving.start_soon(made.feeder.alarm.run)
