@@ -1,0 +1,157 @@
+"""What keeps a batch from moving: it waits, says why, and goes on by itself."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from supervisor.batch.spool import Spool
+from supervisor.batch.words import BatchState, NewBatch
+from supervisor.config.model import Backoff, BatchesConfig, QueueConfig
+from supervisor.control.space import Space
+from supervisor.errors import Conflict, QueueFull, StoreUnavailable, TooLarge, UnknownQueue
+from supervisor.pool import revising
+from tests.batch.household import Household, household, numbered
+
+
+async def says(house: Household, batch: str, words: str) -> None:
+    await house.rig.until(lambda: words in (house.batches.get(batch).waiting or ""))
+
+
+async def test_a_paused_queue(tmp_path: Path) -> None:
+    async with household(tmp_path) as house:
+        await house.rig.service.pause("q")
+        batch = await house.submit(*numbered(10))
+        await says(house, batch, "queue q is paused")
+        assert await house.jobs() == 0
+        await house.rig.service.resume("q")
+        assert (await house.end(batch)).counts.completed == 10
+        assert house.batches.get(batch).waiting is None
+
+
+async def test_a_full_queue(tmp_path: Path) -> None:
+    async with household(tmp_path, queue=QueueConfig(name="q", max_pending=10)) as house:
+        [running] = await house.rig.submit({"do": "sleep"})
+        await house.rig.until(lambda: house.rig.feeder.running)
+        await house.rig.submit(*range(10))
+        batch = await house.submit(*numbered(30))
+        await says(house, batch, "queue q is full")
+        await house.rig.service.cancel(running)
+        assert (await house.end(batch)).counts.completed == 30
+
+
+async def test_half_of_a_queue_that_holds_only_so_many_is_left_to_others(tmp_path: Path) -> None:
+    async with household(tmp_path, queue=QueueConfig(name="q", max_pending=10)) as house:
+        [running] = await house.rig.submit({"do": "sleep"})
+        await house.rig.until(lambda: house.rig.feeder.running)
+        batch = await house.submit(*numbered(30))
+        await house.rig.until(lambda: house.batches.get(batch).state is BatchState.IN_PROGRESS)
+        await house.rig.submit(*range(5))
+        await house.rig.service.cancel(running)
+        await house.end(batch)
+
+
+async def test_a_queue_that_is_not_configured_any_more(tmp_path: Path) -> None:
+    async with household(tmp_path) as house:
+        line = house.rig.feeder.lines["q"]
+        line.retire()
+        batch = await house.submit(*numbered(3))
+        await says(house, batch, "queue q is not in the configuration")
+        line.return_to()
+        assert (await house.end(batch)).counts.completed == 3
+
+
+async def test_a_low_disk(tmp_path: Path) -> None:
+    free = [1 << 30]
+    space = Space(tmp_path, reserve=1 << 20, measure=lambda folder: free[0])
+    async with household(tmp_path, space=space) as house:
+        await house.rig.service.pause("q")
+        batch = await house.submit(*numbered(3))
+        free[0] = 1
+        space.look()
+        await house.rig.service.resume("q")
+        await says(house, batch, "daemon.disk_reserve")
+        with pytest.raises(StoreUnavailable):
+            await house.batches.begin(NewBatch(queue="q"))
+        free[0] = 1 << 30
+        space.look()
+        assert (await house.end(batch)).counts.completed == 3
+
+
+async def test_a_disk_that_takes_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = True
+    answer = Spool.answer
+
+    def answering(spool: Spool, *what: object) -> None:
+        if full:
+            raise StoreUnavailable("cannot write output.jsonl: No space left on device")
+        answer(spool, *what)
+
+    monkeypatch.setattr(Spool, "answer", answering)
+    async with household(tmp_path) as house:
+        batch = await house.submit(*numbered(5))
+        await says(house, batch, "No space left")
+        full = False
+        assert (await house.end(batch)).counts.completed == 5
+
+
+async def test_jobs_that_wait_for_another_attempt_do_not_keep_others_from_theirs(tmp_path: Path) -> None:
+    queue = QueueConfig(name="q", max_attempts=2, backoff=Backoff(base=600))
+    async with household(tmp_path, queue=queue) as house:
+        failing = ({"do": "fail", "retry": True} for _ in range(20))
+        batch = await house.submit(*failing, *numbered(20))
+        await house.rig.until(lambda: house.batches.get(batch).counts.completed == 20)
+        assert (await house.batches.cancel(batch)).counts.cancelled == 20
+
+
+async def test_a_line_for_which_no_worker_comes_up(tmp_path: Path) -> None:
+    async with household(tmp_path, ["/bin/false"]) as house:
+        batch = await house.submit(1)
+        await says(house, batch, "pool p")
+        assert (await house.batches.cancel(batch)).state is BatchState.CANCELLED
+
+
+async def test_what_is_over_a_limit_is_refused_with_its_name(tmp_path: Path) -> None:
+    config = BatchesConfig(max_lines=5, max_bytes=100, max_pending_lines=8)
+    async with household(tmp_path, config=config) as house:
+        await house.rig.service.pause("q")
+        with pytest.raises(TooLarge, match=r"batches\.max_lines"):
+            await house.submit(*range(6))
+        with pytest.raises(TooLarge, match=r"batches\.max_bytes"):
+            await house.send(b"1" * 101)
+        first = await house.submit(*range(5))
+        with pytest.raises(QueueFull, match=r"batches\.max_pending_lines"):
+            await house.submit(*range(4))
+        await house.submit(*range(3))
+        with pytest.raises(QueueFull, match=r"batches\.max_pending_lines"):
+            await house.batches.begin(NewBatch(queue="q"))
+        assert len(house.batches.list(limit=10)[0]) == 2
+        assert [path.name for path in house.root.iterdir() if path.name.startswith(".")] == []
+        await house.batches.cancel(first)
+        await house.submit(*range(5))
+        with pytest.raises(UnknownQueue):
+            await house.batches.begin(NewBatch(queue="other"))
+
+
+async def test_a_batch_with_the_same_key_is_answered_by_the_earlier_one(tmp_path: Path) -> None:
+    async with household(tmp_path) as house:
+        want = NewBatch(queue="q", client="me", key="k")
+        intake = await house.batches.begin(want)
+        with pytest.raises(Conflict):
+            await house.batches.begin(want)
+        batch = await intake.finish()  # type: ignore[union-attr]
+        await house.end(batch.id)
+        again = await house.batches.begin(want)
+        assert again == msgspec.structs.replace(house.batches.get(batch.id))
+
+
+async def test_a_queue_that_is_revised_goes_on(tmp_path: Path) -> None:
+    async with household(tmp_path) as house:
+        await house.rig.service.pause("q")
+        batch = await house.submit("[" + "1," * 40 + "1]", 2)
+        revising.revise_queues(house.rig.feeder, [QueueConfig(name="q", max_payload=50)], set())
+        await house.rig.service.resume("q")
+        await house.end(batch)
+        output, errors = house.records(batch)
+        assert [one["line"] for one in output] in ([2], [1, 2])  # it was read perhaps before
+        assert {one["error"]["cause"] for one in errors} <= {"too_large"}
