@@ -107,7 +107,7 @@ class Collecting:
         """What has ended by now is on disk when this returns, if the disk takes it."""
         self._stopping = True
         self._tracking.hurry.set()
-        while not self._tracking.at_rest and not self._book.status.state.final:
+        while not self._tracking.at_rest and not self._book.status.state.final and self.waiting is None:
             await self._tracking.written.wait()
 
     async def _write_down(self, group: Group) -> None:
@@ -140,6 +140,7 @@ class Collecting:
                 answer = await what()
             except StoreUnavailable as reason:
                 self.waiting = reason.message
+                self._tracking.stuck()
                 await trio.sleep(AGAIN)
             else:
                 self.waiting = None

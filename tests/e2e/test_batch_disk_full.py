@@ -1,5 +1,6 @@
 """A full disk in the middle of a batch: it waits and says why, and nothing is lost or doubled when there is room."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ QUEUE: dict[str, Any] = {"q": {"max_payload": MAX_PAYLOAD, "backoff": {"base": "
 TEXT = rows(LINES, custom_id="x" * 500, secs=0.001)
 
 
-def small(start: Start, disk: Path, reserve: object = 0) -> Daemon:
+def small(start: Start, disk: Path, reserve: object = 0, **settings: object) -> Daemon:
     pools = {"p": {"command": WORKER, "size": 2, "queues": ["q"]}}
-    return start(pools, QUEUE, state_dir=str(disk / "state"), disk_reserve=reserve)
+    return start(pools, QUEUE, state_dir=str(disk / "state"), disk_reserve=reserve, **settings)
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def ballast(small_disk: Path) -> Path:
 
 def stuck(client: Client, batch_id: str) -> int:
     """How many lines were done when it could not go on; it says why."""
-    said = waits(client, batch_id, "disk")["counts"]["completed"]
+    said = waits(client, batch_id, "the disk is full; free some space")["counts"]["completed"]
     assert look(client, batch_id)["state"] == "in_progress"
     return int(said)
 
@@ -69,6 +70,24 @@ def test_killed_while_the_disk_is_full_a_batch_goes_on_when_there_is_room(
     daemon.kill()
     code, words = daemon.failing_start()
     assert (code, "the disk is full; free some space" in words) == (1, True)
+    ballast.unlink()
+    daemon.start()
+    with daemon.client() as client:
+        check(daemon, client, batch_id)
+
+
+def test_stopped_while_the_disk_is_full_it_stops_and_goes_on_when_there_is_room(
+    start: Start, small_disk: Path, ballast: Path
+) -> None:
+    daemon = small(start, small_disk, drain_timeout="100ms")
+    with daemon.client() as client:
+        batch_id = send(client, TEXT)
+        completed(client, batch_id, 50)
+        fill(ballast)
+        stuck(client, batch_id)
+    began = time.monotonic()
+    daemon.stop(but=("outcomes_not_recorded",))  # of jobs that run again
+    assert time.monotonic() - began < 10
     ballast.unlink()
     daemon.start()
     with daemon.client() as client:
