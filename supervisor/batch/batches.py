@@ -205,15 +205,19 @@ class Batches:
     @property
     def unanswered(self) -> int:
         """Lines that are not answered, of all batches and of those that are on their way."""
-        counted = [runner.status.counts for runner in self._runners.values()]
-        open_ = sum(one.total - one.completed - one.failed - one.cancelled for one in counted)
-        return open_ + sum(one.status.counts.total for one in self._intakes)
+        return self._unanswered(lambda queue: True)
 
-    def view(self) -> BatchesView:
-        """All that are not final, at a glance."""
-        at_work = sum(runner.started for runner in self._runners.values())
+    def _unanswered(self, sees: Callable[[str], bool]) -> int:
+        counted = [runner.status.counts for runner in self._runners.values() if sees(runner.status.queue)]
+        open_ = sum(one.total - one.completed - one.failed - one.cancelled for one in counted)
+        return open_ + sum(one.status.counts.total for one in self._intakes if sees(one.status.queue))
+
+    def view(self, sees: Callable[[str], bool] = lambda queue: True) -> BatchesView:
+        """All that are not final, at a glance. `sees`: which queues the caller may look at."""
+        started = [runner.started for runner in self._runners.values() if sees(runner.status.queue)]
+        at_work = sum(started)
         return BatchesView(
-            in_progress=at_work, pending=len(self._runners) - at_work, unanswered=max(0, self.unanswered)
+            in_progress=at_work, pending=len(started) - at_work, unanswered=max(0, self._unanswered(sees))
         )
 
     def get(self, batch_id: str) -> Status:

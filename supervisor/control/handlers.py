@@ -1,5 +1,7 @@
 """The methods that say yes or no, or show how things stand: each only translates between params, service and view."""
 
+from msgspec.structs import replace
+
 from protocol.control import (
     BackupView,
     DeletedView,
@@ -89,7 +91,10 @@ async def reload(context: Context, params: NoParams) -> ReloadView:
 
 
 async def status(context: Context, params: NoParams) -> StatusView:
-    return seen_status(await context.service.status(), context.caller.sight)
+    view, sight = await context.service.status(), context.caller.sight
+    return (
+        view if sight is None else replace(seen_status(view, sight), batches=context.service.batches.view(sight.shows))
+    )
 
 
 async def drain(context: Context, params: NoParams) -> DrainView:

@@ -139,7 +139,9 @@ def _refusal(line: bytes) -> BadRequest:
 
 def _not_an_object(line: bytes) -> BadRequest:
     if line.lstrip().startswith(b"["):
-        return BadRequest(INVALID_REQUEST, "batches are not supported: send one request a line, as many as you like")
+        return BadRequest(
+            INVALID_REQUEST, "JSON-RPC batches are not supported: send one request a line, and many of them"
+        )
     return BadRequest(INVALID_REQUEST, "a request is an object with jsonrpc, id, method and params")
 
 

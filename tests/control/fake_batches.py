@@ -6,6 +6,7 @@ from typing import Any
 
 import trio
 
+from protocol.control import BatchesView
 from supervisor.batch.batches import File
 from supervisor.batch.words import BatchState, Counts, NewBatch, Status
 from supervisor.errors import Conflict, NotFound, TooLarge
@@ -157,6 +158,9 @@ class FakeBatches:
         sees = asked.pop("sees")
         self.asked.append(asked)
         return [one.id for one in self.all.values() if one.state.final and sees(one.queue)]
+
+    def view(self, sees: Callable[[str], bool]) -> BatchesView:
+        return BatchesView(pending=sum(sees(one.queue) for one in self.all.values()))
 
     def output(self, batch_id: str, file: File) -> FakeGrowing:
         return FakeGrowing(self, batch_id, self.folder(batch_id) / f"{file}.jsonl")

@@ -168,6 +168,11 @@ async def test_a_list_and_its_total_hold_what_may_be_looked_at(guarded: Guarded,
     guarded.denied()
 
 
+async def test_what_is_said_of_all_of_them_is_of_the_queues_in_sight(guarded: Guarded) -> None:
+    for peer in (LOOKER, MAILER):
+        assert (await (await guarded.come(peer)).ask("status"))["batches"]["pending"] == 1
+
+
 async def test_gc_over_all_queues_takes_the_role_in_all(guarded: Guarded, service: FakeService) -> None:
     service.batches.end(OPEN)
     talk = await guarded.come(SUBMITTER)

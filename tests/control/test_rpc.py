@@ -74,9 +74,9 @@ def test_what_is_not_json_is_a_parse_error_without_an_id(line: bytes, why: str) 
 @pytest.mark.parametrize(
     ("line", "id", "message"),
     [
-        (b"[]", b"null", "batches are not supported: send one request a line, as many as you like"),
-        (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', b"null", "batches are not supported"),
-        (b"[" * 100_000, b"null", "batches are not supported"),
+        (b"[]", b"null", "JSON-RPC batches are not supported: send one request a line, and many of them"),
+        (b'[{"jsonrpc":"2.0","id":1,"method":"ping"}]', b"null", "JSON-RPC batches are not supported"),
+        (b"[" * 100_000, b"null", "JSON-RPC batches are not supported"),
         (b'"ping"', b"null", "a request is an object with jsonrpc, id, method and params"),
         (b"17", b"null", "a request is an object"),
         (b"null", b"null", "a request is an object"),

@@ -152,6 +152,7 @@ def test_the_client_is_used_as_written(
     assert capsys.readouterr().out.splitlines() == [
         "done {'width': 320, 'height': 200}",
         "2 more",
+        "[1, 2, 3]",
         "unknown_queue ['mail', 'nightly', 'quiet', 'reports', 'thumbs']",
     ]
 
