@@ -111,7 +111,7 @@ def test_a_batch_begins_at_once_stays_small_in_memory_and_lets_others_through(
         others = Latencies(daemon)
         first = first_begins(client, begun, batch["id"])
         with others.measured():
-            until(lambda: look(client, batch["id"])["state"] == "completed", "its end", 600)
+            until(lambda: look(client, batch["id"])["state"] == "completed", "its end", 900)
         took = time.monotonic() - began
         until(lambda: jobs_of(client, batch["id"]) == 0, "its jobs to be deleted")
     check_output(folder(daemon, batch["id"]) / "output.jsonl", lines)
