@@ -65,10 +65,10 @@ def contents(daemon: Daemon, batch_id: str) -> Folder:
     return read_folder(folder(daemon, batch_id))
 
 
-def check_whole(client: Client, daemon: Daemon, batch_id: str, text: bytes, *, cancelled: bool = False) -> Batch:
+def check_whole(client: Client, daemon: Daemon, batch_id: str, text: bytes, **may_be: bool) -> Batch:
     """It ends, and then each of its lines has exactly one record, and the queue nothing of it. The batch."""
     batch = final(client, batch_id)
-    check_final(contents(daemon, batch_id), text, cancelled=cancelled)
+    check_final(contents(daemon, batch_id), text, **may_be)
     until(lambda: jobs_of(client, batch_id) == 0, "its jobs to be deleted")
     return batch
 

@@ -1,5 +1,7 @@
 """Batches of a real daemon, in whatever weather: each line has one record in the end, and who waits says for what."""
 
+import contextlib
+import json
 import random
 import time
 from pathlib import Path
@@ -7,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from protocol.client import CallFailed
-from tests.batches import MAX_PAYLOAD, WORKER, compose
-from tests.e2e.batching import check_whole, completed, folder, jobs_of, look, rows, send, waits
+from protocol.client import CallFailed, Client
+from tests.batches import FINAL, MAX_PAYLOAD, WORKER, compose
+from tests.e2e.batching import check_whole, completed, contents, folder, jobs_of, look, rows, send, waits
 from tests.e2e.conftest import Start
 from tests.e2e.daemon import until
 from tests.workers import Gate
@@ -183,3 +185,47 @@ def test_a_deleted_batch_ends_who_follows_it_and_leaves_nothing(start: Start) ->
         assert not folder(daemon, batch_id).exists()
         assert jobs_of(client, batch_id) == 0
         assert list((daemon.state / "batches").iterdir()) == []
+
+
+@pytest.mark.parametrize("kills", [0, 2])
+def test_whatever_somebody_does_to_its_jobs_by_hand_each_line_has_one_record(start: Start, kills: int) -> None:
+    """They are cancelled, deleted, purged and retried all the time, in the states in which they happen to be."""
+    daemon = start(POOLS, {"q": AGAIN})
+    text = text_of(7, 1500, secs=0.01)
+    with daemon.client() as client:
+        client.pause("q")
+        batch_id = send(client, text)
+        until(lambda: jobs_of(client, batch_id) >= 4, "its jobs")
+        [one, *_] = client.list(client=f"batch:{batch_id}", limit=1)["jobs"]
+        client.cancel(one["id"])
+        client.purge("q")
+        client.resume("q")
+    for kill in range(kills + 1):
+        with daemon.client() as client:
+            meddle(client, batch_id, 15 if kill < kills else 1000)
+        if kill < kills:
+            daemon.kill()
+            daemon.start()
+    with daemon.client() as client:
+        batch = check_whole(client, daemon, batch_id, text, meddled=True)
+    causes = {json.loads(row)["error"]["cause"] for row in contents(daemon, batch_id).errors}
+    assert batch["state"] == "failed"
+    assert {"cancelled", "deleted"} <= causes, causes
+
+
+def meddle(client: Client, batch_id: str, times: int) -> None:
+    chance = random.Random(times)
+    mine = {"client": f"batch:{batch_id}"}
+    for _ in range(times):
+        if look(client, batch_id)["state"] in FINAL:
+            return
+        jobs = client.list(**mine, limit=30)["jobs"]
+        if not jobs:
+            continue
+        one = chance.choice(jobs)["id"]
+        for act in chance.sample(["cancel", "delete", "retry"], 3):
+            with contextlib.suppress(CallFailed):  # of a job that is in another state by then, or no more there
+                client.call(act, {"id": one})
+        if chance.random() < 0.2:
+            act = chance.choice([client.retry_many, client.delete_many])
+            act(**mine, state=["failed", "cancelled"])
