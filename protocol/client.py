@@ -381,7 +381,7 @@ class Client:
                     self._once("batch_submit", {**part, "base64": data, "more": True}, self.timeout)
             except ClientError:
                 raise
-            except BaseException:  # of the lines: what is there already would wait for the rest
+            except Exception:  # of the lines: what is there already would wait for the rest
                 self._once("batch_delete", {"id": batch["id"]}, self.timeout)
                 raise
         except Disconnected as lost:
@@ -554,10 +554,10 @@ def _connected(path: str, timeout: float | None) -> socket.socket:
 
 
 def _may_repeat(method: str, params: Object | str | None) -> bool:
-    if isinstance(params, str) or method not in ("submit", "submit_many"):
+    if isinstance(params, str) or method not in ("submit", "submit_many", "batch_submit"):
         return method in _READS
     given = params or {}
-    jobs = [given] if method == "submit" else given.get("jobs", ())
+    jobs = [given] if method in ("submit", "batch_submit") else given.get("jobs", ())
     return all(job.get("key") is not None for job in jobs)
 
 

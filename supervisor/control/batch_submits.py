@@ -19,7 +19,7 @@ from supervisor.control.context import Context
 from supervisor.control.opening import OpenFile, open_for
 from supervisor.control.receiving import MOST, Reception
 from supervisor.control.submits import new_job
-from supervisor.errors import Conflict, Invalid
+from supervisor.errors import Conflict, Invalid, TooLarge
 
 PIECE = 256 * 1024  # bytes of a file that are read at once
 _PRIORITY = -10  # so that single jobs go first
@@ -68,11 +68,23 @@ async def _from_path(context: Context, want: NewBatch, path: str) -> BatchView:
     try:
         peer = context.caller.peer
         file = await trio.to_thread.run_sync(open_for, peer, path, abandon_on_cancel=True, limiter=_opening)
+        _check_size(file, context.service.config.batches.max_bytes)
         await _copy(file, begun, path)
     except BaseException:
         await begun.drop()
         raise
     return shown(context, await begun.finish(), created=True)
+
+
+def _check_size(file: OpenFile, most: int) -> None:
+    """Before any of it is copied, only to be thrown away again."""
+    if file.size > most:
+        raise TooLarge(
+            f"path: the file has {file.size} bytes, and a batch at most {most} (batches.max_bytes): split it, or raise "
+            "the limit",
+            size=file.size,
+            limit=most,
+        )
 
 
 async def _copy(file: OpenFile, reception: Reception, path: str) -> None:

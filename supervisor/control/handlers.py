@@ -92,9 +92,9 @@ async def reload(context: Context, params: NoParams) -> ReloadView:
 
 async def status(context: Context, params: NoParams) -> StatusView:
     view, sight = await context.service.status(), context.caller.sight
-    return (
-        view if sight is None else replace(seen_status(view, sight), batches=context.service.batches.view(sight.shows))
-    )
+    if sight is None:
+        return view
+    return replace(seen_status(view, sight), batches=context.service.batches.view(sight.shows))
 
 
 async def drain(context: Context, params: NoParams) -> DrainView:

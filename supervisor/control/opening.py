@@ -8,6 +8,7 @@ own functions would change them for all, which is why the system calls are made 
 """
 
 import ctypes
+import errno
 import os
 import platform
 import stat
@@ -117,6 +118,8 @@ def _opened(path: str) -> OpenFile:
     try:
         return _regular(path)
     except OSError as error:
+        if error.errno == errno.ENOSYS:
+            raise Forbidden(f"path: this needs Linux 5.6: {SEND_THEM}") from None
         raise Invalid(f'path: "{cut(path)}" cannot be opened with your rights: {error.strerror}') from None
 
 

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
 from supervisor.batch.words import BatchState, NewBatch
+from supervisor.config.model import BatchesConfig
 from supervisor.control import receiving
 from supervisor.control.receiving import Receptions
 from tests.control.conftest import House
@@ -257,6 +259,17 @@ async def test_a_file_that_is_too_large_is_dropped(talk: Talk, batches: FakeBatc
     assert (await talk.refusal("batch_submit", queue="thumbs", path=str(tmp_path / "lines"))).word == "too_large"
     assert batches.intakes[0].dropped == 1
     assert len(batches.intakes[0].data) == 262_144
+
+
+async def test_a_file_that_will_be_too_large_is_not_even_read(
+    talk: Talk, batches: FakeBatches, service: FakeService, tmp_path: Path
+) -> None:
+    limits = BatchesConfig(max_bytes=99)
+    service.config = msgspec.structs.replace(service.config, batches=limits)
+    (tmp_path / "lines").write_bytes(b"1\n" * 50)
+    refusal = await talk.refusal("batch_submit", queue="thumbs", path=str(tmp_path / "lines"))
+    assert (refusal.word, refusal.data["size"], refusal.data["limit"]) == ("too_large", 100, 99)
+    assert (batches.intakes[0].data, batches.intakes[0].dropped) == (b"", 1)
 
 
 async def test_the_caller_hears_of_a_file_that_he_may_not_read(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.lines.line import Line, line_of, parse
-from supervisor.lines.reading import LineReader
+from supervisor.lines.reading import LineReader, RawLine
 from tests.fuzz.strategies import values
 
 ROOMY = 1 << 20
@@ -113,6 +113,29 @@ def test_a_line_that_was_too_long_to_be_read_is_too_large() -> None:
     line = line_of(found[0], max_payload=ROOMY)
     assert (line.number, line.payload, line.cause) == (1, None, "too_large")
     assert "longer than the 50 bytes" in line.complaint
+
+
+@pytest.mark.parametrize(
+    ("begins", "custom_id"),
+    [
+        (b'{"custom_id":"a","x":"', b'"a"'),
+        (b' {\t"custom_id" : "q\\"\\\\" , "x":"', b'"q\\"\\\\"'),
+        (b'{"custom_id":-1.5e3,"x":"', b"-1.5e3"),
+        (b'{"custom_id":1-2,"x":"', None),
+        (b'{"custom_id":"\xff","x":"', None),
+        (b'{"custom_id":"\\x","x":"', None),
+        (b'{"custom_id":null,"x":"', None),
+        (b'{"custom_id":"', None),
+        (b'{"x":{"custom_id":"a","y":"', None),
+        (b'["custom_id","a","', None),
+    ],
+)
+def test_of_a_line_that_is_not_whole_the_custom_id_is_known_where_it_is_first(
+    begins: bytes, custom_id: bytes | None
+) -> None:
+    found = RawLine(5, 10_000, begins + b"x" * 5000, whole=False)
+    assert line_of(found, max_payload=ROOMY).custom_id == custom_id
+    assert line_of(found, max_payload=ROOMY, raw=True).custom_id is None
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="\n", exclude_categories=["Cs"])))

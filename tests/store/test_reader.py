@@ -204,6 +204,13 @@ def test_what_is_submitted_or_removed_between_two_steps_disturbs_neither(store: 
         jobs = [job.id for job in submit(store, *[new_job(tags=("t",)) for _ in range(9)])]
 
 
+def test_the_clients_with_a_prefix(store: Store) -> None:
+    for client in ("batch:b", "batch:a", "batch:b", "batch", "batch;", "me", None):
+        add(store, client=client)
+    assert store.reader().clients("batch:") == ["batch:a", "batch:b"]
+    assert store.reader().clients("x") == []
+
+
 def test_pages_are_stable_while_jobs_are_added(store: Store) -> None:
     jobs = submit(store, *[new_job(tags=("t",), client="c") for _ in range(10)])
     wants: tuple[dict[str, Any], ...] = ({}, {"tag": "t"}, {"client": "c"}, {"states": (State.PENDING,)})
