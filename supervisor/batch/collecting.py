@@ -110,7 +110,7 @@ class Collecting:
         self._stopping = True
         self._tracking.hurry.set()
         with trio.move_on_after(FLUSH):
-            while not self._tracking.at_rest and not self._book.status.state.final:
+            while not self._tracking.at_rest and not self._book.status.state.final and self.waiting is None:
                 await self._tracking.written.wait()
 
     async def _write_down(self, group: Group) -> None:
@@ -143,6 +143,7 @@ class Collecting:
                 answer = await what()
             except StoreUnavailable as reason:
                 self.waiting = reason.message
+                self._tracking.stuck()
                 await trio.sleep(AGAIN)
             else:
                 self.waiting = None

@@ -89,7 +89,7 @@ class Tracking:
         self.news = trio.Event()
         self.hurry = trio.Event()
         self.room = trio.Event()
-        self.written = trio.Event()  # since the last time that there was anything to write
+        self.written = trio.Event()  # set, and another takes its place, when something was written, or could not be
         self._read = Place(0, 0)
         self._all_read = False
         self._writing = False
@@ -251,6 +251,13 @@ class Tracking:
     def wrote(self) -> None:
         """What was collected is on disk."""
         self._writing = False
+        self._news_of_writing()
+
+    def stuck(self) -> None:
+        """What was collected could not be written, and is tried again."""
+        self._news_of_writing()
+
+    def _news_of_writing(self) -> None:
         self.written.set()
         self.written = trio.Event()
 

@@ -1,5 +1,6 @@
 """Small files that are always whole: the old one or the new one, whenever the machine stops."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,4 +54,6 @@ def saying(path: Path, what: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(f"cannot {what} {path}: {error.strerror}", errno=error.errno) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "the disk is full; free some space" if full else error.strerror
+        raise StoreUnavailable(f"cannot {what} {path}: {why}", errno=error.errno) from error

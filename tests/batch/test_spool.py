@@ -224,7 +224,7 @@ def test_answers_that_cannot_be_written_leave_nothing_in_either_file(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
-        with pytest.raises(StoreUnavailable, match="No space left"):
+        with pytest.raises(StoreUnavailable, match="the disk is full"):
             spool.answer(passed(3), refused(5), [3, 5])
     assert spool.answered.pairs() == [(1, 1), (4, 4)]
     spool.answer(passed(3), refused(5), [3, 5])

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from tests.crash.clients import Actor, Line, actors
 from tests.crash.history import History, Life, read_disk
@@ -22,7 +22,17 @@ LONGEST_CALM = 0.4  # seconds of load before a kill from outside
 TRIES = 4  # for each planned kill
 
 
+Cast = Callable[[Callable[[], Line], Ledger, threading.Event], list[Actor]]
+
+
 class Campaign:
+    """`boot`: moments that come once, at the start; `rare`: those that come some ten times a second or less. `cast`
+    makes the clients."""
+
+    boot: Collection[str] = BOOT
+    rare: Collection[str] = RARE
+    cast: Cast = staticmethod(actors)
+
     def __init__(self, house: House, seed: int) -> None:
         self.house = house
         self.ledger = Ledger()
@@ -37,7 +47,7 @@ class Campaign:
         left = list(plan)
         self._random.shuffle(left)
         tries = TRIES * len(left)
-        cast = actors(self._line, self.ledger, self._stopping)
+        cast = self.cast(self._line, self.ledger, self._stopping)
         for actor in cast:
             actor.start()
         try:
@@ -63,11 +73,11 @@ class Campaign:
         if moment == ANY:
             daemon = self.house.start()
         else:
-            daemon = self.house.start_until(moment, self._random.randint(1, _occurrences(moment)))
+            daemon = self.house.start_until(moment, self._random.randint(1, self._occurrences(moment)))
         daemon.wait_until_up()
         if daemon.process.poll() is None:
             self._check_predecessors_are_gone()
-        at_once = moment == ANY or moment in BOOT
+        at_once = moment == ANY or moment in self.boot
         self._let_live(daemon, self._random.uniform(0, LONGEST_CALM) if at_once else LATEST)
         struck = daemon.has_struck()
         assert daemon.exit_code() == -signal.SIGKILL, f"the daemon exited by itself:\n{daemon.log()}"
@@ -113,10 +123,9 @@ class Campaign:
             life._replace(marks=earlier.marks()) for life, earlier in zip(self.lives, self.house.daemons, strict=True)
         ]
 
-
-def _occurrences(moment: str) -> int:
-    """Of so many, any may be the last."""
-    return 1 if moment in BOOT else 10 if moment in RARE else 60
+    def _occurrences(self, moment: str) -> int:
+        """Of so many, any may be the last."""
+        return 1 if moment in self.boot else 10 if moment in self.rare else 60
 
 
 def summary(campaign: Campaign, history: History, seconds: float) -> str:

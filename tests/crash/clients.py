@@ -5,7 +5,7 @@ import random
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,25 @@ class Line:
             self.close()
             raise Lost from None
         return Answer(result, self._daemon, time.monotonic_ns())
+
+    @property
+    def folder(self) -> Path:
+        """The house's."""
+        return self._socket.parent
+
+    @property
+    def daemon(self) -> int:
+        """The number of the one that was last asked."""
+        return self._daemon
+
+    def follow(self, batch_id: str, n: int) -> Iterator[tuple[int, Any]]:
+        """A batch's output from its nth line on with their numbers, until it is final; raises Lost."""
+        client = self._client or self._connect()
+        try:
+            yield from client.batch_output(batch_id, from_line=n, follow=True)
+        except Disconnected:
+            self.close()
+            raise Lost from None
 
     def close(self) -> None:
         if self._client is not None:

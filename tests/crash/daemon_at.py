@@ -12,7 +12,7 @@ from pathlib import Path
 
 from supervisor.config.load import load
 from supervisor.daemon.main import serve
-from tests.crash.moments import MOMENTS
+from tests.crash.every_moment import EVERY_MOMENT
 
 
 def main(config: str, moment: str, nth: str, name: str, hit: str) -> int:
@@ -26,7 +26,7 @@ def main(config: str, moment: str, nth: str, name: str, hit: str) -> int:
             Path(hit).touch()
             os.kill(os.getpid(), number)
 
-    MOMENTS[moment](strike)
+    EVERY_MOMENT[moment](strike)
     return serve(load(Path(config), environ=os.environ, is_root=os.geteuid() == 0))
 
 

@@ -15,7 +15,7 @@ import tomli_w
 
 from protocol.client import Client, Disconnected, NoDaemon
 from supervisor.pool import procfs
-from tests.crash.moments import MOMENTS
+from tests.crash.every_moment import EVERY_MOMENT
 from tests.workers import Mark, marks
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +99,8 @@ class Daemon:
 
 
 class House:
-    """`pools` as in the configuration, each named like its queue; the others are settings for those tables."""
+    """`pools` as in the configuration, each named like its queue; the others are settings for those tables, and any
+    further ones."""
 
     def __init__(
         self,
@@ -109,6 +110,7 @@ class House:
         queue: Mapping[str, Any] | None = None,
         daemon: Mapping[str, Any] | None = None,
         store: Mapping[str, Any] | None = None,
+        **tables: Mapping[str, Any],
     ) -> None:
         self.folder = folder
         self.socket = folder / "socket"
@@ -121,6 +123,7 @@ class House:
             "store": dict(store or {}),
             "pools": {name: {"kill_grace": "300ms", "boot_timeout": "20s", **pool} for name, pool in pools.items()},
             "queues": {name: dict(queue or {}) for name in pools},
+            **tables,
         }
         self.config.write_text(tomli_w.dumps(document))
 
@@ -130,7 +133,7 @@ class House:
 
     def start_until(self, moment: str, nth: int, number: signal.Signals = signal.SIGKILL) -> Daemon:
         """A daemon that sends itself the signal at the nth occurrence of `moment`."""
-        assert moment in MOMENTS
+        assert moment in EVERY_MOMENT
         hit = self.hit(len(self.daemons))
         argv = ["-m", "tests.crash.daemon_at", str(self.config), moment, str(nth), number.name, str(hit)]
         return self._add(moment, argv, {})

@@ -30,7 +30,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
-        with pytest.raises(StoreUnavailable, match=r"status\.json: No space left on device") as caught:
+        with pytest.raises(StoreUnavailable, match=r"status\.json: the disk is full; free some space") as caught:
             write_whole(path, b"two")
     assert caught.value.data == {"errno": errno.ENOSPC}
     assert path.read_bytes() == b"one"
