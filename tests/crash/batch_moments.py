@@ -7,7 +7,6 @@ from typing import Any
 
 from supervisor.batch.receiving import Receiving
 from supervisor.batch.spool import Spool, Spools
-
 from supervisor.batch.words import Status
 from supervisor.lines.appending import AppendFile
 from supervisor.lines.whole import write_all
