@@ -40,6 +40,17 @@ async def test_a_full_queue(tmp_path: Path) -> None:
         assert (await house.end(batch)).counts.completed == 30
 
 
+async def test_a_queue_that_others_keep_nearly_full_takes_the_lines_one_by_one(tmp_path: Path) -> None:
+    async with household(tmp_path, queue=QueueConfig(name="q", max_pending=10)) as house:
+        await house.rig.submit({"do": "sleep"})
+        await house.rig.until(lambda: house.rig.feeder.running)
+        await house.rig.submit(*range(9))
+        batch = await house.submit(*numbered(3))
+        await house.rig.until(lambda: len(house.batches._runners[batch]._tracking.sent) == 1)
+        await says(house, batch, "queue q is full")
+        await house.batches.cancel(batch)
+
+
 async def test_half_of_a_queue_that_holds_only_so_many_is_left_to_others(tmp_path: Path) -> None:
     async with household(tmp_path, queue=QueueConfig(name="q", max_pending=10)) as house:
         [running] = await house.rig.submit({"do": "sleep"})
