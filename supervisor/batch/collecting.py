@@ -15,21 +15,21 @@ import trio
 from msgspec.structs import replace
 
 from supervisor.batch.book import Book
+from supervisor.batch.doomed import Doomed
 from supervisor.batch.surroundings import Surroundings
 from supervisor.batch.tracking import IN_ITS_PAYLOAD, Ending, Group, Sent, Tracking, ending_of
 from supervisor.batch.words import BatchState, Counts, Status
 from supervisor.core.job import Job, State
-from supervisor.core.sweep import FINAL
 from supervisor.errors import StoreUnavailable
 from supervisor.lines.line import parse
 from supervisor.lines.records import error_record, refusal_record, result_record
-from supervisor.store.port import Changed, Filter, Store
+from supervisor.store.port import Store
 
 T = TypeVar("T")
 
-_FINAL = Filter(states=FINAL)
 EVERY = 0.1  # seconds from one group of records to the next, while more of them come
 AGAIN = 1.0  # seconds between two tries while the disk takes nothing
+FLUSH = 5.0  # seconds that a stop waits for the disk
 FAR = 8  # results that are asked of the store at a time: each may be as large as a worker's line
 
 CANCELLED = "the job of this line was cancelled"
@@ -89,6 +89,7 @@ class Collecting:
         self._around = around
         self._book = book
         self._tracking = tracking
+        self._doomed = Doomed(around)
         self._last = float("-inf")  # of the last group, in the loop's time
         self._stopping = False
 
@@ -102,13 +103,15 @@ class Collecting:
             await self._write_down(self._tracking.collect())
             self._last = trio.current_time()
             self._tracking.wrote()
+        await self._doomed.gone()
 
     async def flush(self) -> None:
-        """What has ended by now is on disk when this returns, if the disk takes it."""
+        """What has ended by now is on disk when this returns, if the disk takes it soon: the next start has it else."""
         self._stopping = True
         self._tracking.hurry.set()
-        while not self._tracking.at_rest and not self._book.status.state.final and self.waiting is None:
-            await self._tracking.written.wait()
+        with trio.move_on_after(FLUSH):
+            while not self._tracking.at_rest and not self._book.status.state.final and self.waiting is None:
+                await self._tracking.written.wait()
 
     async def _write_down(self, group: Group) -> None:
         counts = self._book.status.counts
@@ -119,20 +122,20 @@ class Collecting:
             numbers = [one.number for one in endings]
             await self._tried(partial(self._book.append, new.output, new.errors, numbers))
             counts = _added(counts, new)
-            ids += [one.job_id for one in endings if one.job_id is not None and one.state is not None]
+            ids += [one.job_id for one in endings if one.job_id is not None]
         await self._tried(partial(self._book.append, b"", b"", group.blanks))
         await self._tried(partial(self._book.write, partial(_brought_up, group, counts, self._around.now())))
-        self._delete([*dict.fromkeys(ids)])
+        self._doomed.add(ids)
 
     async def _fetch(self, far: dict[str, Sent]) -> list[Ending]:
         jobs = await self._around.committer.read(partial(_get, ids=[*far]))
-        endings = []
-        for (job_id, sent), job in zip(far.items(), jobs, strict=True):
-            if job is not None and not job.state.final:  # somebody had it run once more
-                self._tracking.again(job_id, sent)
-            else:
-                endings.append(ending_of(_identified(sent, job), job_id, job))
-        return endings
+        while any(job is not None and not job.state.final for job in jobs):  # somebody had it run once more
+            await trio.sleep(self._around.poll)
+            jobs = await self._around.committer.read(partial(_get, ids=[*far]))
+        return [
+            ending_of(_identified(sent, job), job_id, job)
+            for (job_id, sent), job in zip(far.items(), jobs, strict=True)
+        ]
 
     async def _tried(self, what: Callable[[], Awaitable[T]]) -> T:
         while True:
@@ -146,24 +149,6 @@ class Collecting:
                 self.waiting = None
                 return answer
 
-    def _delete(self, ids: list[str]) -> None:
-        """Their records are on disk, and say more than they do. What the store does not take now it is asked for again
-        with the next group, or by the next start."""
-        if not ids:
-            return
-        around, now = self._around, self._around.now()
-
-        def deleted(answers: list[Changed]) -> None:
-            for job_id, answer in zip(ids, answers, strict=True):
-                if answer.changed or answer.before is None:
-                    around.feeder.waiters.let_go(job_id)
-                    around.feeder.waiters.gone(job_id)
-
-        def failed() -> None:
-            self._tracking.over += ids
-
-        around.committer.write_soon(partial(_delete_final, ids=ids, now=now), deleted, failed)
-
 
 def _parts(group: Group) -> Iterator[list[Ending] | dict[str, Sent]]:
     """What is written one after the other: all that is here, then a few at a time of what the store has."""
@@ -176,10 +161,6 @@ def _parts(group: Group) -> Iterator[list[Ending] | dict[str, Sent]]:
 
 def _get(store: Store, ids: Sequence[str]) -> list[Job | None]:
     return store.get(ids)
-
-
-def _delete_final(store: Store, ids: Sequence[str], now: int) -> list[Changed]:
-    return store.delete(ids, now, _FINAL)
 
 
 def _identified(sent: Sent, job: Job | None) -> Sent:

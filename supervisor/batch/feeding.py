@@ -21,7 +21,7 @@ from supervisor.errors import QueueFull, StoreUnavailable
 from supervisor.lines.ranges import Ranges
 from supervisor.store.port import Submitted
 
-GROUP = 500  # jobs in one submit: a few milliseconds of the store's time
+GROUP = 250  # jobs in one submit: a few milliseconds of the store's time
 UNWRITTEN = 10_000  # records; then nothing is handed over until the disk has come along
 _FEW = 3 / 4  # of the window: with so many under way more are handed over
 

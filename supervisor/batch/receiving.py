@@ -3,12 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.batch import status_file
 from supervisor.batch.words import Status
-from supervisor.errors import QueueFull, TooLarge
+from supervisor.errors import QueueFull, StoreUnavailable, TooLarge
 from supervisor.lines.counting import LineCount
 from supervisor.lines.whole import saying, sync_folder, write_all, write_whole
 
@@ -38,9 +39,15 @@ class Receiving:
         self._limits = limits
         self._ended = ended
         self._lines = LineCount()
-        with saying(part):
-            os.mkdir(part, 0o700)
-            self._fd = os.open(part / INPUT, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._fd = -1
+        self._is_there = False
+        try:
+            with saying(part):
+                os.mkdir(part, 0o700)
+                self._fd = os.open(part / INPUT, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except StoreUnavailable:
+            self.drop()
+            raise
 
     def append(self, data: bytes) -> None:
         """More of the file; lines need not be whole. Raises TooLarge or QueueFull, each with the name and the figure of
@@ -65,20 +72,25 @@ class Receiving:
             write_whole(self._part / STATUS, status_file.encode(self.status))  # its folder is synced with that
             os.rename(self._part, self._folder)
             sync_folder(self._folder.parent)
+        self._is_there = True
         self._close()
 
     def drop(self) -> None:
-        """It never was. Not after `finish` has returned."""
+        """It never was; after `finish` has returned, it stays."""
+        if self._is_there:
+            return
+        # A `finish` that failed at the very last has given it the name of a whole one.
+        with suppress(OSError):
+            os.rename(self._folder, self._part)
+            sync_folder(self._part.parent)
+        shutil.rmtree(self._part, ignore_errors=True)
         self._close()
-        # The name is taken back first: a `finish` that failed at the very last may have given it.
-        for folder in (self._folder, self._part):
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-            self._ended()
+        self._ended()
 
     def _check(self, what: str, count: int, name: str, limit: int) -> None:
         if count > limit:

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from supervisor.batch import status_file
@@ -15,7 +16,6 @@ from supervisor.batch.words import Checkpoint, Status
 from supervisor.errors import NotFound, StoreUnavailable, Unsound
 from supervisor.lines.appending import AppendFile
 from supervisor.lines.ranges import Ranges
-from supervisor.lines.reading import MAX_LINE, LineReader
 from supervisor.lines.records import cause_of, number_of
 from supervisor.lines.whole import PART, saying, sync_folder, write_whole
 
@@ -60,9 +60,8 @@ class Spools:
             else:
                 sync_folder(self.root.parent)
         part = self.root / f"{_NEW}{status.id}"
-        receiving = Receiving(status, part, folder, limits, lambda: self._receiving.discard(status.id))
         self._receiving.add(status.id)
-        return receiving
+        return Receiving(status, part, folder, limits, lambda: self._receiving.discard(status.id))
 
     def open(self, batch_id: str) -> Spool:
         """Raises NotFound, Unsound and StoreUnavailable."""
@@ -97,7 +96,7 @@ class Spools:
                 part = path / f"{STATUS}{PART}"
                 if os.path.lexists(part):
                     swept.append(part)
-                    with saying(part, "remove"):
+                    with suppress(OSError):  # the next status is written over it
                         os.unlink(part)
         return swept
 
@@ -114,15 +113,13 @@ class Spool:
 
     Order makes it exact: `answer` puts records on the disk, then `write` the status with the checkpoint that knows of
     them, and only then may their jobs be deleted. What a crash leaves behind the checkpoint is adopted at the opening:
-    `adopted` are the numbers of those lines, whose jobs may be there still; `status` and `answered` know of them.
+    `status` and `answered` know of those lines, whose jobs may be there still.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.status = status = _read(folder)
         self.answered = Ranges(status.checkpoint.answered)
-        self.adopted: list[int] = []
-        self._input: int | None = None
         self._output = self._opened(OUTPUT, status.checkpoint.output)
         try:
             self._errors = self._opened(ERRORS, status.checkpoint.errors)
@@ -134,15 +131,6 @@ class Spool:
     def sizes(self) -> tuple[int, int]:
         """Bytes of output and errors that are on the disk, all of them whole records."""
         return self._output.size, self._errors.size
-
-    def lines(self, max_line: int = MAX_LINE) -> LineReader:
-        """The lines from the place of the status's checkpoint; one reader at a time. Raises StoreUnavailable."""
-        place = self.status.checkpoint
-        with saying(self.folder / INPUT, "read"):
-            if self._input is None:
-                self._input = os.open(self.folder / INPUT, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            os.lseek(self._input, place.offset, os.SEEK_SET)
-        return LineReader(self._input, number=place.number, offset=place.offset, max_line=max_line)
 
     def answer(self, outputs: bytes, errors: bytes, numbers: Iterable[int]) -> None:
         """Whole records, of the lines with these numbers, are on the disk when this returns, and `answered`. Raises
@@ -173,9 +161,6 @@ class Spool:
     def close(self) -> None:
         self._output.close()
         self._errors.close()
-        if self._input is not None:
-            os.close(self._input)
-            self._input = None
 
     def _opened(self, name: str, kept: int) -> AppendFile:
         def valid(record: bytes) -> bool:
@@ -188,7 +173,6 @@ class Spool:
         return AppendFile.open(self.folder / name, kept, valid)[0]
 
     def _adopt(self, number: int, cause: str) -> None:
-        self.adopted.append(number)
         self.answered.add(number)
         counts = self.status.counts
         if cause == CANCELLED:

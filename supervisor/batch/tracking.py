@@ -203,10 +203,6 @@ class Tracking:
                 self._inherited.discard(one.number)
         self.over.append(job_id)
 
-    def again(self, job_id: str, sent: Sent) -> None:
-        """Its end was asked of the store, and it has none any more: somebody had it run once more."""
-        self.send(job_id, sent)
-
     def _gone(self, job_id: str, sent: Sent) -> None:
         del self.sent[job_id]
         self.size -= sent.size

@@ -42,13 +42,13 @@ class LineReader:
 
     def read(self, lines: int, size: int) -> tuple[list[RawLine], Sequence[int]]:
         """The next lines that are not blank, and the numbers of the blank ones met on the way: together at most
-        `lines` of them, and no further one behind `size` bytes. What is there comes at once: a pipe is waited for
-        only where nothing is. Both are empty at the end of the file.
+        `lines` of them, and no further one behind `size` bytes, but always one. What is there comes at once: a pipe is
+        waited for only where nothing is. Both are empty at the end of the file.
         """
         found: list[RawLine] = []
         blank: list[int] = []
         last = self.offset + size
-        while len(found) + len(blank) < lines and self.offset < last:
+        while not (found or blank) or (len(found) + len(blank) < lines and self.offset < last):
             end = self._chunk.find(b"\n", self._at)
             if end < 0:
                 if found or blank or not self._fill():

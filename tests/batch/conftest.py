@@ -7,6 +7,7 @@ import pytest
 
 from supervisor.batch import batches, collecting
 from supervisor.pool import clock
+from supervisor.store import writer
 from supervisor.store.memory import Disk, MemoryStore
 from supervisor.store.port import Store
 from supervisor.store.sqlite import open_sqlite
@@ -17,6 +18,7 @@ def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collecting, "AGAIN", 0.01)
     monkeypatch.setattr(collecting, "EVERY", 0.01)
     monkeypatch.setattr(batches, "GC_EVERY", 0.01)
+    monkeypatch.setattr(writer, "RETRY_EVERY", 0.02)
     monkeypatch.setattr(clock, "LONGEST_SLEEP", 0.05)
 
 

@@ -63,7 +63,9 @@ class Household:
         return await intake.finish()
 
     async def end(self, batch_id: str) -> Status:
-        await self.rig.until(lambda: self.batches.get(batch_id).state.final)
+        """Once it is final, and none of its jobs is left."""
+        await self.rig.until(lambda: batch_id not in self.batches._runners)
+        assert self.batches.get(batch_id).state.final
         return self.batches.get(batch_id)
 
     def records(self, batch_id: str) -> tuple[list[Any], list[Any]]:

@@ -33,6 +33,7 @@ async def test_running_jobs_are_stopped_and_every_other_line_is_marked(
         assert errors[0]["custom_id"] == "s"
         assert (status.counts.total, status.counts.completed) == (3003, 1)
         assert (status.counts.cancelled, status.counts.failed) == (3001, 1)
+        assert await house.end(batch) == status
         assert await house.jobs() == 0
         assert not house.rig.feeder.running
 

@@ -51,7 +51,6 @@ def test_a_batch_without_lines_is_one(spools: Spools) -> None:
     receiving.finish()
     spool = spools.open(receiving.status.id)
     assert spool.status.counts == Counts()
-    assert spool.lines().read(10, 1000) == ([], [])
     spool.close()
 
 
@@ -70,6 +69,56 @@ def test_one_that_is_dropped_never_was(spools: Spools) -> None:
     receiving.append(TEXT)
     receiving.drop()
     assert os.listdir(spools.root) == []
+
+
+def test_one_that_is_there_is_not_dropped(spools: Spools) -> None:
+    receiving = spools.create(new_status(), ROOMY)
+    receiving.finish()
+    receiving.drop()
+    assert os.listdir(spools.root) == [receiving.status.id]
+
+
+def test_one_that_could_not_begin_leaves_nothing(spools: Spools, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = os.open
+
+    def fail(path: Any, *arguments: Any, **named: Any) -> int:
+        if str(path).endswith("input.jsonl"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return true(path, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fail)
+        with pytest.raises(StoreUnavailable, match="No space left"):
+            spools.create(new_status(), ROOMY)
+    assert os.listdir(spools.root) == []
+
+
+@pytest.mark.parametrize("which", range(6))
+def test_one_that_cannot_be_finished_is_dropped_whole(
+    spools: Spools, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    true, calls = os.fsync, 0
+
+    def fail(fd: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > which:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        true(fd)
+
+    receiving = spools.create(new_status(), ROOMY)
+    receiving.append(TEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        try:
+            receiving.finish()
+        except StoreUnavailable:
+            receiving.drop()
+            assert which < 4
+            assert os.listdir(spools.root) == []
+        else:
+            assert which >= 4
+            assert [status.id for status in spools.all()[0]] == [receiving.status.id]
 
 
 @pytest.mark.parametrize(
@@ -112,20 +161,20 @@ def test_the_status_file_has_what_the_status_has_and_times_for_people(spools: Sp
     assert spools.open(status.id).status == status
 
 
-def test_lines_are_read_from_the_place_of_the_checkpoint(spools: Spools) -> None:
+def test_the_checkpoint_knows_what_is_answered_and_the_place_in_the_input(spools: Spools) -> None:
     spool = received(spools, TEXT)
-    found, blank = spool.lines().read(2, 1000)
-    assert ([line.number for line in found], blank) == ([1], [2])
-    spool.answer(passed(1), b"", [1])
-    spool.answered.update(blank)
+    spool.answer(passed(1), refused(4), [1, 4])
+    spool.answered.add(2)
     status = spool.status
-    status.checkpoint = Checkpoint(number=2, offset=found[0].end + 1)
+    status.checkpoint = Checkpoint(number=2, offset=9)
     spool.write(status)
     spool.close()
     again = spools.open(status.id)
-    assert again.answered.pairs() == [(1, 2)]
-    assert [(line.number, line.text) for line in again.lines().read(2, 1000)[0]] == [(3, b"2"), (4, b"nonsense")]
     again.close()
+    assert again.answered.pairs() == [(1, 2), (4, 4)]
+    assert again.status.checkpoint == Checkpoint(
+        answered=[(1, 2), (4, 4)], number=2, offset=9, output=len(passed(1)), errors=len(refused(4))
+    )
 
 
 def test_records_behind_the_checkpoint_are_adopted_and_what_is_torn_is_cut_off(spools: Spools) -> None:
@@ -137,7 +186,6 @@ def test_records_behind_the_checkpoint_are_adopted_and_what_is_torn_is_cut_off(s
     with (spool.folder / "output.jsonl").open("ab") as file:
         file.write(passed(9)[:-3])
     again = spools.open(spool.status.id)
-    assert again.adopted == [3, 4, 5]
     assert again.answered.pairs() == [(1, 1), (3, 5)]
     assert again.status.counts == Counts(total=4, completed=1, failed=1, cancelled=1)
     assert again.sizes == (len(passed(1) + passed(3)), len(refused(4) + refused(5, "cancelled")))
@@ -155,7 +203,7 @@ def test_no_line_is_adopted_twice(spools: Spools, tail: bytes) -> None:
         file.write(tail)
     again = spools.open(spool.status.id)
     again.close()
-    assert again.adopted == ([3] if b"3" in tail else [])
+    assert again.answered.pairs() == ([(1, 1), (3, 4)] if b"3" in tail else [(1, 1), (4, 4)])
     assert (spool.folder / "output.jsonl").read_bytes() == passed(1) + (passed(3) if b"3" in tail else b"")
 
 

@@ -116,6 +116,12 @@ def test_no_further_line_is_read_behind_the_size_asked_for() -> None:
     assert [line.number for line in reader.read(100, 1)[0]] == [3]
 
 
+@pytest.mark.parametrize(("lines", "size"), [(0, 1000), (1000, 0)])
+def test_whoever_asks_for_nothing_gets_a_line_all_the_same_since_nothing_means_the_end(lines: int, size: int) -> None:
+    reader = LineReader(io.BytesIO(b"\n1\n"))
+    assert [reader.read(lines, size)[1], reader.read(lines, size)[0]] == [[1], [RawLine(2, 3, b"1")]]
+
+
 def test_a_byte_order_mark_is_not_part_of_the_first_line() -> None:
     found, _ = everything(LineReader(io.BytesIO(b'\xef\xbb\xbf{"a":1}\n\xef\xbb\xbf2\n')))
     assert [line.text for line in found] == [b'{"a":1}', b"\xef\xbb\xbf2"]
