@@ -244,7 +244,7 @@ def test_readers_who_take_nothing_cost_nothing(daemon: Daemon) -> None:
             idle.append(connection)
         assert len(records(client, batch)) == 5_000
         assert daemon.memory() - before < 60 * 1024 * 1024  # of 18 MiB each
-        assert daemon.descriptors() - open_before == 40
+        until(lambda: daemon.descriptors() - open_before <= 40, "no more descriptors than connections")
         for connection in idle:
             connection.close()
 
