@@ -188,26 +188,28 @@ def test_a_deleted_batch_ends_who_follows_it_and_leaves_nothing(start: Start) ->
 
 
 @pytest.mark.parametrize("kills", [0, 2])
-def test_whatever_somebody_does_to_its_jobs_by_hand_each_line_has_one_record(start: Start, kills: int) -> None:
+def test_whatever_somebody_does_to_its_jobs_by_hand_each_line_has_one_record(
+    start: Start, tmp_path: Path, kills: int
+) -> None:
     """They are cancelled, deleted, purged and retried all the time, in the states in which they happen to be."""
     daemon = start(POOLS, {"q": AGAIN})
-    text = text_of(7, 1500, secs=0.01)
-    with daemon.client() as client:
-        client.pause("q")
-        batch_id = send(client, text)
-        until(lambda: jobs_of(client, batch_id) >= 4, "its jobs")
-        [one, *_] = client.list(client=f"batch:{batch_id}", limit=1)["jobs"]
-        client.cancel(one["id"])
-        client.purge("q")
-        client.resume("q")
-    for kill in range(kills + 1):
+    with Gate(tmp_path) as gate:
+        text = rows(3, gate=gate.path) + text_of(7, 1500, secs=0.01)
         with daemon.client() as client:
-            meddle(client, batch_id, 15 if kill < kills else 1000)
-        if kill < kills:
+            batch_id = send(client, text)
+            until(lambda: jobs_of(client, batch_id) > 4, "some that wait behind those at the gate")
+            [one] = client.list(client=f"batch:{batch_id}", state="pending", limit=1)["jobs"]
+            client.cancel(one["id"])
+            assert client.purge("q")["changed"] > 0
+        gate.open()
+        for _ in range(kills):
+            with daemon.client() as client:
+                meddle(client, batch_id, 15)
             daemon.kill()
             daemon.start()
-    with daemon.client() as client:
-        batch = check_whole(client, daemon, batch_id, text, meddled=True)
+        with daemon.client() as client:
+            meddle(client, batch_id, 1000)
+            batch = check_whole(client, daemon, batch_id, text, meddled=True)
     causes = {json.loads(row)["error"]["cause"] for row in contents(daemon, batch_id).errors}
     assert batch["state"] == "failed"
     assert {"cancelled", "deleted"} <= causes, causes
