@@ -93,7 +93,10 @@ class Tracking:
         self._read = Place(0, 0)
         self._all_read = False
         self._writing = False
-        self._inherited: set[int] = set()  # lines that are not answered, and whose places are not known perhaps
+        self._inherited: dict[
+            int, str
+        ] = {}  # lines that are not answered, whose places are not known perhaps; their jobs
+        self._deleted: dict[int, str] = {}  # of these, those whose jobs are gone before anybody has read what they are
         self._open: dict[int, Place] = {}  # lines that are not answered, and the places before them
         self._endings: list[Ending] = []
         self._far: dict[str, Sent] = {}
@@ -138,14 +141,21 @@ class Tracking:
 
     def inherit(self, job_id: str, number: int) -> None:
         """A job that an earlier life of the daemon has handed over."""
-        self._inherited.add(number)
+        self._inherited[number] = job_id
         self.send(job_id, Sent(number, IN_ITS_PAYLOAD, 0))
 
     def pass_over(self, step: Step) -> None:
         """A line that an earlier life has answered, or has handed over."""
+        number, custom_id = step.line.number, step.line.custom_id
         self._read = step.behind
-        if step.line.number in self._inherited:
-            self._open[step.line.number] = step.before
+        if number not in self._inherited:
+            return
+        self._open[number] = step.before
+        job_id = self._inherited[number]
+        if job_id in self.sent:
+            self.sent[job_id] = self.sent[job_id]._replace(custom_id=custom_id)
+        if self._deleted.pop(number, None) is not None:
+            self.answer([Ending(number, custom_id, job_id=job_id)])
 
     def end_of_input(self) -> None:
         self._all_read = True
@@ -177,8 +187,10 @@ class Tracking:
         self._gone(job_id, sent)
         self.ended += 1
         ending = ending_of(sent, job_id, end)
-        unknown = end is not None and sent.custom_id == IN_ITS_PAYLOAD
-        if unknown or (self._held and self._held + ending.weight > HELD_BYTES):
+        unknown = sent.custom_id == IN_ITS_PAYLOAD
+        if unknown and end is None:  # its payload is in the file alone, and the reader will come by
+            self._deleted[sent.number] = job_id
+        elif unknown or (self._held and self._held + ending.weight > HELD_BYTES):
             self._far[job_id] = sent
         else:
             self._held += ending.weight
@@ -200,7 +212,7 @@ class Tracking:
         far = self._far.pop(job_id, None)
         for one in (sent, far):
             if one is not None:
-                self._inherited.discard(one.number)
+                self._inherited.pop(one.number, None)
         self.over.append(job_id)
 
     def _gone(self, job_id: str, sent: Sent) -> None:
@@ -237,7 +249,7 @@ class Tracking:
         self._writing = True
         for number in (*(one.number for one in endings), *(one.number for one in far.values())):
             self._open.pop(number, None)
-            self._inherited.discard(number)
+            self._inherited.pop(number, None)
         # A line that was handed over by an earlier life has no place before the reader comes by, and one that is to be
         # given again has lost it; the reader stands before both.
         first = min(self._open[min(self._open)], self._read) if self._open else self._read
