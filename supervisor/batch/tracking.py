@@ -93,7 +93,8 @@ class Tracking:
         self._read = Place(0, 0)
         self._all_read = False
         self._writing = False
-        self._inherited: set[int] = set()  # lines that are not answered, and whose places are not known perhaps
+        # Lines that are not answered, and whose places are not known perhaps; each with its job.
+        self._inherited: dict[int, str] = {}
         self._open: dict[int, Place] = {}  # lines that are not answered, and the places before them
         self._endings: list[Ending] = []
         self._far: dict[str, Sent] = {}
@@ -138,14 +139,17 @@ class Tracking:
 
     def inherit(self, job_id: str, number: int) -> None:
         """A job that an earlier life of the daemon has handed over."""
-        self._inherited.add(number)
+        self._inherited[number] = job_id
         self.send(job_id, Sent(number, IN_ITS_PAYLOAD, 0))
 
     def pass_over(self, step: Step) -> None:
         """A line that an earlier life has answered, or has handed over."""
         self._read = step.behind
-        if step.line.number in self._inherited:
+        job_id = self._inherited.get(step.line.number)
+        if job_id is not None:
             self._open[step.line.number] = step.before
+            if job_id in self.sent:
+                self.sent[job_id] = self.sent[job_id]._replace(custom_id=step.line.custom_id)
 
     def end_of_input(self) -> None:
         self._all_read = True
@@ -177,8 +181,8 @@ class Tracking:
         self._gone(job_id, sent)
         self.ended += 1
         ending = ending_of(sent, job_id, end)
-        unknown = end is not None and sent.custom_id == IN_ITS_PAYLOAD
-        if unknown or (self._held and self._held + ending.weight > HELD_BYTES):
+        # Of a deleted job, too: no record can be made without knowing whether it has a custom_id.
+        if sent.custom_id == IN_ITS_PAYLOAD or (self._held and self._held + ending.weight > HELD_BYTES):
             self._far[job_id] = sent
         else:
             self._held += ending.weight
@@ -200,7 +204,7 @@ class Tracking:
         far = self._far.pop(job_id, None)
         for one in (sent, far):
             if one is not None:
-                self._inherited.discard(one.number)
+                self._inherited.pop(one.number, None)
         self.over.append(job_id)
 
     def _gone(self, job_id: str, sent: Sent) -> None:
@@ -237,7 +241,7 @@ class Tracking:
         self._writing = True
         for number in (*(one.number for one in endings), *(one.number for one in far.values())):
             self._open.pop(number, None)
-            self._inherited.discard(number)
+            self._inherited.pop(number, None)
         # A line that was handed over by an earlier life has no place before the reader comes by, and one that is to be
         # given again has lost it; the reader stands before both.
         first = min(self._open[min(self._open)], self._read) if self._open else self._read

@@ -107,3 +107,24 @@ def test_lines_that_could_not_be_handed_over_are_given_again() -> None:
     assert tracking.collect().place == Place(0, 0)
     sent(tracking, [1, 2])
     assert tracking.place == Place(2, 20)
+
+
+def test_a_line_of_an_earlier_life_has_its_custom_id_from_the_file_once_the_reader_came_by() -> None:
+    tracking = Tracking()
+    for number in (1, 2):
+        tracking.inherit(str(number), number)
+    for number in (1, 2):
+        found = step(number)
+        tracking.pass_over(found._replace(line=Line(number, b"1", b'"a"')))
+    tracking.heard("1", outcome())
+    tracking.heard("2", None)
+    assert [(one.number, one.custom_id) for one in tracking.collect().endings] == [(1, b'"a"'), (2, b'"a"')]
+
+
+def test_a_job_of_an_earlier_life_that_is_deleted_before_has_a_record_without_one() -> None:
+    """And no broken one: what the store says of it comes first."""
+    tracking = Tracking()
+    tracking.inherit("1", 1)
+    tracking.heard("1", None)
+    group = tracking.collect()
+    assert (group.endings, [*group.far]) == ([], ["1"])
