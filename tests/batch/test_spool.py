@@ -88,7 +88,7 @@ def test_one_that_could_not_begin_leaves_nothing(spools: Spools, monkeypatch: py
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", fail)
-        with pytest.raises(StoreUnavailable, match="No space left"):
+        with pytest.raises(StoreUnavailable, match="the disk is full"):
             spools.create(new_status(), ROOMY)
     assert os.listdir(spools.root) == []
 
