@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from supervisor.batch.book import Book
 from supervisor.batch.doomed import Doomed
-from supervisor.batch.surroundings import Surroundings
+from supervisor.batch.surroundings import CLIENT, Surroundings
 from supervisor.batch.tracking import IN_ITS_PAYLOAD, Ending, Group, Sent, Tracking, ending_of
 from supervisor.batch.words import BatchState, Counts, Status
 from supervisor.core.job import Job, State
@@ -89,7 +89,7 @@ class Collecting:
         self._around = around
         self._book = book
         self._tracking = tracking
-        self._doomed = Doomed(around)
+        self._doomed = Doomed(around, CLIENT + book.status.id)
         self._last = float("-inf")  # of the last group, in the loop's time
         self._stopping = False
 

@@ -93,9 +93,8 @@ class Tracking:
         self._read = Place(0, 0)
         self._all_read = False
         self._writing = False
-        self._inherited: dict[
-            int, str
-        ] = {}  # lines that are not answered, whose places are not known perhaps; their jobs
+        # Lines that are not answered, and whose places are not known perhaps; each with its job.
+        self._inherited: dict[int, str] = {}
         self._deleted: dict[int, str] = {}  # of these, those whose jobs are gone before anybody has read what they are
         self._open: dict[int, Place] = {}  # lines that are not answered, and the places before them
         self._endings: list[Ending] = []

@@ -107,3 +107,26 @@ def test_lines_that_could_not_be_handed_over_are_given_again() -> None:
     assert tracking.collect().place == Place(0, 0)
     sent(tracking, [1, 2])
     assert tracking.place == Place(2, 20)
+
+
+def test_a_line_of_an_earlier_life_has_its_custom_id_from_the_file_once_the_reader_came_by() -> None:
+    tracking = Tracking()
+    for number in (1, 2):
+        tracking.inherit(str(number), number)
+    for number in (1, 2):
+        found = step(number)
+        tracking.pass_over(found._replace(line=Line(number, b"1", b'"a"')))
+    tracking.heard("1", outcome())
+    tracking.heard("2", None)
+    assert [(one.number, one.custom_id) for one in tracking.collect().endings] == [(1, b'"a"'), (2, b'"a"')]
+
+
+def test_the_record_of_a_job_of_an_earlier_life_that_is_deleted_at_once_waits_for_the_reader() -> None:
+    """Who alone knows the custom_id by then."""
+    tracking = Tracking()
+    tracking.inherit("1", 1)
+    tracking.heard("1", None)
+    group = tracking.collect()
+    assert (group.endings, group.far, group.complete) == ([], {}, False)
+    tracking.pass_over(step(1)._replace(line=Line(1, b"1", b'"a"')))
+    assert [(one.number, one.custom_id, one.state) for one in tracking.collect().endings] == [(1, b'"a"', None)]

@@ -28,6 +28,7 @@ class BatchCampaign(Campaign):
     ledger: BatchLedger
     boot = (*BOOT, *BOOT_OF_BATCHES)
     rare = (*RARE, *RARE_OF_BATCHES)
+    seldom = 3
     cast = staticmethod(batch_actors)
 
     def __init__(self, house: House, seed: int) -> None:

@@ -176,7 +176,11 @@ class Person(Actor):
         number = self.random.randrange(1000)
         key = f"{self.name}.{self.turns}"
         answer = self.insist("submit", queue=QUEUE, payload={"n": number}, client="crash", key=key)
-        [job] = self.insist("wait", ids=[answer.result["id"]]).result["jobs"]
+        try:
+            [job] = self.insist("wait", ids=[answer.result["id"]]).result["jobs"]
+        except CallFailed as refusal:
+            assert refusal.code == "not_found", refusal  # noqa: PT017 - the queue may keep nothing
+            return
         assert job["result"] == {"n": number, "square": number**2}, job
 
 

@@ -31,6 +31,7 @@ class Campaign:
 
     boot: Collection[str] = BOOT
     rare: Collection[str] = RARE
+    seldom = 10  # of so many of the rare ones, any may be the last
     cast: Cast = staticmethod(actors)
 
     def __init__(self, house: House, seed: int) -> None:
@@ -125,7 +126,7 @@ class Campaign:
 
     def _occurrences(self, moment: str) -> int:
         """Of so many, any may be the last."""
-        return 1 if moment in self.boot else 10 if moment in self.rare else 60
+        return 1 if moment in self.boot else self.seldom if moment in self.rare else 60
 
 
 def summary(campaign: Campaign, history: History, seconds: float) -> str:

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.batches import MAX_PAYLOAD, WORKER
 from tests.e2e.batching import check_whole, completed, contents, final, folder, jobs_of, look, rows, send
 from tests.e2e.conftest import Start
@@ -13,7 +15,7 @@ from tests.e2e.test_backup import back_up, stoker
 
 POOLS: dict[str, Any] = {"p": {"command": WORKER, "size": 2, "queues": ["q"]}}
 QUEUES = {"q": {"max_payload": MAX_PAYLOAD}}
-TEXT = rows(2000, secs=0.002)
+TEXT = rows(800, secs=0.002)
 
 
 def test_restored_in_its_place_batches_go_on_from_what_their_folders_have(start: Start, tmp_path: Path) -> None:
@@ -21,14 +23,14 @@ def test_restored_in_its_place_batches_go_on_from_what_their_folders_have(start:
     has never seen."""
     daemon = start(POOLS, QUEUES)
     with daemon.client() as client:
-        gone, ended = send(client, rows(400)), send(client, rows(400))
+        gone, ended = send(client, rows(100)), send(client, rows(100))
         half = send(client, TEXT)
         completed(client, half, 20)
         back_up(daemon, tmp_path / "copy")
         final(client, gone)
         final(client, ended)
         client.batch_delete(gone)
-        completed(client, half, 300)
+        completed(client, half, 100)
         later = send(client, TEXT)
         completed(client, later, 5)
     daemon.stop()
@@ -38,7 +40,7 @@ def test_restored_in_its_place_batches_go_on_from_what_their_folders_have(start:
     with daemon.client() as client:
         check_whole(client, daemon, half, TEXT)
         check_whole(client, daemon, later, TEXT)
-        check_whole(client, daemon, ended, rows(400))
+        check_whole(client, daemon, ended, rows(100))
         assert contents(daemon, half).output[: len(before.output)] == before.output
         until(lambda: jobs_of(client, gone) == 0, "the jobs of a batch that is no more to go")
 
@@ -66,6 +68,7 @@ def test_restored_elsewhere_without_its_folder_a_batch_leaves_no_jobs_that_nobod
         assert client.wait(own)["state"] == "done"
 
 
+@pytest.mark.long
 def test_restored_together_with_its_folder_a_batch_goes_on_elsewhere(start: Start, tmp_path: Path) -> None:
     daemon, other = start(POOLS, QUEUES), start(POOLS, QUEUES)
     with daemon.client() as client:

@@ -13,7 +13,7 @@ from tests.e2e.conftest import Start
 from tests.e2e.daemon import Daemon, until
 from tests.e2e.test_disk_full import fill
 
-LINES = 3000
+LINES = 1500
 QUEUE: dict[str, Any] = {"q": {"max_payload": MAX_PAYLOAD, "backoff": {"base": "10ms", "cap": "20ms"}}}
 # Results are larger than what may be left over between one thing on the disk and the next.
 TEXT = rows(LINES, custom_id="x" * 500, secs=0.001)
@@ -94,6 +94,7 @@ def test_stopped_while_the_disk_is_full_it_stops_and_goes_on_when_there_is_room(
         check(daemon, client, batch_id)
 
 
+@pytest.mark.long
 def test_filled_and_emptied_again_and_again_a_batch_comes_to_its_end(
     start: Start, small_disk: Path, ballast: Path
 ) -> None:

@@ -187,7 +187,7 @@ def test_a_deleted_batch_ends_who_follows_it_and_leaves_nothing(start: Start) ->
         assert list((daemon.state / "batches").iterdir()) == []
 
 
-@pytest.mark.parametrize("kills", [0, 2])
+@pytest.mark.parametrize("kills", [0, pytest.param(2, marks=pytest.mark.long)])
 def test_whatever_somebody_does_to_its_jobs_by_hand_each_line_has_one_record(
     start: Start, tmp_path: Path, kills: int
 ) -> None:
