@@ -1,0 +1,33 @@
+"""What a run of `stoker map` is to do."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from supervisor.config.model import KIB, MIB
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Durations in seconds, sizes in bytes. Without `input` it is stdin, without `output` stdout; without `errors` a
+    failed line is answered in the output. `progress`: None where a terminal decides."""
+
+    command: tuple[str, ...]
+    cwd: Path
+    workers: int = 1
+    input: Path | None = None
+    output: Path | None = None
+    errors: Path | None = None
+    unordered: bool = False
+    records: bool = False
+    raw_input: bool = False
+    retries: int = 0
+    timeout: float = 600.0
+    boot_timeout: float = 60.0
+    kill_grace: float = 5.0
+    ready: bool = False
+    channel: Literal["stdio", "fd"] = "stdio"
+    resume: bool = False
+    progress: bool | None = None
+    max_payload: int = MIB
+    read_ahead: int = 256 * KIB
