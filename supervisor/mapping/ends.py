@@ -4,14 +4,19 @@ from typing import NamedTuple
 
 from supervisor.mapping.answers import Answers
 from supervisor.mapping.feed import Feed
+from supervisor.mapping.ids import new_stem
 from supervisor.mapping.screen import Screen
 from supervisor.mapping.settings import Settings
 
 
 class Ends(NamedTuple):
+    """`stem` begins the ids of all lines (mapping.ids); the journal keeps it, so that a line that was cut short has its
+    id again when the run goes on."""
+
     feed: Feed
     answers: Answers
     screen: Screen
+    stem: str
 
 
 def open_ends(settings: Settings) -> Ends:
@@ -19,5 +24,4 @@ def open_ends(settings: Settings) -> Ends:
     another input, a second run at the same output."""
     from supervisor.mapping.simple import SimpleAnswers, SimpleFeed, SimpleScreen
 
-    screen = SimpleScreen()
-    return Ends(SimpleFeed(settings), SimpleAnswers(settings), screen)
+    return Ends(SimpleFeed(settings), SimpleAnswers(settings), SimpleScreen(), new_stem())

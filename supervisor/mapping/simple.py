@@ -7,7 +7,7 @@ from collections.abc import Callable
 import trio
 
 from supervisor.core.job import JobError
-from supervisor.lines.line import Line, parse
+from supervisor.lines.line import Line, line_of
 from supervisor.lines.reading import LineReader
 from supervisor.lines.records import error_record, refusal_record, result_record
 from supervisor.mapping.answers import OutputFailed, ReaderGone
@@ -40,7 +40,7 @@ class SimpleFeed:
     async def run(self) -> None:
         settings = self._settings
         with open(settings.input or 0, "rb", closefd=settings.input is not None, buffering=0) as file:
-            reader = LineReader(file)  # type: ignore[arg-type]
+            reader = LineReader(file)
             while True:
                 lines, blank = await trio.to_thread.run_sync(
                     reader.read, LINES, settings.read_ahead, abandon_on_cancel=True
@@ -48,7 +48,7 @@ class SimpleFeed:
                 if not lines and not blank:
                     break
                 self._lines += [
-                    parse(one.number, one.text, max_payload=settings.max_payload, raw=settings.raw_input)
+                    line_of(one, max_payload=settings.max_payload, raw=settings.raw_input)
                     for one in lines
                 ]
                 self.on_line()
