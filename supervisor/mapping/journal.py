@@ -31,10 +31,12 @@ class Meaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`answered`: ranges of lines behind `input`, up to which all are. `output` and `errors`: bytes that are good."""
+    """`answered`: ranges of lines behind `input`, up to which all are. `output` and `errors`: bytes that are good.
+    `stem` begins the ids of its lines."""
 
     version: int = VERSION
     meaning: Meaning
+    stem: str
     input: Place = Place()
     answered: list[tuple[int, int]] = msgspec.field(default_factory=list)
     output: int = 0

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from supervisor.errors import StoreUnavailable
 from supervisor.mapping.answers import OutputFailed
+from supervisor.mapping.ids import new_stem
 from supervisor.mapping.journal import CannotResume, Checkpoint, Journal, meaning, path_for
 from supervisor.mapping.settings import Settings
 from supervisor.mapping.sinks import File, Sink, Stream, is_plain, open_stream
 
 WHOLE = "the lines that were written are whole"
-RESUMABLE = "what is answered stays: once that is mended, the same command goes on from there"
+RESUMABLE = "what is answered stays: once that is mended, the same command with --resume goes on from there"
 
 
 class Outputs:
-    """Where answers go. `errors` is None where failures go to `output` too, `journal` is None without --resume.
+    """Where answers go. `errors` is None where failures go to `output` too, `journal` is None where they are not regular files.
     `begun`: how far an earlier run was, at most what is in the files now."""
 
     def __init__(self, output: Sink, errors: Sink | None, journal: Journal | None, begun: Checkpoint) -> None:
@@ -102,34 +103,40 @@ def open_outputs(settings: Settings) -> Outputs:
 
 
 def _journal(settings: Settings, output: Path | None, sinks: list[Sink]) -> tuple[Journal | None, Checkpoint]:
-    """Once the files are locked."""
+    """Once the files are locked. Every run into regular files keeps one: who is cut off can go on, wanted or not."""
     wanted = meaning(settings)
-    anew = Checkpoint(meaning=wanted)
-    if not settings.resume:
-        if output is not None and path_for(output).exists():
+    anew = Checkpoint(meaning=wanted, stem=new_stem())
+    if output is None or not all(isinstance(sink, File) for sink in sinks):
+        if settings.resume:
             raise CannotResume(
-                f"{output} is of a run that was not finished; say --resume to go on with it, "
-                f"or remove {path_for(output)} to begin anew"
+                "--resume needs --output FILE, and regular files: others cannot be cut back to where they were good"
             )
         return None, anew
-    if output is None:
-        raise CannotResume("--resume needs --output FILE: the shell empties the file of a > before anybody can read it")
-    for sink in sinks:
-        if not isinstance(sink, File):
-            raise CannotResume(
-                "--resume needs regular files to write to: others cannot be cut back to where they were good"
-            )
     journal = Journal(output)
+    if not settings.resume:
+        _refuse_unfinished(journal, output)
+        return journal, anew
     begun = journal.read(wanted)
-    if begun is not None:
-        return journal, begun
+    if begun is None:
+        _refuse_results(journal, sinks)
+    return journal, begun or anew
+
+
+def _refuse_unfinished(journal: Journal, output: Path) -> None:
+    if os.path.lexists(journal.path):
+        raise CannotResume(
+            f"{output} is of a run that was not finished; say --resume to go on with it, or remove {journal.path} "
+            "to begin anew"
+        )
+
+
+def _refuse_results(journal: Journal, sinks: list[Sink]) -> None:
     for sink in sinks:
         if isinstance(sink, File) and sink.present:
             raise CannotResume(
-                f"{sink.path} is not empty, and there is no journal {journal.path} that says how far it goes: the run "
-                "that wrote it is finished, or was without --resume; move it away to begin anew"
+                f"{sink.path} is not empty, and there is no journal {journal.path} that says how far it goes: its run "
+                "is finished, as it seems; move it away to begin anew"
             )
-    return journal, anew
 
 
 def _refuse_shorter(sink: Sink, kept: int) -> None:

@@ -92,8 +92,7 @@ class BarBelow:
 
 
 class Showing:
-    """The Screen of a run. `look`: how far it is. The last line is a summary, where somebody looks on or a line has
-    failed."""
+    """The Screen of a run. `look`: how far it is. The last line is a summary, on a terminal."""
 
     def __init__(self, look: Look, *, progress: bool | None = None, quiet: bool = False) -> None:
         """`progress`: None: a bar where there is a terminal, unless it is `quiet` there, since the answers go to it."""
@@ -128,7 +127,7 @@ class Showing:
             return
         progress, now = self._look(), self._now()
         lines = self._taken()
-        if _looks_on() or progress.failed:
+        if is_terminal(2):
             self._tally.sample(now, progress)
             lines.append(f"stoker: {self._tally.summary(now)}")
         with suppress(OSError, ValueError):
@@ -151,14 +150,15 @@ class Showing:
         return time.monotonic() - self._began
 
 
-def _looks_on() -> bool:
-    with suppress(OSError):
-        return os.isatty(2)
-    return False
+def is_terminal(fd: int) -> bool:
+    try:
+        return os.isatty(fd)
+    except OSError:
+        return False
 
 
 def _paper(shown: bool, *, asked: bool) -> Paper:
-    if shown and _looks_on() and os.environ.get("TERM", "dumb") != "dumb":
+    if shown and is_terminal(2) and os.environ.get("TERM", "dumb") != "dumb":
         return BarBelow()
     return LinesOnly(LINE_EVERY if asked else float("inf"))
 
