@@ -10,7 +10,7 @@ from pathlib import Path
 from supervisor.errors import StoreUnavailable
 from supervisor.mapping.answers import OutputFailed
 from supervisor.mapping.ids import new_stem
-from supervisor.mapping.journal import CannotResume, Checkpoint, Journal, meaning, path_for
+from supervisor.mapping.journal import CannotResume, Checkpoint, Journal, meaning
 from supervisor.mapping.settings import Settings
 from supervisor.mapping.sinks import File, Sink, Stream, is_plain, open_stream
 
@@ -19,8 +19,8 @@ RESUMABLE = "what is answered stays: once that is mended, the same command with 
 
 
 class Outputs:
-    """Where answers go. `errors` is None where failures go to `output` too, `journal` is None where they are not regular files.
-    `begun`: how far an earlier run was, at most what is in the files now."""
+    """Where answers go. `errors` is None where failures go to `output` too; `journal` is None where these are no regular
+    files. `begun`: how far an earlier run was: what is in the files now."""
 
     def __init__(self, output: Sink, errors: Sink | None, journal: Journal | None, begun: Checkpoint) -> None:
         self.output = output

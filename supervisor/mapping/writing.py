@@ -70,9 +70,6 @@ class WritingAnswers:
         unordered: bool = False,
         records: bool = False,
         hasty: bool = False,
-        max_lines: int = MAX_LINES,
-        max_bytes: int = MAX_BYTES,
-        checkpoint_every: float = CHECKPOINT,
     ) -> None:
         self.on_room: Callable[[], None] = _nothing
         self.passed_count = outputs.begun.passed
@@ -82,8 +79,6 @@ class WritingAnswers:
         self._turns: Turns = AnyOrder() if unordered else InOrder()
         self._records = records
         self._hasty = hasty
-        self._max_lines = max_lines
-        self._max_bytes = max_bytes
         self._open = 0  # expected, and not answered yet
         self._lines = 0  # expected, and not written yet
         self._bytes = 0  # answered, and not written yet
@@ -97,7 +92,6 @@ class WritingAnswers:
         self._written: deque[Group] = deque()  # by that thread
         self._failure: StokerError | None = None
         self._good = outputs.begun
-        self._every = checkpoint_every
         self._unkept = False  # something was written since the last checkpoint
         self._broken = False  # none can be had any more
         self._next_checkpoint = 0.0
@@ -109,10 +103,9 @@ class WritingAnswers:
 
     @property
     def room(self) -> bool:
-        if self._lines < self._max_lines and self._bytes < self._max_bytes:
-            return True
-        self._was_full = True
-        return False
+        room = self._lines < MAX_LINES and self._bytes < MAX_BYTES
+        self._was_full |= not room
+        return room
 
     def expect(self, line: Line) -> None:
         self._open += 1
@@ -200,7 +193,7 @@ class WritingAnswers:
         await self._in_thread(lambda: self._keep(good))
         self._unkept = self._good is not good
         now = trio.current_time()
-        self._next_checkpoint = now + max(self._every, SHARE * (now - began))
+        self._next_checkpoint = now + max(CHECKPOINT, SHARE * (now - began))
 
     def _keep(self, good: Checkpoint) -> None:
         """In the thread."""
@@ -226,6 +219,7 @@ class WritingAnswers:
             self._coverage.answer(group.numbers)
             self._good = group.after(self._good, self._coverage)
             self._unkept = self._outputs.journal is not None
-        if self._was_full and self._lines < self._max_lines and self._bytes < self._max_bytes:
+        if self._was_full:
             self._was_full = False
-            self.on_room()
+            if self.room:
+                self.on_room()
