@@ -89,7 +89,8 @@ class WritingAnswers:
         self._many = trio.Event()
         # The thread that writes may be left behind, blocked; whoever writes next waits for it, since there is but one.
         self._one = trio.CapacityLimiter(1)
-        self._written: deque[Group] = deque()  # by that thread
+        self._groups: deque[Group] = deque()  # for that thread, and what it
+        self._written: deque[Group] = deque()  # has done of them
         self._failure: StokerError | None = None
         self._good = outputs.begun
         self._unkept = False  # something was written since the last checkpoint
@@ -162,9 +163,9 @@ class WritingAnswers:
         return self._good.passed + self._good.failed
 
     async def _leave(self) -> None:
-        async with self._one:  # a write that was left behind is over
+        async with self._one:  # what was left behind in its thread is over
             self._account()
-        if self._failure is None and self._due:
+        if self._failure is None:
             await self._write()
         if not self._broken:
             with suppress(OutputFailed) if self._failure else nullcontext():
@@ -172,20 +173,24 @@ class WritingAnswers:
 
     async def _write(self) -> None:
         """Raises ReaderGone and OutputFailed."""
-        group, self._due, self._due_bytes = Group(self._due, self._outputs.errors is not None), [], 0
-        self._news, self._many = trio.Event(), trio.Event()
-        await self._in_thread(lambda: self._append(group))
+        if self._due:
+            self._groups.append(Group(self._due, self._outputs.errors is not None))
+            self._due, self._due_bytes = [], 0
+            self._news, self._many = trio.Event(), trio.Event()
+        # Cancelled, it may not have begun: the next one finds what there was to be written.
+        await self._in_thread(self._append)
 
-    def _append(self, group: Group) -> None:
+    def _append(self) -> None:
         """In the thread."""
         if self._failure is not None:
             raise self._failure
         try:
-            group.append_to(self._outputs)
+            while self._groups:
+                self._groups[0].append_to(self._outputs)
+                self._written.append(self._groups.popleft())
         except StokerError as error:
             self._failure = error
             raise
-        self._written.append(group)
 
     async def _checkpoint(self) -> None:
         began = trio.current_time()
