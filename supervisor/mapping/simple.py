@@ -47,10 +47,7 @@ class SimpleFeed:
                 )
                 if not lines and not blank:
                     break
-                self._lines += [
-                    line_of(one, max_payload=settings.max_payload, raw=settings.raw_input)
-                    for one in lines
-                ]
+                self._lines += [line_of(one, max_payload=settings.max_payload, raw=settings.raw_input) for one in lines]
                 self.on_line()
                 if len(self._lines) > LINES // 2:
                     self._wanted = trio.Event()
