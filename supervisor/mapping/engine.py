@@ -128,9 +128,8 @@ class Engine:
         busy = sum(slot.run is not None for slot in self._pool.slots)
         if busy and number == signal.SIGINT and not self._over.is_set():
             these = "the line that runs is" if busy == 1 else f"the {busy} lines that run are"
-            self._ends.screen.say(
-                f"stoker: {these} cut short, within {self._settings.kill_grace:g} s; Ctrl-C again: at once"
-            )
+            grace = f"{self._settings.kill_grace:g} s"
+            self._ends.screen.say(f"stoker: {these} cut short, within {grace}; Ctrl-C again: at once")
 
 
 def _stop(error: StokerError) -> Stop:

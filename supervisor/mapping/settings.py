@@ -10,8 +10,9 @@ from supervisor.mapping.row import NAME
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Durations in seconds, sizes in bytes. `retries`: attempts of a line after its first. Without `input` it is stdin, without `output` stdout; without `errors` a
-    failed line is answered in the output. `progress`: None where a terminal decides."""
+    """Durations in seconds, sizes in bytes. `retries`: attempts of a line after its first. Without `input` it is stdin,
+    without `output` stdout; without `errors` a failed line is answered in the output. `progress`: None where a terminal
+    decides."""
 
     command: tuple[str, ...]
     cwd: Path

@@ -92,9 +92,13 @@ class StderrLog:
             said = said[said.find(b"\n", 0, -1) + 1 :]
         return said.decode("utf-8", "replace").strip() or None
 
-    async def follow(self, child: Child) -> None:
+    def listen(self, child: Child) -> None:
+        """What is said from now on is heard, as far as it is asked for."""
         self._child = child
         self._said.register(child.stderr, select.POLLIN)
+
+    async def follow(self, child: Child) -> None:
+        self.listen(child)
         while not self._ended.is_set():
             with trio.move_on_after(REPORT_EVERY if self._unreported else float("inf")) as waiting:
                 await trio.lowlevel.wait_readable(child.stderr)
