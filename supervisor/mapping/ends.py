@@ -4,9 +4,13 @@ from typing import NamedTuple
 
 from supervisor.mapping.answers import Answers
 from supervisor.mapping.feed import Feed
-from supervisor.mapping.ids import new_stem
+from supervisor.mapping.input import ReadingFeed, open_source
+from supervisor.mapping.outputs import open_outputs
 from supervisor.mapping.screen import Screen
 from supervisor.mapping.settings import Settings
+from supervisor.mapping.showing import Showing, is_terminal
+from supervisor.mapping.tally import Progress
+from supervisor.mapping.writing import WritingAnswers
 
 
 class Ends(NamedTuple):
@@ -21,7 +25,23 @@ class Ends(NamedTuple):
 
 def open_ends(settings: Settings) -> Ends:
     """Open the files, and go on where a journal says. Raises StokerError for what cannot be: no such file, a journal of
-    another input, a second run at the same output."""
-    from supervisor.mapping.simple import SimpleAnswers, SimpleFeed, SimpleScreen
+    another run, a second run at the same output. Only then is anything in the outputs changed."""
+    source = open_source(settings.input)
+    outputs = open_outputs(settings)
+    coverage = outputs.begun.coverage()
+    feed = ReadingFeed(source, settings, coverage)
+    answers = WritingAnswers(
+        outputs,
+        coverage,
+        unordered=settings.unordered,
+        records=settings.records,
+        hasty=settings.output is None and is_terminal(1),
+    )
 
-    return Ends(SimpleFeed(settings), SimpleAnswers(settings), SimpleScreen(), new_stem())
+    def look() -> Progress:
+        passed, failed = answers.passed_count, answers.failed_count
+        known = passed + failed + answers.open_count + feed.waiting
+        return Progress(passed, failed, known, feed.offset, feed.size, feed.whole)
+
+    quiet = settings.output is None and is_terminal(1)
+    return Ends(feed, answers, Showing(look, progress=settings.progress, quiet=quiet), outputs.begun.stem)
