@@ -2,6 +2,7 @@
 
 import os
 import resource
+from contextlib import closing
 
 import trio
 
@@ -22,7 +23,7 @@ def run(settings: Settings) -> Ending:
     _look_for(settings)
     _raise_descriptor_limit()
     ends = open_ends(settings)
-    with telling(ends.screen):
+    with closing(ends), telling(ends.screen):
         return trio.run(_run, settings, ends)
 
 

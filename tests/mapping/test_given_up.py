@@ -63,7 +63,7 @@ printf '{"id":"%s","status":"ok","recycle":true}\\n' "$(printf %s "$line" | cut 
     (tmp_path / "broken").rename(tmp_path / "mended")
     arguments = ("-w", "1", "--records", "-i", "in", "-o", "out", "--resume", "--", "sh", "-c", program)
     with Command(*arguments, cwd=tmp_path) as run:
-        assert run.exits()[0] == 0
+        assert run.exits() == (0, "")
     assert list(records_of(tmp_path / "out")) == [1, 2, 3]
 
 
