@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     channel: Literal["stdio", "fd"] = "stdio"
     resume: bool = False
     progress: bool | None = None
-    max_payload: int = MIB
+    max_payload: int = 8 * MIB
     read_ahead: int = 256 * KIB
 
     def pool(self) -> PoolConfig:

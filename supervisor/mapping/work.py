@@ -131,6 +131,8 @@ class Work:
             if run is None:
                 break
             self._ahead.append(run)
+        if self._ahead and self._pool is not None and self._pool.idle:
+            self.wake()
 
     def _answer_passed(self) -> None:
         passed, self._passed = self._passed, []
