@@ -26,6 +26,8 @@ from supervisor.mapping.workers import NEVER_WORKED, Workers
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+HURRY = 1.0  # seconds for a reader of the output that is slow, after such a signal
+
 
 class Stop(Exception):
     """Why a run ends before its input does."""
@@ -44,6 +46,7 @@ class Engine:
         self._settings = settings
         self._over = trio.Event()
         self._stop: Stop | None = None
+        self._hurry: Stop | None = None  # a signal when there was nothing left to stop
         self._closing = False
         self._finishing = trio.CancelScope()
         self._answered = 0
@@ -86,8 +89,12 @@ class Engine:
         answers = self._ends.answers
         self._closing = True
         if self._stop is None:
+            if self._hurry is not None:
+                self._finishing.deadline = trio.current_time() + HURRY
             with self._finishing:  # it may wait for a slow reader, and a signal ends that
                 await self._write(finished=True)
+            if self._finishing.cancelled_caught:
+                self._stop = self._stop or self._hurry
         if self._stop is not None:
             await self._write(finished=False)
         code, reason = (0, None) if self._stop is None else (self._stop.code, self._stop.reason)
@@ -136,12 +143,14 @@ class Engine:
     async def _heed(self, signals: AsyncIterator[int]) -> None:
         """The first ends the run within the grace of what runs, the second at once."""
         async for number in signals:
-            if self._over.is_set() and not self._closing:  # nothing is left but workers that take their time
-                self._pool.kill()
-                continue
-            self._say_stopping(number)
             words = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
-            self._end(Stop(128 + number, words))
+            stop = Stop(128 + number, words)
+            if self._over.is_set() and not self._closing:  # nothing is left but workers that take their time
+                self._hurry = stop
+                self._pool.kill()
+            else:
+                self._say_stopping(number)
+                self._end(stop)
 
     def _say_stopping(self, number: int) -> None:
         busy = sum(slot.run is not None for slot in self._pool.slots)

@@ -167,3 +167,23 @@ def test_lines_are_read_as_workers_finish_and_not_before(tmp_path: Path) -> None
             assert sent < 8 * 1024 * 1024
         run.signal(signal.SIGTERM)
         assert run.exits()[0] == 143
+
+
+def test_a_reader_that_reads_no_more_does_not_keep_a_finished_run(tmp_path: Path) -> None:
+    """All is answered, and waits for room in the pipe of its output."""
+    (tmp_path / "in").write_text(f'"{"x" * 500_000}"\n')
+    with Command("-i", "in", "-w", "1", "--", *command("echo"), cwd=tmp_path) as run:
+        pid = child_of(run.process.pid)
+        until(lambda: not lives(pid))
+        run.signal(signal.SIGINT)
+        assert run.exits() == (130, "stoker: interrupted\nstoker: 0 lines answered\n")
+
+
+def test_workers_that_will_not_go_when_all_is_done_can_be_hurried(tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("null\n")
+    arguments = ("-i", "in", "-o", "out", "-w", "1", "--kill-grace", "10m", "--", *command("ignores_term"))
+    with Command(*arguments, cwd=tmp_path) as run:
+        until(lambda: (tmp_path / "out").exists() and (tmp_path / "out").read_bytes() == b"null\n")
+        run.signal(signal.SIGINT)
+        code, _ = run.exits()
+    assert code == 0
