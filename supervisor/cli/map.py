@@ -71,8 +71,9 @@ def _run(settings: "Settings") -> "Ending":
 def _tell(ending: "Ending", output: str | None, errors: str | None) -> None:
     """What the exit code does not: how far it came, and how to go on."""
     if ending.reason is not None:
-        again = "" if output is None else "; the same command with --resume goes on from there"
-        say(f"{ending.reason}\n{_lines(ending.answered)} answered{again}")
+        again = "; the same command with --resume goes on from there" if ending.resumable else ""
+        say(ending.reason)
+        say(f"{_lines(ending.answered)} answered{again}")
     elif ending.code == 1:
         say(f"{ending.failed:,} of {_lines(ending.answered)} failed: {errors or output or 'the output'} says why")
 

@@ -1,5 +1,6 @@
 """Both ends of a run, and what is seen of it."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from supervisor.mapping.answers import Answers
@@ -15,12 +16,13 @@ from supervisor.mapping.writing import WritingAnswers
 
 class Ends(NamedTuple):
     """`stem` begins the ids of all lines (mapping.ids); the journal keeps it, so that a line that was cut short has its
-    id again when the run goes on."""
+    id again when the run goes on. `close` gives the files back."""
 
     feed: Feed
     answers: Answers
     screen: Screen
     stem: str
+    close: Callable[[], None]
 
 
 def open_ends(settings: Settings) -> Ends:
@@ -44,4 +46,6 @@ def open_ends(settings: Settings) -> Ends:
         return Progress(passed, failed, known, feed.offset, feed.size, feed.whole)
 
     quiet = settings.output is None and is_terminal(1)
-    return Ends(feed, answers, Showing(look, progress=settings.progress, quiet=quiet), outputs.begun.stem)
+    return Ends(
+        feed, answers, Showing(look, progress=settings.progress, quiet=quiet), outputs.begun.stem, outputs.close
+    )

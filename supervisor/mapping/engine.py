@@ -7,6 +7,7 @@ written.
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,11 +19,14 @@ from supervisor.mapping.answers import OutputFailed, ReaderGone
 from supervisor.mapping.ending import FAILED, MISUSE, READER_GONE, Ending
 from supervisor.mapping.ends import Ends
 from supervisor.mapping.feed import InputFailed
+from supervisor.mapping.journal import SUFFIX
 from supervisor.mapping.settings import Settings
 from supervisor.mapping.work import Work
 from supervisor.mapping.workers import NEVER_WORKED, Workers
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+HURRY = 1.0  # seconds for a reader of the output that is slow, after such a signal
 
 
 class Stop(Exception):
@@ -42,7 +46,10 @@ class Engine:
         self._settings = settings
         self._over = trio.Event()
         self._stop: Stop | None = None
-        self._signalled = False
+        self._hurry: Stop | None = None  # a signal when there was nothing left to stop
+        self._closing = False
+        self._finishing = trio.CancelScope()
+        self._answered = 0
         self._work = Work(
             ends.feed, ends.answers, settings.queue(), settings.timeout, stem=ends.stem, done=self._over.set
         )
@@ -79,26 +86,46 @@ class Engine:
             self._pool.stop()
 
     async def _close(self) -> Ending:
-        answers, stop = self._ends.answers, self._stop
-        try:
-            await answers.close(finished=stop is None)
-        except StokerError as error:
-            stop = stop or _stop(error)
-        code = stop.code if stop is not None else FAILED if answers.failed_count else 0
-        answered = answers.passed_count + answers.failed_count
+        answers = self._ends.answers
+        self._closing = True
+        if self._stop is None:
+            if self._hurry is not None:
+                self._finishing.deadline = trio.current_time() + HURRY
+            with self._finishing:  # it may wait for a slow reader, and a signal ends that
+                await self._write(finished=True)
+            if self._finishing.cancelled_caught:
+                self._stop = self._stop or self._hurry
+        if self._stop is not None:
+            await self._write(finished=False)
+        code, reason = (0, None) if self._stop is None else (self._stop.code, self._stop.reason)
         return Ending(
-            code=code, answered=answered, failed=answers.failed_count, reason=None if stop is None else stop.reason
+            code=code or (FAILED if answers.failed_count else 0),
+            answered=self._answered,
+            failed=answers.failed_count,
+            reason=reason,
+            resumable=reason is not None and self._is_resumable(),
         )
+
+    def _is_resumable(self) -> bool:
+        output = self._settings.output
+        return output is not None and os.path.exists(f"{output}{SUFFIX}")
+
+    async def _write(self, *, finished: bool) -> None:
+        try:
+            self._answered = await self._ends.answers.close(finished=finished)
+        except StokerError as error:
+            self._stop = self._stop or _stop(error)
 
     # -- what ends it early ----------------------------------------------------------------------------------------
 
     def _end(self, stop: Stop) -> None:
         """The first reason counts."""
-        if not self._over.is_set():
+        if self._stop is None:
             self._stop = stop
             self._work.stopped = True
             self._over.set()
             self._pool.stop()
+            self._finishing.cancel()
 
     async def _or_stop(self, run: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -116,21 +143,21 @@ class Engine:
     async def _heed(self, signals: AsyncIterator[int]) -> None:
         """The first ends the run within the grace of what runs, the second at once."""
         async for number in signals:
-            if self._signalled:
-                self._pool.kill()
-                continue
-            self._signalled = True
-            self._say_stopping(number)
             words = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
-            self._end(Stop(128 + number, words))
+            stop = Stop(128 + number, words)
+            if self._over.is_set() and not self._closing:  # nothing is left but workers that take their time
+                self._hurry = stop
+                self._pool.kill()
+            else:
+                self._say_stopping(number)
+                self._end(stop)
 
     def _say_stopping(self, number: int) -> None:
         busy = sum(slot.run is not None for slot in self._pool.slots)
-        if busy and number == signal.SIGINT and not self._over.is_set():
+        if busy and number == signal.SIGINT:
             these = "the line that runs is" if busy == 1 else f"the {busy} lines that run are"
-            self._ends.screen.say(
-                f"stoker: {these} cut short, within {self._settings.kill_grace:g} s; Ctrl-C again: at once"
-            )
+            grace = f"{self._settings.kill_grace:g} s"
+            self._ends.screen.say(f"stoker: {these} cut short, within {grace}; Ctrl-C again: at once")
 
 
 def _stop(error: StokerError) -> Stop:

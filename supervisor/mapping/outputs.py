@@ -19,8 +19,8 @@ RESUMABLE = "what is answered stays: once that is mended, the same command with 
 
 
 class Outputs:
-    """Where answers go. `errors` is None where failures go to `output` too; `journal` is None where these are no regular
-    files. `begun`: how far an earlier run was: what is in the files now."""
+    """Where answers go. `errors` is None where failures go to `output` too; `journal` is None where these are no
+    regular files. `begun`: how far an earlier run was: what is in the files now."""
 
     def __init__(self, output: Sink, errors: Sink | None, journal: Journal | None, begun: Checkpoint) -> None:
         self.output = output

@@ -8,8 +8,20 @@ from supervisor.lines.line import Line
 NAME = "map"  # of the pool and of the queue, as workers see them
 
 
-class Row(Ready, kw_only=True):
+class Row(Ready, kw_only=True, gc=False):
+    """What a line does not have has its value here: it need not be said for each."""
+
     line: Line
+    queue: str = NAME
+    priority: int = 0
+    attempt: int = 0
+    charged: int = 0
+    crashes: int = 0
+    interruptions: int = 0
+    timeout: float | None = None
+    max_attempts: int | None = None
+    expires_at: int | None = None
+    due_at: int = 0
 
     @property
     def size(self) -> int:
@@ -20,19 +32,4 @@ class Row(Ready, kw_only=True):
 def row(line: Line, id: str) -> Row:
     """Of a line that has a payload, before its first attempt."""
     assert line.payload is not None
-    return Row(
-        seq=line.number,
-        id=id,
-        queue=NAME,
-        payload=msgspec.Raw(line.payload),
-        priority=0,
-        attempt=0,
-        charged=0,
-        crashes=0,
-        interruptions=0,
-        timeout=None,
-        max_attempts=None,
-        expires_at=None,
-        due_at=0,
-        line=line,
-    )
+    return Row(seq=line.number, id=id, payload=msgspec.Raw(line.payload), line=line)

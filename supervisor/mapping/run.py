@@ -1,6 +1,8 @@
 """One run, from its settings to how it ended."""
 
 import os
+import resource
+from contextlib import closing
 
 import trio
 
@@ -12,18 +14,27 @@ from supervisor.mapping.settings import Settings
 from supervisor.mapping.telling import telling
 from supervisor.pool.program import NoProgram, look_for
 
+DESCRIPTORS = 65536
+
 
 def run(settings: Settings) -> Ending:
     """Map the whole input. Call it on the main thread. Raises StokerError for what cannot even begin; nothing was
     started then."""
     _look_for(settings)
+    _raise_descriptor_limit()
     ends = open_ends(settings)
-    with telling(ends.screen):
+    with closing(ends), telling(ends.screen):
         return trio.run(_run, settings, ends)
 
 
 async def _run(settings: Settings, ends: Ends) -> Ending:
     return await Engine(settings, ends, os.environ).run()
+
+
+def _raise_descriptor_limit() -> None:
+    """As far as the hard limit goes, for many workers; they have the old one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, DESCRIPTORS), hard), hard))
 
 
 def _look_for(settings: Settings) -> None:

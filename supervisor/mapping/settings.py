@@ -10,8 +10,9 @@ from supervisor.mapping.row import NAME
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Durations in seconds, sizes in bytes. `retries`: attempts of a line after its first. Without `input` it is stdin, without `output` stdout; without `errors` a
-    failed line is answered in the output. `progress`: None where a terminal decides."""
+    """Durations in seconds, sizes in bytes. `retries`: attempts of a line after its first. Without `input` it is stdin,
+    without `output` stdout; without `errors` a failed line is answered in the output. `progress`: None where a terminal
+    decides."""
 
     command: tuple[str, ...]
     cwd: Path
@@ -31,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     channel: Literal["stdio", "fd"] = "stdio"
     resume: bool = False
     progress: bool | None = None
-    max_payload: int = MIB
+    max_payload: int = 8 * MIB
     read_ahead: int = 256 * KIB
 
     def pool(self) -> PoolConfig:

@@ -38,8 +38,8 @@ def words(event: EventDict) -> list[str]:
         case "worker_stderr_dropped":
             return [f"worker {event['slot']}: … {event['lines']} more lines, {event['bytes']} bytes (too many to show)"]
         case "pool_degraded":
-            first, *rest = str(event["reason"]).splitlines()
-            return [f"stoker: worker {event['slot']} does not come up: {first}", *(f"  {line}" for line in rest)]
+            first = str(event["reason"]).split("\n", 1)[0].removesuffix("; its stderr ends:")  # that was shown
+            return [f"stoker: worker {event['slot']} does not come up, and is tried again: {first}"]
         case "pool_recovered":
             return ["stoker: the workers come up again"]
         case "worker_tree_survived":

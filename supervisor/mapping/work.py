@@ -1,14 +1,15 @@
 """The lines as a pool's source of jobs: from the input to a worker, and from there to the answers.
 
-A worker's reply leads straight to the next request: what the feed has read ahead is taken without a task switch, and
-an answer is only handed over. Where a worker had to be left idle, news of lines, of room, or of an attempt that may
-begin again bring it its job.
+A worker's reply leads straight to the next request, and between the two there is as little as can be: the next line
+has been made a request beforehand, and the answer is only laid aside. Both are seen to while the workers work. Where a
+worker had to be left idle, news of lines, of room, or of an attempt that may begin again bring it its job.
 """
 
 from __future__ import annotations
 
 import random
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,22 @@ from supervisor.pool.run import Run
 
 if TYPE_CHECKING:
     from supervisor.pool.pool import Pool
+
+LAID_ASIDE = 64  # answers at most, while workers never leave a moment
+AHEAD = 64  # requests made beforehand, at most; as many as there are workers, where these are fewer
+
+
+class Prepared(Run):
+    """An attempt whose request is made already."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, row: Row, timeout: float) -> None:
+        super().__init__(row, time.time_ns() // 1000, timeout)
+        self._request = super().request()
+
+    def request(self) -> bytes:
+        return self._request
 
 
 class Work:
@@ -46,7 +63,10 @@ class Work:
         self.progressing: dict[str, Run] = {}
         self.chronicle = Chronicle()
         self.again = Again(self.wake)
-        self.open = 0  # lines that were taken from the feed and have no answer
+        self._open = 0  # lines that were taken from the feed and have no answer
+        self._ahead: deque[Prepared] = deque()
+        self._most_ahead = 0
+        self._passed: list[tuple[Run, bytes]] = []
         self._feed = feed
         self._answers = answers
         self._policy = policy
@@ -63,6 +83,7 @@ class Work:
     def serve(self, pool: Pool) -> None:
         """This is the one that does the work."""
         self._pool = pool
+        self._most_ahead = min(AHEAD, pool.config.max)
 
     def unserve(self, pool: Pool) -> None:
         self._pool = None
@@ -75,33 +96,56 @@ class Work:
         """The next line, a repeated one before a new one."""
         if self.stopped:
             return None
-        next_row = self.again.take() if self.again else None
-        if next_row is None:
-            next_row = self._next_row()
-            if next_row is None:
-                self._look_for_end()
-                return None
-        pool.begun += 1
-        return Run(next_row, time.time_ns() // 1000, self._timeout)
+        repeated = self.again.take() if self.again else None
+        if repeated is not None:
+            return Run(repeated, time.time_ns() // 1000, self._timeout)
+        if self._ahead:
+            return self._ahead.popleft()
+        if self._passed:
+            self._answer_passed()
+        run = self._next()
+        if run is None:
+            self._look_for_end()
+        return run
 
     def finished(self, run: Run, verdict: Verdict) -> None:
         """Answer the line, or keep it for another attempt."""
-        done = run.row
-        assert isinstance(done, Row)
         if self.progressing:  # nobody looks at it
             self.progressing.clear()
         if verdict.end is End.OK:
             assert verdict.result is not None
-            self._answers.passed(done.line, verdict.result)
-        elif not self._gives_up(run, done, verdict):
-            return
-        self.open -= 1
-        if not self.open:
+            self._passed.append((run, verdict.result))
+            if len(self._passed) >= LAID_ASIDE:
+                self._answer_passed()
+        else:
+            self._judge(run, verdict)
+
+    # -- while the workers work ------------------------------------------------------------------------------------
+
+    def meanwhile(self) -> None:
+        """What was laid aside, and the requests to come."""
+        if self._passed:
+            self._answer_passed()
+        while len(self._ahead) < self._most_ahead and not self.stopped:
+            run = self._next()
+            if run is None:
+                break
+            self._ahead.append(run)
+        if self._ahead and self._pool is not None and self._pool.idle:
+            self.wake()
+
+    def _answer_passed(self) -> None:
+        passed, self._passed = self._passed, []
+        self._open -= len(passed)
+        answer = self._answers.passed
+        for run, result in passed:
+            answer(run.row.line, result)  # type: ignore[attr-defined]
+        if not self._open:
             self._look_for_end()
 
     # -- from the input --------------------------------------------------------------------------------------------
 
-    def _next_row(self) -> Row | None:
+    def _next(self) -> Prepared | None:
         feed, answers = self._feed, self._answers
         while answers.room and not (self.again and self.again.full):
             line = feed.take()
@@ -109,8 +153,8 @@ class Work:
                 break
             answers.expect(line)
             if line.payload is not None:
-                self.open += 1
-                return row(line, line_id(self._stem, line.number))
+                self._open += 1
+                return Prepared(row(line, line_id(self._stem, line.number)), self._timeout)
             answers.refused(line)
         return None
 
@@ -131,22 +175,24 @@ class Work:
         self._look_for_end()
 
     def _look_for_end(self) -> None:
-        if self._done is not None and not self.open and self._feed.ended:
+        if self._done is not None and not self._open and self._feed.ended:
             done, self._done = self._done, None
             done()
 
     # -- what did not pass -----------------------------------------------------------------------------------------
 
-    def _gives_up(self, run: Run, done: Row, verdict: Verdict) -> bool:
-        """Whether the line has its answer now."""
-        now = time.time_ns() // 1000
+    def _judge(self, run: Run, verdict: Verdict) -> None:
+        """Answer the line with what went wrong, or keep it for another attempt."""
+        row, now = run.row, time.time_ns() // 1000
+        assert isinstance(row, Row)
         outcome = judge(run.spent(), verdict, self._policy, cancel=False, now=now, jitter=self._jitter())
-        if outcome.state is not State.PENDING:
-            assert outcome.error is not None
-            self._answers.failed(done.line, outcome.error)
-            return True
-        wait = 0 if outcome.run_at is None else outcome.run_at - now
-        next_row = run.row_again(outcome)
-        assert isinstance(next_row, Row)
-        self.again.add(next_row, time.monotonic_ns() + 1000 * wait)
-        return False
+        if outcome.state is State.PENDING:
+            wait = 0 if outcome.run_at is None else outcome.run_at - now
+            repeated = run.row_again(outcome)
+            assert isinstance(repeated, Row)
+            self.again.add(repeated, time.monotonic_ns() + 1000 * wait)
+            return
+        assert outcome.error is not None
+        self._answers.failed(row.line, outcome.error)
+        self._open -= 1
+        self._look_for_end()

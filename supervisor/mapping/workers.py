@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from supervisor.config.model import PoolConfig
+from supervisor.mapping.work import Work
+from supervisor.pool.ears import Ears
 from supervisor.pool.launcher import Launcher
 from supervisor.pool.pool import Pool
 from supervisor.pool.remains import Remains
-from supervisor.pool.source import Source
 
 # Boots in a row that came to nothing, in each place. A daemon goes on for ever; here somebody waits for an answer. With
 # the pauses between them the second is half a minute: what the program needs may be restarted meanwhile.
@@ -20,9 +21,10 @@ class Workers(Pool):
     """`hopeless` is called when no place gets a working worker, with the reason of the last."""
 
     def __init__(
-        self, config: PoolConfig, source: Source, environ: Mapping[str, str], hopeless: Callable[[str], None]
+        self, config: PoolConfig, work: Work, environ: Mapping[str, str], hopeless: Callable[[str], None]
     ) -> None:
-        super().__init__(config, source, Launcher(_NoRecord(), environ))
+        super().__init__(config, work, Launcher(_NoRecord(), environ))
+        self.ears = Ears(work.meanwhile)
         self._hopeless = hopeless
 
     def boot_failed(self, place: int, reason: str, lived: float) -> None:
