@@ -13,6 +13,7 @@ import trio
 from msgspec.structs import replace
 
 from supervisor.core.job import Cause, JobError
+from supervisor.errors import StokerError
 from supervisor.lines.line import Line, parse
 from supervisor.lines.records import refusal_record
 from supervisor.mapping import input as reading
@@ -78,6 +79,20 @@ class Run:
 
     async def __call__(self) -> bool:
         """Whether it came to its end."""
+        try:
+            finished = await self._map()
+            if finished or (self._cut is not None and self._cut.gently):
+                await self.answers.close(finished=finished)
+        except (StokerError, BaseExceptionGroup):
+            await self.answers.close(finished=False)
+            raise
+        finally:
+            with trio.CancelScope(shield=True):
+                async with self.answers._one:
+                    self.answers._outputs.close()
+        return finished
+
+    async def _map(self) -> bool:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.feed.run)
             nursery.start_soon(self.answers.run)
@@ -85,10 +100,6 @@ class Run:
             if not finished and self._cut is not None and not self._cut.gently:
                 self._snapshot()
             nursery.cancel_scope.cancel()
-        if finished or (self._cut is not None and self._cut.gently):
-            await self.answers.close(finished=finished)
-        async with self.answers._one:
-            self.answers._outputs.close()
         return finished
 
     async def _work(self) -> bool:

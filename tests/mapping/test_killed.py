@@ -148,7 +148,12 @@ def campaign(house: House, kills: int, seed: int) -> None:
             ended = house.run_until(random.randint(1, MOST_MOMENTS), random.choice(["before", "half", "after"]))
         else:
             ended = house.run_until(NEVER, "before", secs=random.random() * LONGEST)
-        if ended or not house.journal.exists() and (house.folder / "out").exists() and (house.folder / "out").stat().st_size:
+        if (
+            ended
+            or not house.journal.exists()
+            and (house.folder / "out").exists()
+            and (house.folder / "out").stat().st_size
+        ):
             house.check()  # ended, perhaps when only the last of its end was missing
             house.clear()
     if house.run_until(NEVER, "before"):
