@@ -4,6 +4,7 @@ It kills itself before, in and after what it does to its files, and is killed fr
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -111,8 +112,10 @@ class House:
             (self.folder / name).unlink(missing_ok=True)
 
     @property
-    def journal(self) -> Path:
-        return self.folder / f"out{SUFFIX}"
+    def finished(self) -> bool:
+        """Though it was killed: all is written, and the journal is gone."""
+        output = self.folder / "out"
+        return not (self.folder / f"out{SUFFIX}").exists() and output.exists() and output.stat().st_size > 0
 
     def _compare(self, name: str, wanted: list[dict[str, object]]) -> None:
         data = (self.folder / name).read_bytes()
@@ -134,8 +137,6 @@ class House:
 
 
 def _environ() -> dict[str, str]:
-    import os
-
     root = str(Path(__file__).parents[2])
     return {**os.environ, "PYTHONPATH": root}
 
@@ -148,13 +149,8 @@ def campaign(house: House, kills: int, seed: int) -> None:
             ended = house.run_until(random.randint(1, MOST_MOMENTS), random.choice(["before", "half", "after"]))
         else:
             ended = house.run_until(NEVER, "before", secs=random.random() * LONGEST)
-        if (
-            ended
-            or not house.journal.exists()
-            and (house.folder / "out").exists()
-            and (house.folder / "out").stat().st_size
-        ):
-            house.check()  # ended, perhaps when only the last of its end was missing
+        if ended or house.finished:
+            house.check()
             house.clear()
     if house.run_until(NEVER, "before"):
         house.check()
