@@ -15,7 +15,7 @@ from supervisor.mapping.settings import Settings
 from supervisor.mapping.sinks import File, Sink, Stream, is_plain, open_stream
 
 WHOLE = "the lines that were written are whole"
-RESUMABLE = "what is answered stays: once that is mended, the same command with --resume goes on from there"
+RESUMABLE = "what is answered stays"
 
 
 class Outputs:
@@ -158,8 +158,8 @@ def _stdout() -> Stream:
 
 
 def _real(path: Path | None) -> Path | None:
-    """Two names of one file have one journal."""
-    return None if path is None else path.resolve()
+    """Two names of one file have one journal. What is no file has no other name: /dev/stdout may lead to a pipe."""
+    return path.resolve() if path is not None and is_plain(path) else path
 
 
 def _refuse_the_same(source: Path | None, output: Path | None, errors: Path | None) -> None:

@@ -104,7 +104,8 @@ class Showing:
         self._waiting: deque[str] = deque()
         self._left_out = 0
         self._news = trio.Event()
-        self._one = Lock()  # shows at a time
+        self._one = Lock()  # shows at a time, and none
+        self._closed = False  # any more: a thread that was left behind may come late
 
     def say(self, text: str) -> None:
         if len(self._waiting) >= MOST:
@@ -132,10 +133,14 @@ class Showing:
             lines.append(f"stoker: {self._tally.summary(now)}")
         with suppress(OSError, ValueError):
             self._paper.end(lines)
+        self._closed = True
+        self._one.release()
 
     def _show(self, progress: Progress) -> None:
         """In a thread, which may be left behind."""
         with self._one, suppress(OSError, ValueError):  # a stderr that is closed is no reason to fail
+            if self._closed:
+                return
             self._tally.sample(self._now(), progress)
             self._paper.show(self._taken(), self._tally, self._now())
 

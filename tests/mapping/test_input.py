@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from supervisor.mapping import input as reading
 from supervisor.mapping.coverage import Coverage
@@ -82,7 +83,7 @@ async def test_of_endless_input_a_bounded_part_is_read(settings: Settings, size:
             while taken < 3000:
                 line = feed.take()
                 if line is None:
-                    await trio.sleep(0)
+                    await trio.lowlevel.checkpoint()
                     continue
                 taken += 1
                 assert feed.waiting <= 2 * reading.LINES

@@ -15,9 +15,9 @@ from supervisor.errors import StokerError
 from supervisor.mapping.answers import OutputFailed
 from supervisor.mapping.ends import open_ends
 from supervisor.mapping.input import WrongInput
-from supervisor.mapping.journal import SUFFIX, CannotResume
+from supervisor.mapping.journal import SUFFIX, CannotResume, Checkpoint, Journal
 from supervisor.mapping.settings import Settings
-from supervisor.mapping.sinks import OutputInUse
+from supervisor.mapping.sinks import File, OutputInUse
 from tests.mapping.hands import Cut, Run, settings_for, tiny
 
 NUMBERS = b"".join(b"%d\n" % number for number in range(1, 101))
@@ -201,3 +201,32 @@ def test_after_a_full_disk_it_goes_on_where_it_was(tmp_path: Path, call: str, ti
     assert "No space left on device" in error.message
     assert trio.run(Run(settings, Random(2)))
     assert (tmp_path / "out").read_bytes() == NUMBERS
+
+
+def test_a_journal_speaks_only_of_what_is_synced(tmp_path: Path) -> None:
+    """So that a power cut leaves at least what it says."""
+    (tmp_path / "in").write_bytes(NUMBERS)
+    settings = settings_for(tmp_path)
+    run = Run(settings, Random(1))
+    output = run.answers._outputs.output
+    assert isinstance(output, File)
+    assert output._file is not None
+    synced = 0
+    sync, write = output._file.sync, Journal.write
+    told: list[int] = []
+
+    def note_sync() -> None:
+        nonlocal synced
+        sync()
+        synced = output.size
+
+    def note_write(self: Journal, checkpoint: Checkpoint) -> None:
+        assert checkpoint.output <= synced
+        told.append(checkpoint.output)
+        write(self, checkpoint)
+
+    with patch.object(output._file, "sync", note_sync), patch.object(Journal, "write", note_write):
+        assert trio.run(run)
+    assert told == sorted(told)
+    assert told[-1] > 0
+    assert synced == len(NUMBERS)

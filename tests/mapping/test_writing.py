@@ -12,7 +12,7 @@ from supervisor.mapping import writing
 from supervisor.mapping.answers import ReaderGone
 from supervisor.mapping.coverage import Coverage
 from supervisor.mapping.journal import Checkpoint, meaning
-from supervisor.mapping.outputs import Outputs
+from supervisor.mapping.outputs import Outputs, open_outputs
 from supervisor.mapping.sinks import Stream
 from supervisor.mapping.writing import WritingAnswers
 from tests.mapping.hands import settings_for
@@ -108,3 +108,15 @@ async def test_an_output_that_does_not_block_is_waited_for_all_the_same() -> Non
             assert await answers.close(finished=True) == given
     os.close(reader)
     os.close(writer)
+
+
+async def test_a_name_that_leads_to_a_pipe_is_written_like_one(tmp_path: Path) -> None:
+    """/dev/stdout, say."""
+    (tmp_path / "in").touch()
+    reader, writer = os.pipe()
+    outputs = open_outputs(settings_for(tmp_path, output=Path(f"/dev/fd/{writer}"), resume=False))
+    outputs.append(b"1\n", b"")
+    assert os.read(reader, 10) == b"1\n"
+    assert outputs.journal is None
+    for fd in (reader, writer):
+        os.close(fd)
