@@ -26,7 +26,13 @@ MOST_WORKERS = 10_000
 @click.option("--unordered", is_flag=True, help="Each answer as it comes, not in the order of the input.")
 @click.option("--records", is_flag=True, help='Each answer as {"line":…,"result":…}, not the bare result.')
 @click.option("-R", "--raw-input", is_flag=True, help="Each line is a string, not JSON.")
-@click.option("--retries", type=click.IntRange(0, 1000), default=0, metavar="N", help="Of a line that failed (none).")
+@click.option(
+    "--retries",
+    type=click.IntRange(0, 1000),
+    default=0,
+    metavar="N",
+    help="Of a failed line, after 1s, 2s, 4s… (none).",
+)
 @click.option("--timeout", type=duration, help="For one line (10m).")
 @click.option("--boot-timeout", type=duration, help="For a worker's start, on top of its first line (1m).")
 @click.option("--kill-grace", type=duration, help="Between SIGTERM and SIGKILL (5s).")
@@ -98,7 +104,7 @@ def _settings(
 
     if not command:
         raise click.UsageError("what is to do the work? write the command behind --: stoker map -- CMD… < in.jsonl")
-    if given["resume"] and output is None:
+    if given["resume"] and _path(output) is None:
         raise click.UsageError(
             "--resume needs --output FILE: with > the shell empties the file before anybody can see how far it was"
         )

@@ -58,6 +58,7 @@ def test_failed_lines_are_counted_and_it_is_said_where_they_are(here: Path) -> N
     [
         ([], "what is to do the work?"),
         (["--resume", "--", "cat"], "--resume needs --output FILE"),
+        (["--resume", "-o", "-", "--", "cat"], "--resume needs --output FILE"),
         (["--timeout", "0s", "-i", "in", "--", "cat"], "--timeout: found 0"),
         (["-i", "in", "-o", "in", "--", "cat"], "--input and --output are the same file"),
         (["-i", "in", "-o", "new", "--errors", "new", "--", "cat"], "--output and --errors are the same file"),
