@@ -37,6 +37,7 @@ COMMANDS = {
     "reload": ("reload", "reload"),
     "drain": ("control", "drain"),
     "ping": ("control", "ping"),
+    "map": ("map", "map_lines"),
     "init": ("init", "init"),
     "check-config": ("check", "check_config"),
     "check-worker": ("check_worker", "check_worker"),

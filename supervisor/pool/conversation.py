@@ -101,6 +101,21 @@ class Conversation:
             steps.append(broken)
         return steps
 
+    def hear_plain(self, data: bytes) -> Reply | None:
+        """The final reply to the job in hand, where `data` is that line and nothing else, from a child that has echoed
+        an id before: what healthy ones send. None: nothing was heard, and `hear` has to."""
+        job = self._job
+        if not self._echoes or job is None or self._lines.partial or data.find(b"\n") != len(data) - 1:
+            return None
+        try:
+            reply = decode_reply(data)
+        except Garbage:
+            return None
+        if reply.id != job or reply.status != "ok" or len(data) > self._lines.max_line:
+            return None
+        self._job, self._last = None, job
+        return reply
+
     @property
     def mute(self) -> bool:
         """It has not said anything at all, not even half a line."""

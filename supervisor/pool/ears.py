@@ -5,6 +5,9 @@ of a pool's children are gathered in one epoll of its own, and one task waits fo
 as long as any has spoken, and the loop turns only when all are silent or others have waited long enough.
 
 A child that never stops talking is heard at intervals: meanwhile its pipe is full, and it waits.
+
+Who has nothing but these children to serve may wait for them right here, for a moment: that saves the loop's turn,
+which a very short job is not worth, and what there is to do beside can be done while they work.
 """
 
 import select
@@ -15,12 +18,17 @@ import trio
 
 TURN = 0.001  # seconds of hearing before the loop's other tasks get a chance
 REST = 0.02  # seconds before a chatterer is heard again
+LINGER = 0.001  # seconds of waiting while the loop stands still; epoll knows no less
 
 Hear = Callable[[], bool | None]
 
 
 class Ears:
-    def __init__(self) -> None:
+    """`meanwhile`: what is to be done while the children work, a few microseconds of it a call. It is for a loop that
+    has no other business: with it the loop waits for the children's next words for up to LINGER at a time."""
+
+    def __init__(self, meanwhile: Callable[[], None] | None = None) -> None:
+        self._meanwhile = meanwhile
         self._epoll = select.epoll()
         self._hear: dict[int, Hear] = {}
         self._resting: set[int] = set()
@@ -55,13 +63,19 @@ class Ears:
 
     def _hear_some(self) -> None:
         until = time.monotonic() + TURN
-        while spoken := self._epoll.poll(0):
+        while spoken := self._spoken():
             for fd, _ in spoken:
                 hear = self._hear.get(fd)  # what one says may end another
                 if hear is not None and hear():
                     self._rest(fd)
                 if time.monotonic() >= until:
                     return  # whoever was not heard is still readable, and in front next time
+
+    def _spoken(self) -> list[tuple[int, int]]:
+        if self._meanwhile is None:
+            return self._epoll.poll(0)
+        self._meanwhile()
+        return self._epoll.poll(LINGER)
 
     def _rest(self, fd: int) -> None:
         if fd not in self._hear:

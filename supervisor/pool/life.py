@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from protocol.worker import Reply, encode_request
+from protocol.worker import Reply
 from supervisor.config.model import PoolConfig
 from supervisor.config.quantities import format_duration
 from supervisor.core.blame import Ending, Exit, Why, blame, failed_life
@@ -60,7 +60,7 @@ class Life:
         self.config = config
         self.generation = generation
         self.boot = boot
-        self.limits = limits
+        self.limits = NO_LIMITS if limits == NO_LIMITS else limits
         self.state = "starting"
         self.run: Run | None = None
         self.reserved: Run | None = None  # what it is to have once the claim is on disk
@@ -205,10 +205,9 @@ class Life:
     def start(self, run: Run) -> None:
         """Write the request."""
         assert self.run is None
-        row = run.row
-        request = encode_request(row.id, row.payload, row.queue, run.attempt, run.timeout)
+        request = run.request()
         self.run = run
-        self._conversation.request(row.id)
+        self._conversation.request(run.row.id)
         run.life = self
         run.pid = self.child.pid
         self.state = "busy"
@@ -258,6 +257,14 @@ class Life:
             else:
                 self.end(Why.CLOSED, "stdout" if self.config.channel == "stdio" else "file descriptor 4")
             return None
+        plain = self._conversation.hear_plain(data)
+        if plain is None:
+            return self._hear_closely(data)
+        self._answer(plain)
+        self._free()
+        return 1
+
+    def _hear_closely(self, data: bytes) -> int:
         final = ready = False
         steps = self._conversation.hear(data)
         for step in steps:

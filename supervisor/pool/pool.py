@@ -30,7 +30,7 @@ from supervisor.pool.slot import Slot
 from supervisor.pool.watch import Watch
 
 if TYPE_CHECKING:
-    from supervisor.pool.feeder import Feeder
+    from supervisor.pool.source import Source
 
 log = structlog.get_logger("stoker.pool")
 
@@ -39,7 +39,7 @@ class Pool:
     """`idle` are the lives that wait for a job, the one used last at the end: it is the warmest. `spares` are
     the places that a rolling restart has beside those that count: one, and rarely that of the restart before."""
 
-    def __init__(self, config: PoolConfig, feeder: Feeder, launcher: Launcher) -> None:
+    def __init__(self, config: PoolConfig, feeder: Source, launcher: Launcher) -> None:
         self.config = config
         self.name = config.name
         self.feeder = feeder

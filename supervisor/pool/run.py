@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import trio
 
-from protocol.worker import Reply, encode_brief_progress, encode_progress
+from protocol.worker import Reply, encode_brief_progress, encode_progress, encode_request
 from supervisor.core.job import Outcome, Progress, Ready
 from supervisor.core.shares import Share
 from supervisor.core.verdict import Spent
@@ -60,6 +60,11 @@ class Run:
     @property
     def id(self) -> str:
         return self.row.id
+
+    def request(self) -> bytes:
+        """The line that gives it to a worker."""
+        row = self.row
+        return encode_request(row.id, row.payload, row.queue, self.attempt, self.timeout)
 
     def stop(self) -> None:
         """End it as cancelled, unless its own end comes first."""

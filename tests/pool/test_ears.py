@@ -166,3 +166,23 @@ async def test_a_pool_that_is_cancelled_ends_its_children(tmp_path: Path) -> Non
             assert child is not None
             nursery.cancel_scope.cancel()
         assert procfs.stat(child.pid) is None
+
+
+def test_who_serves_nobody_else_does_something_while_all_are_silent_and_hears_them_at_once(
+    speakers: list[Speaker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.pool.ears.TURN", 60.0)
+    speaker, done = speakers[0], list[int]()
+
+    def meanwhile() -> None:
+        done.append(len(speaker.heard))
+        if len(done) < 3:
+            speaker.say(b"x")
+
+    ears = Ears(meanwhile)
+    try:
+        ears.listen(speaker.out, speaker.hear)
+        ears._hear_some()
+    finally:
+        ears.close()
+    assert (done, speaker.heard) == ([0, 1, 2], [b"x", b"x"])

@@ -212,7 +212,7 @@ def test_a_line_that_is_not_ended_belongs_to_the_job_that_ends() -> None:
     pipe = Pipe()
     try:
         with capture_logs() as events:
-            pipe.log._child = pipe.child
+            pipe.log.listen(pipe.child)
             pipe.say(b"first\nno end")
             pipe.log.job_ends()
             assert lines(events) == ["first", "no end"]

@@ -1,0 +1,1 @@
+"""`stoker map`: lines through warm workers, without a daemon."""
