@@ -31,21 +31,14 @@ def open_ends(settings: Settings) -> Ends:
     source = open_source(settings.input)
     outputs = open_outputs(settings)
     coverage = outputs.begun.coverage()
+    seen = settings.output is None and is_terminal(1)  # somebody looks on
     feed = ReadingFeed(source, settings, coverage)
-    answers = WritingAnswers(
-        outputs,
-        coverage,
-        unordered=settings.unordered,
-        records=settings.records,
-        hasty=settings.output is None and is_terminal(1),
-    )
+    answers = WritingAnswers(outputs, coverage, unordered=settings.unordered, records=settings.records, hasty=seen)
+    screen = Showing(lambda: _progress(feed, answers), progress=settings.progress, quiet=seen)
+    return Ends(feed, answers, screen, outputs.begun.stem, outputs.close)
 
-    def look() -> Progress:
-        passed, failed = answers.passed_count, answers.failed_count
-        known = passed + failed + answers.open_count + feed.waiting
-        return Progress(passed, failed, known, feed.offset, feed.size, feed.whole)
 
-    quiet = settings.output is None and is_terminal(1)
-    return Ends(
-        feed, answers, Showing(look, progress=settings.progress, quiet=quiet), outputs.begun.stem, outputs.close
-    )
+def _progress(feed: ReadingFeed, answers: WritingAnswers) -> Progress:
+    passed, failed = answers.passed_count, answers.failed_count
+    known = passed + failed + answers.open_count + feed.waiting
+    return Progress(passed, failed, known, feed.offset, feed.size, feed.whole)

@@ -115,7 +115,8 @@ def _journal(settings: Settings, output: Path | None, sinks: list[Sink]) -> tupl
     journal = Journal(output)
     if not settings.resume:
         _refuse_unfinished(journal, output)
-        return journal, anew
+        # A file that one may write may be in a folder that one may not: then it is written, as nobody asked for more.
+        return journal if os.access(output.parent, os.W_OK) else None, anew
     begun = journal.read(wanted)
     if begun is None:
         _refuse_results(journal, sinks)

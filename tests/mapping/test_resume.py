@@ -230,3 +230,12 @@ def test_a_journal_speaks_only_of_what_is_synced(tmp_path: Path) -> None:
     assert told == sorted(told)
     assert told[-1] > 0
     assert synced == len(NUMBERS)
+
+
+def test_where_no_journal_can_be_made_a_run_that_did_not_ask_for_one_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(NUMBERS)
+    with patch.object(os, "access", lambda path, mode: False):
+        run = Run(settings_for(tmp_path, resume=False), Random(1))
+    assert trio.run(run)
+    assert run.answers._outputs.journal is None
+    assert (tmp_path / "out").read_bytes() == NUMBERS
