@@ -381,7 +381,7 @@ class Client:
                     self._once("batch_submit", {**part, "base64": data, "more": True}, self.timeout)
             except ClientError:
                 raise
-            except BaseException:  # of the lines: what is there already would wait for the rest
+            except Exception:  # of the lines: what is there already would wait for the rest
                 self._once("batch_delete", {"id": batch["id"]}, self.timeout)
                 raise
         except Disconnected as lost:

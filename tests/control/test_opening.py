@@ -166,7 +166,7 @@ def test_on_a_machine_whose_calls_are_not_known_nothing_is_opened(monkeypatch: p
 
 def test_a_kernel_that_cannot_keep_to_the_callers_path_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "_OPENAT2", 100_000)
-    with pytest.raises(Forbidden, match="needs Linux 5.6: send the lines themselves"):
+    with pytest.raises(Forbidden, match=r"needs Linux 5\.6: send the lines themselves"):
         open_for(MYSELF, "/etc/passwd")
 
 
