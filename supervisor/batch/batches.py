@@ -226,7 +226,7 @@ class Batches:
         if status is None or batch_id in self._deleting:
             raise NotFound(f"there is no batch {batch_id}")
         runner = self._runners.get(batch_id)
-        if runner is None:
+        if runner is None or status.state.final:
             return replace(status, waiting=None)
         if runner.started:
             return replace(status, waiting=runner.waiting)

@@ -30,7 +30,7 @@ T = TypeVar("T")
 EVERY = 0.1  # seconds from one group of records to the next, while more of them come
 AGAIN = 1.0  # seconds between two tries while the disk takes nothing
 FLUSH = 5.0  # seconds that a stop waits for the disk
-FAR = 8  # results that are asked of the store at a time: each may be as large as a worker's line
+FAR = 4  # results that are asked of the store at a time: each may be as large as a worker's line
 
 CANCELLED = "the job of this line was cancelled"
 EXPIRED = "the job of this line did not begin in time"
@@ -103,6 +103,9 @@ class Collecting:
             await self._write_down(self._tracking.collect())
             self._last = trio.current_time()
             self._tracking.wrote()
+
+    async def clear(self) -> None:
+        """None of its jobs is left in the store when this returns."""
         await self._doomed.gone()
 
     async def flush(self) -> None:

@@ -50,6 +50,7 @@ class Feeding:
         self._sharers = sharers
         self._steps: deque[Step] = deque()
         self._cancelled = trio.Event()
+        self._group = GROUP
         self._counted = 0  # ends that the pace has heard of
 
     def cancel(self) -> None:
@@ -112,7 +113,7 @@ class Feeding:
         most = window(pace.per_second(time.monotonic()), workers, sharers, line.policy.max_pending)
         if tracking.under_way > most * _FEW:
             return 0
-        return min(most - tracking.under_way, MOST_JOBS - len(tracking.sent), GROUP)
+        return min(most - tracking.under_way, MOST_JOBS - len(tracking.sent), self._group)
 
     def _next(self, room: int) -> list[Step]:
         """Lines of the same kind, jobs or none, as many as fit."""
@@ -144,8 +145,12 @@ class Feeding:
         except (QueueFull, StoreUnavailable) as refusal:
             self._tracking.untake(steps)
             self._steps.extendleft(reversed(steps))
+            # Fewer of them may find room, where others keep a queue nearly full.
+            self._group = max(1, self._group // 2) if isinstance(refusal, QueueFull) else GROUP
             self.waiting = refusal.message
             await self._wait(self._around.poll)
+        else:
+            self._group = min(GROUP, 2 * self._group)
 
     def _jobs(self, steps: Sequence[Step]) -> list[NewJob]:
         batch, now = self._batch, self._around.now()

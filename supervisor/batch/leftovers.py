@@ -7,6 +7,7 @@ from functools import partial
 
 import structlog
 
+from supervisor.batch.ids import is_id
 from supervisor.batch.runner import Runner
 from supervisor.batch.surroundings import CLIENT, Surroundings
 from supervisor.core.job import Job
@@ -23,6 +24,8 @@ async def take_up(around: Surroundings, runners: Mapping[str, Runner], leave: Co
     them, but for those in `leave`, whose folders somebody may yet repair. Raises StoreUnavailable."""
     for client in await around.read(lambda reader: reader.clients(CLIENT)):
         batch_id = client.removeprefix(CLIENT)
+        if not is_id(batch_id):  # a client that calls itself so since before there were batches
+            continue
         jobs = await _jobs(around, client)
         runner = runners.get(batch_id)
         if runner is not None:

@@ -94,7 +94,7 @@ class Runner:
             self._tracking.inherit(job.id, number)
 
     async def run(self) -> None:
-        """Until it is final. A bug stops this batch, and nothing else."""
+        """Until it is final, and its jobs are gone. A bug stops this batch, and nothing else."""
         self.started = True
         try:
             await self._run()
@@ -110,6 +110,8 @@ class Runner:
                 self._book.close()
             self._opened.set()
             self._over.set()
+        if self._collecting is not None and self.broken is None:
+            await self._collecting.clear()
 
     async def _run(self) -> None:
         if self._book is None:

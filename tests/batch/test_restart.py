@@ -146,7 +146,7 @@ async def test_jobs_of_a_batch_that_is_gone_are_deleted_before_they_begin(
     async with household(tmp_path, store=reopened()) as house:
         house.rig.service.stop_feeding()
         await house.rig.submit(1, 2, client="batch:01890000-0000-7000-8000-000000000001", priority=-10)
-        [own] = await house.rig.submit(3, client="somebody")
+        [own] = await house.rig.submit(3, client="batch:of mine")
     async with household(tmp_path, store=reopened()) as house:
         assert await house.jobs() == 1
         assert (await house.rig.ends(own))[0].result == b"3"

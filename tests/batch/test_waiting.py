@@ -1,16 +1,19 @@
 """What keeps a batch from moving: it waits, says why, and goes on by itself."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from supervisor.batch.spool import Spool
 from supervisor.batch.words import BatchState, NewBatch
-from supervisor.config.model import Backoff, BatchesConfig, QueueConfig
+from supervisor.config.model import Backoff, BatchesConfig, QueueConfig, Retention
 from supervisor.control.space import Space
-from supervisor.errors import Conflict, QueueFull, StoreUnavailable, TooLarge, UnknownQueue
+from supervisor.errors import Conflict, NotFound, QueueFull, StoreUnavailable, TooLarge, UnknownQueue
 from supervisor.pool import revising
+from supervisor.pool.janitor import Janitor
+from supervisor.store.sqlite import SqliteStore
 from tests.batch.household import Household, household, numbered
 
 
@@ -38,6 +41,17 @@ async def test_a_full_queue(tmp_path: Path) -> None:
         await says(house, batch, "queue q is full")
         await house.rig.service.cancel(running)
         assert (await house.end(batch)).counts.completed == 30
+
+
+async def test_a_queue_that_others_keep_nearly_full_takes_the_lines_one_by_one(tmp_path: Path) -> None:
+    async with household(tmp_path, queue=QueueConfig(name="q", max_pending=10)) as house:
+        await house.rig.submit({"do": "sleep"})
+        await house.rig.until(lambda: house.rig.feeder.running)
+        await house.rig.submit(*range(9))
+        batch = await house.submit(*numbered(3))
+        await house.rig.until(lambda: len(house.batches._runners[batch]._tracking.sent) == 1)
+        await says(house, batch, "queue q is full")
+        await house.batches.cancel(batch)
 
 
 async def test_half_of_a_queue_that_holds_only_so_many_is_left_to_others(tmp_path: Path) -> None:
@@ -155,3 +169,47 @@ async def test_a_queue_that_is_revised_goes_on(tmp_path: Path) -> None:
         output, errors = house.records(batch)
         assert [one["line"] for one in output] in ([2], [1, 2])  # it was read perhaps before
         assert {one["error"]["cause"] for one in errors} <= {"too_large"}
+
+
+async def test_a_store_that_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = True
+    submit = SqliteStore.submit
+
+    def submitting(store: SqliteStore, *what: Any) -> Any:
+        if full:
+            raise StoreUnavailable("the disk is full")
+        return submit(store, *what)
+
+    monkeypatch.setattr(SqliteStore, "submit", submitting)
+    async with household(tmp_path) as house:
+        batch = await house.submit(*numbered(5))
+        await says(house, batch, "the disk is full")
+        full = False
+        assert (await house.end(batch)).counts.completed == 5
+
+
+async def test_jobs_that_are_not_to_be_kept_are_until_their_records_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = True
+    answer = Spool.answer
+
+    def answering(spool: Spool, *what: Any) -> None:
+        if full:
+            raise StoreUnavailable("cannot write output.jsonl: No space left on device")
+        answer(spool, *what)
+
+    monkeypatch.setattr(Spool, "answer", answering)
+    queue = QueueConfig(name="q", retention=Retention(max_done=0))
+    async with household(tmp_path, queue=queue) as house:
+        janitor = Janitor(house.rig.committer, house.rig.feeder, house.rig.config, now=house.rig.now)
+        [own] = await house.rig.submit(1)
+        batch = await house.submit(*numbered(5, do="grow", size=3 << 20))
+        await house.rig.until(lambda: house.batches._runners[batch]._tracking.unwritten)
+        await house.rig.ends(own)
+        await janitor.sweep()
+        assert (await house.rig.service.counts())[0].done > 0
+        with pytest.raises(NotFound):
+            await house.rig.service.get(own)
+        full = False
+        assert (await house.end(batch)).counts.completed == 5
