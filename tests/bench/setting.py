@@ -30,8 +30,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     many: int = 1_000_000
     slice: int = 20_000  # of a backlog: submitted, and drained
     sleep: float = 10.0  # seconds of a subscriber
-    lines: int = 200_000  # of a file, through warm workers
-    spawned_lines: int = 200  # of one with a worker started for each
+    lines: int = 100_000  # of a file, through warm workers
+    spawned_lines: int = 100  # of one with a worker started for each
 
 
 FULL = Sizes()
