@@ -61,8 +61,9 @@ class Feeding:
     async def run(self) -> None:
         """Until every line was handed over, or answered here."""
         async for chunk in self._chunks:
-            self._unpack(chunk)
-            while self._steps:
+            self._tracking.skip(chunk.blanks)
+            self._steps.extend(chunk.steps)
+            while self._next_is_new():
                 if self._cancelled.is_set():
                     await self._end_jobs()
                     await self._answer_cancelled()
@@ -71,13 +72,12 @@ class Feeding:
         self._tracking.end_of_input()
         await self._see_off()
 
-    def _unpack(self, chunk: Chunk) -> None:
-        self._tracking.skip(chunk.blanks)
-        for step in chunk.steps:
-            if step.line.number in self._skip:
-                self._tracking.pass_over(step)
-            else:
-                self._steps.append(step)
+    def _next_is_new(self) -> bool:
+        """Pass over the next lines as far as they are known. Never ahead of others: the place in the file moves, and
+        what is before it will not be read again."""
+        while self._steps and self._steps[0].line.number in self._skip:
+            self._tracking.pass_over(self._steps.popleft())
+        return bool(self._steps)
 
     # -- jobs --------------------------------------------------------------------------------------------------------
 
@@ -120,8 +120,9 @@ class Feeding:
         left = MOST_BYTES // self._sharers() - self._tracking.size
         steps: list[Step] = []
         while self._steps and len(steps) < room and left > 0:
-            payload = self._steps[0].line.payload
-            if steps and (payload is None) != (steps[0].line.payload is None):
+            line = self._steps[0].line
+            payload = line.payload
+            if steps and ((payload is None) != (steps[0].line.payload is None) or line.number in self._skip):
                 break
             left -= len(payload or b"")
             steps.append(self._steps.popleft())
@@ -224,8 +225,9 @@ class Feeding:
         """A chunk of lines that will never be jobs."""
         while self._tracking.unwritten >= UNWRITTEN:
             await self._tracking.written.wait()
-        steps = [*self._steps]
-        self._steps.clear()
+        steps: list[Step] = []
+        while self._steps and self._steps[0].line.number not in self._skip:
+            steps.append(self._steps.popleft())
         self._tracking.take(steps)
         self._tracking.answer([_refused(step) if step.line.payload is None else _cancelled(step) for step in steps])
 

@@ -238,9 +238,9 @@ class Tracking:
         for number in (*(one.number for one in endings), *(one.number for one in far.values())):
             self._open.pop(number, None)
             self._inherited.discard(number)
-        # A line that was handed over by an earlier life has no place before the reader comes by; until then the reader
-        # stands before it.
-        first = self._open[min(self._open)] if self._open else self._read
+        # A line that was handed over by an earlier life has no place before the reader comes by, and one that is to be
+        # given again has lost it; the reader stands before both.
+        first = min(self._open[min(self._open)], self._read) if self._open else self._read
         return Group(endings, far, blanks, over, first, self.complete)
 
     @property
