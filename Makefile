@@ -40,8 +40,8 @@ format: $(STAMP) ## rewrite the code the way `make lint` wants it
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format --quiet .
 
-bench: $(STAMP) ## measure speed, beside the bare pipe and spawn-per-job of the same run
-	@$(BIN)/python -m tests.bench
+bench: $(STAMP) ## measure speed, beside the bare pipe, GNU parallel and xargs of the same run (ARGS=--help)
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 fuzz: $(STAMP) ## the two line protocols against arbitrary bytes, for longer than the tests do
 	@HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/fuzz -q

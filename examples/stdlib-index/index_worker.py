@@ -1,6 +1,6 @@
 """A stoker worker: reads one Python file and says what is in it.
 
-    payload   {"path": "/usr/lib/python3.11/ast.py"}
+    payload   {"path": "/usr/lib/python3.11/ast.py"}, or the path alone: a string
     result    {"lines": 1709, "bytes": 61000, "functions": 190, "async_functions": 0, "classes": 24,
                "longest": {"name": "_Unparser.visit_JoinedStr", "line": 1200, "lines": 40},     (null: no function)
                "imports": ["contextlib", "enum", …],     top-level names, relative imports left out
@@ -111,10 +111,11 @@ def longest(functions: list[tuple[int, str, int]]) -> dict[str, object] | None:
 
 def answer(payload: object) -> dict[str, object]:
     """The reply, but for its id. No failure here is worth a second try: the file will be the same."""
-    if not isinstance(payload, dict) or not isinstance(payload.get("path"), str):
-        return failure('the payload must be {"path": "…"}')
+    path = payload.get("path") if isinstance(payload, dict) else payload
+    if not isinstance(path, str):
+        return failure('the payload must be {"path": "…"}, or the path as a string')
     try:
-        return {"status": "ok", "result": facts(payload["path"])}
+        return {"status": "ok", "result": facts(path)}
     except SyntaxError as error:
         where = f", line {error.lineno}" if error.lineno else ""
         return failure(f"not valid Python {sys.version_info[0]}.{sys.version_info[1]}: {error.msg}{where}")

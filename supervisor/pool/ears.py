@@ -18,6 +18,7 @@ import trio
 
 TURN = 0.001  # seconds of hearing before the loop's other tasks get a chance
 REST = 0.02  # seconds before a chatterer is heard again
+SOON = 0.00005  # seconds in which a quick reply comes
 LINGER = 0.001  # seconds of waiting while the loop stands still; epoll knows no less
 
 Hear = Callable[[], bool | None]
@@ -29,6 +30,7 @@ class Ears:
 
     def __init__(self, meanwhile: Callable[[], None] | None = None) -> None:
         self._meanwhile = meanwhile
+        self._quick = False  # the last words came soon
         self._epoll = select.epoll()
         self._hear: dict[int, Hear] = {}
         self._resting: set[int] = set()
@@ -75,7 +77,19 @@ class Ears:
         if self._meanwhile is None:
             return self._epoll.poll(0)
         self._meanwhile()
-        return self._epoll.poll(LINGER)
+        return self._linger()
+
+    def _linger(self) -> list[tuple[int, int]]:
+        """To fall asleep and to be woken costs more than a quick reply takes: after one that came so soon, the next is
+        looked for as long without a pause."""
+        start = time.monotonic()
+        spoken: list[tuple[int, int]] = []
+        if self._quick:
+            while not (spoken := self._epoll.poll(0)) and time.monotonic() - start < SOON:
+                pass
+        spoken = spoken or self._epoll.poll(LINGER)
+        self._quick = time.monotonic() - start < SOON
+        return spoken
 
     def _rest(self, fd: int) -> None:
         if fd not in self._hear:

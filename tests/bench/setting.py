@@ -30,6 +30,8 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     many: int = 1_000_000
     slice: int = 20_000  # of a backlog: submitted, and drained
     sleep: float = 10.0  # seconds of a subscriber
+    lines: int = 100_000  # of a file, through warm workers
+    spawned_lines: int = 100  # of one with a worker started for each
 
 
 FULL = Sizes()
@@ -44,6 +46,8 @@ QUICK = Sizes(
     many=100_000,
     slice=10_000,
     sleep=3.0,
+    lines=50_000,
+    spawned_lines=50,
 )
 TINY = Sizes(
     rounds=1,
@@ -58,6 +62,8 @@ TINY = Sizes(
     many=2000,
     slice=200,
     sleep=0.0,
+    lines=100,
+    spawned_lines=2,
 )  # shows that everything still runs, and nothing else
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tests.bench import backlog, disk, events, keys, latency, purge, throughput
+from tests.bench import backlog, batches, disk, events, keys, latency, mapping, purge, throughput
 from tests.bench.figures import Figure
 from tests.bench.report import Report
 from tests.bench.setting import Setting
@@ -24,6 +24,8 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "events": Part("What the journal of events costs", events.measure),
         "backlog": Part("With many jobs waiting", backlog.measure),
         "keys": Part("Limits by key", keys.measure),
+        "map": Part("A file of lines through a command", mapping.measure),
+        "batch": Part("Batches", batches.measure),
         "purge": Part("Purging a queue while another is served", purge.measure),
     }
 )

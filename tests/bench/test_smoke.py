@@ -23,6 +23,13 @@ def test_each_part_yields_figures(name: str, tmp_path: Path) -> None:
         assert figure.note if figure.value is None else math.isfinite(figure.value) and figure.value >= 0, figure
 
 
+def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    figures = run(["map"], Setting(tmp_path, TINY), Table())
+    notes = {figure.note for figure in figures if figure.value is None}
+    assert notes == {f"not installed: Debian's package {package}" for package in ("parallel", "findutils")}
+
+
 def test_json_says_what_was_measured_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = Json()
     setting = Setting(tmp_path, TINY)

@@ -179,7 +179,11 @@ def test_what_it_cannot_parse_is_an_error_that_says_why_and_is_not_repeated(
         assert worker.finish() == 0
 
 
-@pytest.mark.parametrize("payload", [None, [], {}, {"path": 7}])
+def test_the_path_may_come_alone(known: Path) -> None:
+    assert ask(str(known)) == ask({"path": str(known)})
+
+
+@pytest.mark.parametrize("payload", [None, 7, [], {}, {"path": 7}])
 def test_a_payload_without_a_path_is_refused(payload: object) -> None:
     with Conversation(worker_argv()) as worker:
         reply = worker.ask(JOB, payload)
