@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.app import COMMANDS
 from tests.cli.test_newcomer import README, serving
 
 EXAMPLE = README.parent / "examples" / "stdlib-index"
@@ -80,7 +79,6 @@ def test_the_commands_of_a_batch_do_what_they_say(folder: Path, section: str) ->
     assert row.split()[1:6] == ["index", "failed", str(count + 1), str(count), "1"]
 
 
-@pytest.mark.skipif("map" not in COMMANDS, reason="there is no `stoker map` here")
 def test_the_one_liner_without_a_daemon_gives_the_same_in_the_order_of_the_lines(folder: Path, section: str) -> None:
     making = takewhile(lambda line: "stoker" not in line, commands(section, "lib=").splitlines())
     run("\n".join(making))
