@@ -198,7 +198,7 @@ def test_after_a_full_disk_it_goes_on_where_it_was(tmp_path: Path, call: str, ti
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     assert isinstance(error, OutputFailed)
-    assert "No space left on device" in error.message
+    assert "the disk is full" in error.message
     assert trio.run(Run(settings, Random(2)))
     assert (tmp_path / "out").read_bytes() == NUMBERS
 
