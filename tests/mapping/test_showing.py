@@ -122,8 +122,9 @@ async def test_a_terminal_that_is_stopped_keeps_nobody(monkeypatch: pytest.Monke
                 screen.close()
         finally:
             termios.tcflow(2, termios.TCOON)
-            with screen._one:
+            while not screen._one.acquire(timeout=0.01):  # the thread has more to say than a terminal holds unread
                 heard(here)
+            screen._one.release()
 
 
 async def test_where_there_is_no_terminal_lines_are_all(capfd: pytest.CaptureFixture[str]) -> None:
