@@ -84,6 +84,7 @@ class Engine:
             nursery.start_soon(self._pool.run)
             await self._over.wait()
             self._pool.stop()
+        self._work.settle()
 
     async def _close(self) -> Ending:
         answers = self._ends.answers

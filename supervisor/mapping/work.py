@@ -102,7 +102,7 @@ class Work:
         if self._ahead:
             return self._ahead.popleft()
         if self._passed:
-            self._answer_passed()
+            self.settle()
         run = self._next()
         if run is None:
             self._look_for_end()
@@ -116,7 +116,7 @@ class Work:
             assert verdict.result is not None
             self._passed.append((run, verdict.result))
             if len(self._passed) >= LAID_ASIDE:
-                self._answer_passed()
+                self.settle()
         else:
             self._judge(run, verdict)
 
@@ -125,7 +125,7 @@ class Work:
     def meanwhile(self) -> None:
         """What was laid aside, and the requests to come."""
         if self._passed:
-            self._answer_passed()
+            self.settle()
         while len(self._ahead) < self._most_ahead and not self.stopped:
             run = self._next()
             if run is None:
@@ -134,7 +134,8 @@ class Work:
         if self._ahead and self._pool is not None and self._pool.idle:
             self.wake()
 
-    def _answer_passed(self) -> None:
+    def settle(self) -> None:
+        """What was laid aside is answered: now and then, and when the last worker has gone."""
         passed, self._passed = self._passed, []
         self._open -= len(passed)
         answer = self._answers.passed

@@ -5,9 +5,13 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from supervisor.mapping.run import run
+from supervisor.mapping.settings import Settings
+from supervisor.mapping.work import Work
 from supervisor.pool import procfs
 from tests.mapping.mapped import PATIENCE, Command, records_of
 from tests.workers import Gate, command
@@ -77,6 +81,31 @@ def test_what_was_cut_short_runs_again_when_the_run_goes_on(tmp_path: Path, side
     begun = [mark[1] for mark in lines_of(side_file) if mark[0] == "begin"]
     assert begun[2] == first[1]  # with the id that it had
     assert list(records_of(tmp_path / "out")) == [1]
+
+
+def test_what_a_worker_has_answered_counts_when_a_signal_comes_at_once(
+    tmp_path: Path, side_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before there was a moment to see to its answer."""
+    meanwhile = Work.meanwhile
+    monkeypatch.setattr(Work, "meanwhile", lambda work: None if work._passed else meanwhile(work))
+    (tmp_path / "in").write_text('{}\n{"sleep":30}\n')
+    out = tmp_path / "out"
+    settings = Settings(
+        command=tuple(command("marker")), cwd=tmp_path, input=tmp_path / "in", output=out, records=True, kill_grace=0.1
+    )
+
+    def interrupt() -> None:
+        until(lambda: sum(mark[0] == "begin" for mark in lines_of(side_file)) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    other = Thread(target=interrupt)
+    other.start()
+    try:
+        ending = run(settings)
+    finally:
+        other.join()
+    assert (ending.code, ending.answered, list(records_of(out))) == (130, 1, [1])
 
 
 def test_a_second_signal_does_not_wait_for_who_will_not_go(tmp_path: Path) -> None:
