@@ -164,15 +164,8 @@ class Work:
         pool = self._pool
         if pool is None or self.stopped:
             return
-        while pool.idle:
-            life = pool.idle.pop()
-            if not life.fit():
-                continue
-            run = self.checkout(pool)
-            if run is None:
-                pool.idle.append(life)
-                break
-            life.take(run)
+        while pool.give_one():
+            pass
         self._look_for_end()
 
     def _look_for_end(self) -> None:

@@ -167,15 +167,8 @@ class Feeder:
         self._reading.look(line)
 
     def feed(self, pool: Pool) -> None:
-        while pool.idle and self._has_work(pool):
-            life = pool.idle.pop()
-            if not life.fit():
-                continue
-            run = self.checkout(pool)
-            if run is None:
-                pool.idle.append(life)
-                return
-            life.take(run)
+        while pool.idle and self._has_work(pool) and pool.give_one():
+            pass
 
     def _has_work(self, pool: Pool) -> bool:
         lines = self.lines

@@ -236,6 +236,19 @@ class Pool:
     def checkout(self) -> Run | None:
         return None if self.stopping.is_set() or self.leaving else self.feeder.checkout(self)
 
+    def give_one(self) -> bool:
+        """An idle worker its next job. False: there is none for it, or nobody is idle."""
+        while self.idle:
+            life = self.idle.pop()
+            if life.fit():
+                run = self.feeder.checkout(self)
+                if run is None:
+                    self.idle.append(life)
+                    return False
+                life.take(run)
+                return True
+        return False
+
     def finished(self, run: Run, verdict: Verdict) -> None:
         self.feeder.finished(run, verdict)
 

@@ -19,6 +19,7 @@ from supervisor.core.verdict import End, Verdict
 from supervisor.daemon.reloading import Reloading
 from supervisor.pool.clock import Clock
 from supervisor.pool.feeder import Feeder
+from supervisor.pool.pool import Pool
 from supervisor.pool.run import Run
 from supervisor.pool.standing import Asked, standing
 from supervisor.store.committer import Committer
@@ -176,6 +177,8 @@ class World:
             pool.sizing = SimpleNamespace(pressed=lambda: None)
             pool.idle = [Worker(self, pool) for _ in range(WORKERS)]
             self.workers += pool.idle
+            pool.feeder = self.feeder
+            pool.give_one = partial(Pool.give_one, pool)
             self.feeder.serve(pool)
             pool.take_over = partial(self._take_over, pool)
         self._look_ahead_little()
