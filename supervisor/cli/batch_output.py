@@ -80,4 +80,4 @@ def _remark(client: VerbatimClient, batch_id: str, end: dict[str, Any], first: i
             failed = f"; {lines(counts['failed'])} failed: --errors" if counts["failed"] else ""
             say(f"no line of batch {batch_id} passed{failed}")
         elif end["lines"]:
-            say(f"there are {lines(end['lines'])}, and none from {first} on")
+            say(f"there {'is' if end['lines'] == 1 else 'are'} {lines(end['lines'])}, and none from {first} on")

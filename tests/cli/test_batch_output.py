@@ -87,11 +87,12 @@ def test_what_a_batch_has_by_now_is_told_to_be_no_more_than_that(daemon: Scripte
 
 def test_why_there_is_nothing_is_told(daemon: ScriptedDaemon, stoker: Run) -> None:
     daemon.on("batch_get", batch("failed", failed=1000))
-    says(daemon, Say(told(end(0, "failed"))), Say(told(end(3))), Say(told(end(0, file="errors"))))
+    says(daemon, Say(told(end(0, "failed"))), Say(told(end(3))), Say(told(end(1))), Say(told(end(0, file="errors"))))
     assert stoker("batch", "output", ID).stderr == (
         f"stoker: no line of batch {ID} passed; 1,000 lines failed: --errors\n"
     )
     assert stoker("batch", "output", ID, "--from", "9").stderr == "stoker: there are 3 lines, and none from 9 on\n"
+    assert stoker("batch", "output", ID, "--from", "2").stderr == "stoker: there is 1 line, and none from 2 on\n"
     result = stoker("batch", "output", ID, "--errors")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
 
