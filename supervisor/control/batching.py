@@ -81,6 +81,7 @@ async def batch_gc(context: Context, params: BatchGcParams) -> BatchGcView:
         if not state.final:
             final = ", ".join(one for one in BatchState if one.final)
             raise Invalid(f"state: {state} batches cannot be deleted, only {final} ones: cancel them first")
+    _check_queue(context, params.queue)
     ids = await context.service.batches.gc(
         older_than=params.older_than_secs,
         states=states,
@@ -89,6 +90,13 @@ async def batch_gc(context: Context, params: BatchGcParams) -> BatchGcView:
         sees=context.caller.sees,
     )
     return BatchGcView(ids=list(ids), count=len(ids), dry_run=params.dry_run)
+
+
+def _check_queue(context: Context, queue: str | None) -> None:
+    """Raises UnknownQueue for one of which there is neither a configuration nor a batch: who misspells it every night
+    would never hear of it."""
+    if queue is not None and not context.service.batches.list(limit=1, queue=queue)[1]:
+        context.service.queue(queue)
 
 
 def _states(names: str | list[str] | None) -> tuple[BatchState, ...]:

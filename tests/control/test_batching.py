@@ -138,9 +138,18 @@ async def test_only_what_is_final_is_deleted(talk: Talk, service: FakeService) -
 async def test_gc_tells_what_it_deleted_or_would(talk: Talk, service: FakeService) -> None:
     answer = await talk.ask("batch_gc", older_than_secs=60, state="completed", queue="mail", dry_run=True)
     assert answer == {"ids": [HIDDEN], "count": 1, "dry_run": True}
-    assert service.batches.asked == [
-        {"older_than": 60.0, "states": (BatchState.COMPLETED,), "queue": "mail", "dry_run": True}
-    ]
+    assert service.batches.asked[-1] == {
+        "older_than": 60.0,
+        "states": (BatchState.COMPLETED,),
+        "queue": "mail",
+        "dry_run": True,
+    }
+
+
+async def test_gc_of_a_misspelled_queue_is_refused_and_not_taken_for_done(talk: Talk, service: FakeService) -> None:
+    assert (await talk.refusal("batch_gc", older_than_secs=60, queue="thumb")).word == "unknown_queue"
+    service.batches.add(batch_id(3), queue="gone", state=BatchState.FAILED)  # from the configuration, not from the disk
+    assert batch_id(3) in (await talk.ask("batch_gc", older_than_secs=60, queue="gone"))["ids"]
 
 
 def test_a_cursor_is_the_place_of_a_batch_and_of_nothing_else() -> None:
