@@ -1,20 +1,17 @@
 """A batch's status.json: its status, with times that people can read."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from protocol.text import BadText, check_utf8
+from protocol.times import from_rfc3339, maybe_rfc3339
 from supervisor.batch.ids import is_id
 from supervisor.batch.words import BatchState, Checkpoint, Counts, Status
 from supervisor.errors import Unsound
 from supervisor.lines.ranges import Ranges
 
 VERSION = 1
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class _File(msgspec.Struct, kw_only=True):
@@ -27,9 +24,9 @@ class _File(msgspec.Struct, kw_only=True):
     state: BatchState
     counts: Counts
     cancel_requested: bool
-    created_at: datetime
-    updated_at: datetime
-    finished_at: datetime | None
+    created_at: str
+    updated_at: str
+    finished_at: str | None
     input_bytes: int
     waiting: str | None
     priority: int
@@ -50,7 +47,7 @@ _decode = msgspec.json.Decoder(_File).decode
 def encode(status: Status) -> bytes:
     """The text of the file."""
     members: dict[str, Any] = msgspec.structs.asdict(status)
-    return _encode(_File(**(members | {name: _moment(members[name]) for name in _TIMES}))) + b"\n"
+    return _encode(_File(**(members | {name: maybe_rfc3339(members[name]) for name in _TIMES}))) + b"\n"
 
 
 def decode(text: bytes) -> Status:
@@ -80,9 +77,5 @@ def _figures(status: Status) -> tuple[int, ...]:
     )
 
 
-def _moment(micros: int | None) -> datetime | None:
-    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
-
-
-def _micros(moment: datetime | None) -> int | None:
-    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+def _micros(moment: str | None) -> int | None:
+    return None if moment is None else from_rfc3339(moment)

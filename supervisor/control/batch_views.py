@@ -5,8 +5,8 @@ from pathlib import Path
 from msgspec import UNSET, UnsetType
 
 from protocol.batches import BatchCountsView, BatchView
+from protocol.times import maybe_rfc3339, to_rfc3339
 from supervisor.batch.words import Status
-from supervisor.control.times import maybe_rfc3339, to_rfc3339
 
 
 def batch_view(status: Status, folder: Path, *, created: bool | UnsetType = UNSET) -> BatchView:

@@ -14,6 +14,7 @@ import trio
 from msgspec import UNSET, Raw
 
 from protocol.control import EventDataView, EventsParams, EventsView, EventView, GapView, PlaceView, SubscribeParams
+from protocol.times import to_rfc3339
 from supervisor.control.access import Demand
 from supervisor.control.complaints import cut, hint
 from supervisor.control.context import Context
@@ -21,7 +22,6 @@ from supervisor.control.cursors import decode_place, encode_place
 from supervisor.control.durations import check_secs
 from supervisor.control.limits import MAX_EVENTS
 from supervisor.control.rpc import HangUp, Streaming, encode_notification
-from supervisor.control.times import to_rfc3339
 from supervisor.core.journal import JobEvent, Kind, Wanted
 from supervisor.core.roles import Role
 from supervisor.errors import Gone, Invalid, StoreUnavailable

@@ -3,7 +3,7 @@
 import time
 
 from protocol.control import QueueView
-from supervisor.control.times import to_rfc3339
+from protocol.times import to_rfc3339
 from supervisor.control.views import ends_view, spread_view
 from supervisor.core.ends import MINUTE, MINUTES, Ends
 from supervisor.core.job import MICROS

@@ -1,9 +1,9 @@
 """Which jobs a call means: its filter, checked, and what it does to them all."""
 
 from protocol.control import FilterParams, ManyParams, ManyView, PurgeParams
+from protocol.times import from_rfc3339
 from supervisor.control.complaints import cut, hint
 from supervisor.control.context import Context
-from supervisor.control.times import from_rfc3339
 from supervisor.core.job import Cause, State
 from supervisor.core.sweep import TAKES, Act, unless_said
 from supervisor.errors import Invalid

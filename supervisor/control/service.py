@@ -20,6 +20,7 @@ from protocol.control import (
     StoreView,
     WorkerView,
 )
+from protocol.times import to_rfc3339
 from supervisor.batch.batches import Batches
 from supervisor.config.model import Config, QueueConfig
 from supervisor.config.places import database_path
@@ -31,7 +32,6 @@ from supervisor.control.running import running_jobs
 from supervisor.control.space import Space
 from supervisor.control.sweeping import Sweeper
 from supervisor.control.telling import Telling
-from supervisor.control.times import to_rfc3339
 from supervisor.control.waiting import queues_of, wait_for
 from supervisor.core.access import Sight
 from supervisor.core.admission import Full, retry_after

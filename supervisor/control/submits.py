@@ -5,11 +5,11 @@ from typing import NoReturn
 import uuid_utils
 
 from protocol.control import SubmitParams
+from protocol.times import from_rfc3339
 from supervisor.config.model import QueueConfig
 from supervisor.control.backoffs import own_backoff
 from supervisor.control.complaints import cut, hint
 from supervisor.control.durations import check_secs
-from supervisor.control.times import from_rfc3339
 from supervisor.core.job import MICROS, NewJob, OnConflict
 from supervisor.core.keys import NO_KEYS, lane_of
 from supervisor.errors import Invalid, TooLarge

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from msgspec import UNSET, Raw, structs
 
 from protocol.control import AttemptView, BackoffView, EndsView, ErrorView, JobView, SpreadView, SubmittedView
+from protocol.times import maybe_rfc3339, to_rfc3339
 from supervisor.config.model import Backoff, Config, QueueConfig
-from supervisor.control.times import maybe_rfc3339, to_rfc3339
 from supervisor.core.ends import PerSecond
 from supervisor.core.job import MICROS, NULL, Attempt, Job, JobError
 from supervisor.core.spread import Spread, percentiles

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import msgspec
 
-from supervisor.control.times import maybe_rfc3339
+from protocol.times import maybe_rfc3339
 from supervisor.core.job import Cause, Job, State
 from supervisor.daemon.main import MAX_INTERRUPTIONS
 from tests.crash.history import History, Run

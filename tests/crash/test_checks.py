@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from supervisor.control.times import to_rfc3339
+from protocol.times import to_rfc3339
 from supervisor.core.job import Job, State
 from tests.crash import checks
 from tests.crash.checks import check_all

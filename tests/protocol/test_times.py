@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.control.times import from_rfc3339, maybe_rfc3339, to_rfc3339
+from protocol.times import from_rfc3339, maybe_rfc3339, to_rfc3339
 
 EARLIEST = -62_135_596_800_000_000  # 0001-01-01
 LATEST = 253_402_300_799_999_999  # 9999-12-31
