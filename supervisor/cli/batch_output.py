@@ -9,8 +9,8 @@ import click
 from protocol.client import Disconnected
 from supervisor.cli import output
 from supervisor.cli.batch_page import FINAL, lines
+from supervisor.cli.comeback import BACK_SECS
 from supervisor.cli.connection import daemon
-from supervisor.cli.endings import BACK_SECS
 from supervisor.cli.failures import NoDaemonThere, say
 from supervisor.cli.options import id_type, place_options
 from supervisor.cli.verbatim import Record, VerbatimClient

@@ -9,8 +9,8 @@ from supervisor.cli import output
 from supervisor.cli.batch_page import ending
 from supervisor.cli.batch_source import Source, source
 from supervisor.cli.batch_watching import watch_batch
+from supervisor.cli.comeback import BACK_SECS
 from supervisor.cli.connection import Unanswered, daemon
-from supervisor.cli.endings import BACK_SECS
 from supervisor.cli.failures import NoDaemonThere, say
 from supervisor.cli.main import INTERRUPTED
 from supervisor.cli.options import duration, json_option, place_options

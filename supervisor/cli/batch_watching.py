@@ -9,11 +9,9 @@ import click
 from protocol.client import CallFailed, Client, Disconnected
 from supervisor.cli.batch_page import FINAL, Batch
 from supervisor.cli.batch_progress import Display, display
-from supervisor.cli.connection import candidates, connect
-from supervisor.cli.endings import AGAIN_SECS, BACK_SECS
+from supervisor.cli.comeback import BACK_SECS, Line
 from supervisor.cli.failures import Failed, NoDaemonThere, say
 from supervisor.cli.main import INTERRUPTED
-from supervisor.cli.options import places
 
 FIRST_PAUSE = 0.02  # seconds between two looks, growing: a batch of a few lines is over at once
 GROWTH = 1.5
@@ -47,11 +45,11 @@ def _patience(batch_id: str) -> Iterator[None]:
         ) from None
 
 
-class _Looking:
+class _Looking(Line):
     """The questions, each of them asked anew of a daemon that comes back within BACK_SECS."""
 
     def __init__(self, client: Client, batch_id: str) -> None:
-        self._given = self._client = client
+        super().__init__(client)
         self._id = batch_id
         self._known = False
 
@@ -68,28 +66,12 @@ class _Looking:
 
     def _look(self, shown: Display) -> Batch:
         try:
-            return self._client.batch_get(self._id)
+            return self.client.batch_get(self._id)
         except Disconnected as gone:
             shown.clear()
             say("the daemon went away; the watch goes on when it is back")
             until = monotonic() + BACK_SECS
             while True:
-                self._reconnect(gone, until)
+                self.reconnect(gone, until)
                 with suppress(Disconnected):  # again, before a word
-                    return self._client.batch_get(self._id)
-
-    def _reconnect(self, gone: Disconnected, until: float) -> None:
-        paths = candidates(places())
-        while monotonic() < until:
-            sleep(AGAIN_SECS)
-            with suppress(NoDaemonThere):
-                client = connect(paths)
-                self.close()
-                self._client = client
-                return
-        raise gone
-
-    def close(self) -> None:
-        """The client that we were given is not ours."""
-        if self._client is not self._given:
-            self._client.close()
+                    return self.client.batch_get(self._id)

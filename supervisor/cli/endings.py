@@ -3,17 +3,16 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from math import inf
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any, TypeAlias
 
 import click
 
 from protocol.client import CallFailed, Client, ClientTimeout, Disconnected
-from supervisor.cli.connection import candidates, connect
+from supervisor.cli.comeback import BACK_SECS, Line
 from supervisor.cli.failures import NoDaemonThere, say
 from supervisor.cli.live import LiveLine, how_far
 from supervisor.cli.main import INTERRUPTED
-from supervisor.cli.options import places
 from supervisor.cli.standstill import ANSWER_SECS, why_it_waits
 
 Job: TypeAlias = dict[str, Any]
@@ -24,8 +23,6 @@ WINDOW = 100
 # Seconds of silence before the first look at what keeps a job from starting; doubled with each look.
 FIRST_LOOK, LAST_LOOK = 2.0, 32.0
 PROGRESS_SECS = 1.0  # between two looks at how far it is
-BACK_SECS = 60.0  # longer than a restart, an upgrade included; who waits for a daemon that was stopped wants to know
-AGAIN_SECS = 0.2  # between two looks for a daemon that went away
 
 
 def endings(client: Client, ids: Sequence[str], timeout: float | None) -> Iterator[Ending]:
@@ -50,15 +47,14 @@ def endings(client: Client, ids: Sequence[str], timeout: float | None) -> Iterat
             yield come.pop(place)
 
 
-class _Waits:
+class _Waits(Line):
     """The waits that are out. A job outlives its daemon, and so does a wait for it: it is asked anew of a daemon that
     comes back within BACK_SECS."""
 
     def __init__(self, client: Client, ids: Sequence[str], deadline: float | None) -> None:
-        self.client = client
+        super().__init__(client)
         self._places: dict[int, int] = {}  # by the numbers of their requests
         self._unsent: list[int] = []  # places
-        self._given = client
         self._ids = ids
         self._deadline = deadline
         self._away_since: float | None = None
@@ -96,27 +92,11 @@ class _Waits:
             self._away_since = monotonic()
             if BACK_SECS:
                 say("the daemon went away; the wait goes on when it is back")
-        self._reconnect(gone, self._away_since + BACK_SECS)
+        self.reconnect(gone, self._away_since + BACK_SECS)
         asked = sorted([*self._places.values(), *self._unsent])
         self._places, self._unsent = {}, []
         for place in asked:
             self.send(place)
-
-    def close(self) -> None:
-        """The client that we were given is not ours."""
-        if self.client is not self._given:
-            self.client.close()
-
-    def _reconnect(self, gone: Disconnected, until: float) -> None:
-        paths = candidates(places())
-        while monotonic() < until:
-            sleep(AGAIN_SECS)
-            with suppress(NoDaemonThere):
-                client = connect(paths)
-                self.close()
-                self.client = client
-                return
-        raise gone
 
 
 class _Listening:

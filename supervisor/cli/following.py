@@ -9,6 +9,7 @@ import click
 
 from protocol.client import CallFailed, Disconnected
 from supervisor.cli import output
+from supervisor.cli.comeback import AGAIN_SECS
 from supervisor.cli.connection import candidates, connect, daemon, plainly
 from supervisor.cli.failures import NoDaemonThere, say
 from supervisor.cli.live import progress
@@ -17,7 +18,6 @@ from supervisor.cli.options import id_type, json_option, place_options, places
 
 PAGE = 1000
 LAST = 20
-AGAIN_SECS = 0.2  # between two looks for a daemon that went away
 
 Told = tuple[str, dict[str, Any]]
 

@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from protocol.client import Disconnected
+from supervisor.cli.comeback import BACK_SECS
 from supervisor.cli.connection import Unanswered, daemon
-from supervisor.cli.endings import BACK_SECS, patience
+from supervisor.cli.endings import patience
 from supervisor.cli.failures import Misuse, say
 from supervisor.cli.main import INTERRUPTED
 from supervisor.cli.many import Order, print_answer, submit_lines

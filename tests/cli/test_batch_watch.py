@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli import batch_watching
+from supervisor.cli import batch_watching, comeback
 from supervisor.cli.batch_page import how_far
 from supervisor.cli.batch_progress import Lines
 from supervisor.cli.pace import Pace
@@ -21,7 +21,7 @@ from tests.cli.scripted import HangUp, Params, Refuse, ScriptedDaemon, Silence
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_watching, "AGAIN_SECS", 0)
+    monkeypatch.setattr(comeback, "AGAIN_SECS", 0)
 
 
 def tells(daemon: ScriptedDaemon, *looks: dict[str, Any] | Exception) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli import endings
+from supervisor.cli import comeback, endings
 from tests.cli.conftest import Run, lines_of_json
 from tests.cli.samples import ID, OTHER_ID, error, job, pool, queue, status
 from tests.cli.scripted import HangUp, Refuse, Say, ScriptedDaemon, Silence
@@ -140,7 +140,7 @@ def test_a_daemon_that_does_not_tell_why_is_waited_for_all_the_same(daemon: Scri
 def test_a_wait_goes_on_with_the_daemon_that_comes_back(
     daemon: ScriptedDaemon, stoker: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endings, "AGAIN_SECS", 0)
+    monkeypatch.setattr(comeback, "AGAIN_SECS", 0)
     leaves = iter([True, False, True, True])
 
     def answer(params: dict[str, Any]) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_a_daemon_that_comes_back_only_to_leave_is_given_up(
     def leave(_: object) -> None:
         raise HangUp
 
-    monkeypatch.setattr(endings, "AGAIN_SECS", 0)
+    monkeypatch.setattr(comeback, "AGAIN_SECS", 0)
     monkeypatch.setattr(endings, "BACK_SECS", 0.05)
     daemon.on("wait", leave)
     result = stoker("wait", ID)
