@@ -1,6 +1,5 @@
 """stoker map."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,15 +110,13 @@ def _settings(
     _must_take_time(given)
     if source is None:
         _must_not_be_terminal()
-    files = {"--input": _path(source), "--output": _path(output), "--errors": _path(errors)}
-    _must_differ(files)
     return Settings(
         command=command,
         cwd=_folder(),
         workers=workers or len(cpus()),
-        input=files["--input"],
-        output=files["--output"],
-        errors=files["--errors"],
+        input=_path(source),
+        output=_path(output),
+        errors=_path(errors),
         **{name: value for name, value in given.items() if value is not None},
     )
 
@@ -147,23 +144,3 @@ def _must_not_be_terminal() -> None:
         raise click.UsageError(
             f"stdin is a terminal, expected a file of {LINES}: write < FILE or --input FILE, or --input - to type them"
         )
-
-
-def _must_differ(files: dict[str, Path | None]) -> None:
-    """What is written would destroy what is read."""
-    seen: dict[object, str] = {}
-    for option, path in files.items():
-        if path is None or not (path.is_file() or not path.exists()):  # /dev/null may be given twice
-            continue
-        file = _identity(path)
-        if file in seen:
-            raise click.UsageError(f"{seen[file]} and {option} are the same file, {path}: name another one")
-        seen[file] = option
-
-
-def _identity(path: Path) -> object:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return path
-    return found.st_dev, found.st_ino

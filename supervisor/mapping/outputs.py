@@ -164,15 +164,16 @@ def _real(path: Path | None) -> Path | None:
 
 
 def _refuse_the_same(source: Path | None, output: Path | None, errors: Path | None) -> None:
-    """One file in two places would be emptied before it is read, or be written by two."""
-    named = [("--input", source), ("--output", output), ("--errors", errors)]
+    """One file in two places would be emptied before it is read, be read without an end, or be written by two."""
+    named = [("--input", source, "stdin", 0), ("--output", output, "stdout", 1), ("--errors", errors, "", -1)]
     seen: dict[tuple[int, int] | Path, str] = {}
-    for name, path in named:
-        key = _identity(path) if path is not None else _stdin() if name == "--input" else None
+    for option, path, stream, number in named:
+        name, key = (stream, _of_stream(number)) if path is None else (option, _identity(path))
         if key is None:
             continue
         if key in seen:
-            raise OutputFailed(f"{name} {path} is the same file as that of {seen[key]}; name another one")
+            which = "" if path is None else f", {path}"
+            raise OutputFailed(f"{seen[key]} and {name} are the same file{which}: name another one")
         seen[key] = name
 
 
@@ -183,8 +184,9 @@ def _identity(path: Path) -> tuple[int, int] | Path | None:
     return path.resolve()
 
 
-def _stdin() -> tuple[int, int] | None:
+def _of_stream(number: int) -> tuple[int, int] | None:
+    """None where it is no file, or there is none."""
     with suppress(OSError):
-        found = os.fstat(0)
+        found = os.fstat(number)
         return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else None
     return None

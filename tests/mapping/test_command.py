@@ -77,6 +77,28 @@ def test_what_cannot_be_is_said_before_anything_is_written(here: Path, arguments
     assert (here / "in").read_text() == '1\n{"n": 2}\n'
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "stdin and stdout are the same file: name another one"),  # else it would read what it writes, for ever
+        (["-i", "in"], "--input and stdout are the same file"),
+        (["-i", "other", "--errors", "in"], "stdout and --errors are the same file, "),
+        (["-o", "in", "-i", "-"], "stdin and --output are the same file, "),
+    ],
+)
+def test_what_the_shell_has_opened_is_not_a_file_for_two_either(here: Path, arguments: list[str], words: str) -> None:
+    (here / "other").write_text("3\n")
+    with (
+        (here / "in").open("rb") as source,
+        (here / "in").open("ab") as sink,
+        Command(*arguments, "--", *command("echo"), cwd=here, stdin=source, stdout=sink) as run,
+    ):
+        code, said = run.exits()
+    assert code == 2
+    assert words in said
+    assert (here / "in").read_text() == '1\n{"n": 2}\n'
+
+
 def test_a_terminal_as_stdin_is_told_what_is_expected(here: Path) -> None:
     ours, theirs = pty.openpty()
     try:

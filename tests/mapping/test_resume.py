@@ -161,7 +161,7 @@ def test_a_file_is_not_read_and_written_at_once(tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(NUMBERS)
     (tmp_path / "alias").symlink_to("in")
     for more in ({"output": tmp_path / "in"}, {"errors": tmp_path / "alias"}, {"errors": tmp_path / "out"}):
-        with pytest.raises(OutputFailed, match="is the same file"):
+        with pytest.raises(OutputFailed, match="are the same file"):
             open_ends(settings_for(tmp_path, resume=False, **more))
     assert (tmp_path / "in").read_bytes() == NUMBERS
 
