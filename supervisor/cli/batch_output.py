@@ -8,12 +8,13 @@ import click
 
 from protocol.client import Disconnected
 from supervisor.cli import output
-from supervisor.cli.batch_page import FINAL, lines
+from supervisor.cli.batch_page import FINAL
 from supervisor.cli.comeback import BACK_SECS
 from supervisor.cli.connection import daemon
 from supervisor.cli.failures import NoDaemonThere, say
 from supervisor.cli.options import id_type, place_options
 from supervisor.cli.verbatim import Record, VerbatimClient
+from supervisor.core.words import lines
 
 
 @click.command("output")

@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 from supervisor.cli import output, tables
 from supervisor.cli.moments import relative, since
-from supervisor.cli.pace import Pace
-from supervisor.core.words import about_duration, about_size
+from supervisor.core.pace import Pace
+from supervisor.core.words import about_duration, about_size, lines, per_second
 
 Batch: TypeAlias = dict[str, Any]
 
@@ -30,10 +30,6 @@ def answered(batch: Batch) -> int:
     """How many of its lines have ended, in whatever way."""
     counts = batch["counts"]
     return int(counts["completed"] + counts["failed"] + counts["cancelled"])
-
-
-def lines(count: int) -> str:
-    return f"{count:,} line" if count == 1 else f"{count:,} lines"
 
 
 def show_batches(batches: list[Batch]) -> None:
@@ -132,10 +128,6 @@ def how_far(batch: Batch, pace: Pace) -> str:
     elif left is not None:
         parts.append(f"ETA {about_duration(left)}")
     return "  ".join(parts)
-
-
-def per_second(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 10 or rate == 0 else f"{rate:.1f}"
 
 
 def ending(batch: Batch) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from supervisor.cli.batch_page import Batch, answered, how_far
 from supervisor.cli.failures import say
-from supervisor.cli.pace import Pace
+from supervisor.core.pace import Pace
 
 if TYPE_CHECKING:
     from rich.progress import BarColumn, Progress

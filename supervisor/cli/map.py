@@ -8,6 +8,7 @@ import click
 
 from supervisor.cli.failures import Misuse, say
 from supervisor.cli.options import duration
+from supervisor.core.words import lines
 
 if TYPE_CHECKING:
     from supervisor.mapping.ending import Ending
@@ -78,13 +79,9 @@ def _tell(ending: "Ending", output: str | None, errors: str | None) -> None:
     if ending.reason is not None:
         again = "; the same command with --resume goes on from there" if ending.resumable else ""
         say(ending.reason)
-        say(f"{_lines(ending.answered)} answered{again}")
+        say(f"{lines(ending.answered)} answered{again}")
     elif ending.code == 1:
-        say(f"{ending.failed:,} of {_lines(ending.answered)} failed: {errors or output or 'the output'} says why")
-
-
-def _lines(count: int) -> str:
-    return f"{count:,} {'line' if count == 1 else 'lines'}"
+        say(f"{ending.failed:,} of {lines(ending.answered)} failed: {errors or output or 'the output'} says why")
 
 
 # -- the command line --------------------------------------------------------------------------------------------------

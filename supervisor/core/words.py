@@ -29,3 +29,12 @@ def about_size(count: int) -> str:
             break
         size, unit = size / KIB, larger
     return f"{size:.0f}{unit}" if unit == "B" or size >= 100 else f"{size:.1f}".removesuffix(".0") + unit
+
+
+def lines(count: int) -> str:
+    return f"{count:,} {'line' if count == 1 else 'lines'}"
+
+
+def per_second(rate: float) -> str:
+    """The figure alone: 0, 0.3, 9.8, 81, 1,234."""
+    return f"{rate:,.0f}" if rate >= 10 or rate == 0 else f"{rate:.1f}"

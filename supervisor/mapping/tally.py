@@ -1,10 +1,10 @@
 """How far a run is, how fast, and when it will be over: as text."""
 
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-WINDOW = 30.0  # seconds over which the rate is measured
+from supervisor.core.pace import Pace
+from supervisor.core.words import lines, per_second
 
 
 class Progress(NamedTuple):
@@ -39,19 +39,17 @@ class Tally:
         self._began = now
         self._begun = begun
         self._progress = begun
-        self._samples: deque[tuple[float, int]] = deque([(now, begun.answered)])
+        self._pace = Pace()
+        self._pace.note(now, begun.answered)
 
     def sample(self, now: float, progress: Progress) -> None:
         self._progress = progress
-        self._samples.append((now, progress.answered))
-        while len(self._samples) > 2 and now - self._samples[1][0] >= WINDOW:
-            self._samples.popleft()
+        self._pace.note(now, progress.answered)
 
     @property
     def rate(self) -> float:
         """Lines a second, lately."""
-        (since, before), (now, answered) = self._samples[0], self._samples[-1]
-        return (answered - before) / (now - since) if now > since else 0.0
+        return self._pace.rate() or 0.0
 
     @property
     def share(self) -> float | None:
@@ -62,18 +60,16 @@ class Tally:
     @property
     def left(self) -> float | None:
         """Seconds until the end, at the rate of now."""
-        total, rate = self._progress.total, self.rate
-        if total is None or not rate:
-            return None
-        return max(0.0, total - self._progress.answered) / rate
+        total = self._progress.total
+        return None if total is None else self._pace.left(max(0.0, total - self._progress.answered))
 
     def told(self, now: float) -> str:
         """`45 %, 1,234 lines, 81 a second, 0:02:10 left, 3 failed`."""
         progress, share, left = self._progress, self.share, self.left
         parts = [
             "" if share is None else f"{int(share * 100)} %",
-            _lines(progress.answered),
-            f"{_figure(self.rate)} a second",
+            lines(progress.answered),
+            f"{per_second(self.rate)} a second",
             f"{_span(now - self._began)} so far" if left is None else f"{_span(left)} left",
             f"{progress.failed:,} failed" if progress.failed else "",
         ]
@@ -83,22 +79,14 @@ class Tally:
         """`1,000 lines in 12.3 s (81 a second): 990 passed, 10 failed`."""
         progress, secs = self._progress, now - self._began
         done = progress.answered - self._begun.answered
-        speed = f" ({_figure(done / secs)} a second)" if secs and done else ""
+        speed = f" ({per_second(done / secs)} a second)" if secs and done else ""
         failed = f", {progress.failed:,} failed" if progress.failed else ""
         earlier = f", {self._begun.answered:,} of them by an earlier run" if self._begun.answered else ""
         took = f"{secs:.1f} s" if secs < 60 else _span(secs)
-        return f"{_lines(progress.answered)} in {took}{speed}: {progress.passed:,} passed{failed}{earlier}"
+        return f"{lines(progress.answered)} in {took}{speed}: {progress.passed:,} passed{failed}{earlier}"
 
 
 Look = Callable[[], Progress]
-
-
-def _lines(count: int) -> str:
-    return "1 line" if count == 1 else f"{count:,} lines"
-
-
-def _figure(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
 
 
 def _span(secs: float) -> str:

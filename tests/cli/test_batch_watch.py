@@ -13,7 +13,7 @@ import pytest
 from supervisor.cli import batch_watching, comeback
 from supervisor.cli.batch_page import how_far
 from supervisor.cli.batch_progress import Lines
-from supervisor.cli.pace import Pace
+from supervisor.core.pace import Pace
 from tests.cli.conftest import Run, Start
 from tests.cli.samples import ID, batch
 from tests.cli.scripted import HangUp, Params, Refuse, ScriptedDaemon, Silence

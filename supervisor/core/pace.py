@@ -29,7 +29,7 @@ class Pace:
         at, done = self._last
         return (done - before) / (at - since) if at - since >= STEP else None
 
-    def left(self, rest: int) -> float | None:
+    def left(self, rest: float) -> float | None:
         """Seconds until as many more are done; None where that cannot be known, or nothing moves."""
         rate = self.rate()
         return rest / rate if rate else None

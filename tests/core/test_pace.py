@@ -1,6 +1,6 @@
 """How fast something goes, and how long it will go on."""
 
-from supervisor.cli.pace import SPAN, Pace
+from supervisor.core.pace import SPAN, Pace
 
 
 def test_nothing_is_said_before_there_is_anything_to_say() -> None:
