@@ -103,9 +103,11 @@ class Receiving:
     def _check_pending(self) -> None:
         waiting, limit = self._limits.pending(), self._limits.max_pending_lines
         if waiting + self._lines.count > limit:
+            never = self._lines.count > limit
             raise QueueFull(
                 f"{waiting} lines of other batches wait for their answers, and with those of this one they would be "
-                f"more than {limit} (batches.max_pending_lines): try again later, or raise the limit",
+                f"more than {limit} (batches.max_pending_lines): {'split it' if never else 'try again later'}, or "
+                "raise the limit",
                 queue=self.status.queue,
                 pending=waiting,
                 limit=limit,

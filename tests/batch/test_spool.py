@@ -141,6 +141,14 @@ def test_whoever_passes_a_limit_is_told_which(spools: Spools, limits: Limits, ke
     assert os.listdir(spools.root) == []
 
 
+def test_what_never_fits_is_not_to_be_tried_again(spools: Spools) -> None:
+    for lines, advice in ((b"1\n2\n3\n", "try again later"), (b"1\n" * 11, "split it")):
+        receiving = spools.create(new_status(), ROOMY._replace(max_pending_lines=10, pending=lambda: 8))
+        with pytest.raises(QueueFull, match=advice):
+            receiving.append(lines)
+        receiving.drop()
+
+
 def test_what_is_just_within_the_limits_is_taken(spools: Spools) -> None:
     limits = Limits(max_lines=3, max_bytes=7, max_pending_lines=10, pending=lambda: 7)
     receiving = spools.create(new_status(), limits)
