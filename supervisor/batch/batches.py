@@ -19,6 +19,7 @@ from supervisor.batch.receiving import ERRORS, OUTPUT
 from supervisor.batch.runner import Runner
 from supervisor.batch.spool import Spools
 from supervisor.batch.surroundings import Surroundings
+from supervisor.batch.turns import AT_ONCE, Turns
 from supervisor.batch.words import BatchState, Counts, NewBatch, Status
 from supervisor.config.model import BatchesConfig, QueueConfig
 from supervisor.core.job import MICROS
@@ -26,7 +27,6 @@ from supervisor.errors import Conflict, NotFound, QueueFull, StoreUnavailable
 
 log = structlog.get_logger("stoker.batches")
 
-AT_ONCE = 8  # batches of one queue that are fed side by side; the others wait in the order in which they came
 GC_EVERY = 60.0  # seconds
 
 __all__ = ["Batches", "File", "Growing", "Intake"]
@@ -44,6 +44,7 @@ class Batches:
         self._spools = Spools(root)
         self._statuses: dict[str, Status] = {}  # of all, in the order of their ids
         self._runners: dict[str, Runner] = {}  # of those that are not final
+        self._turns = Turns()
         self._intakes: set[Intake] = set()
         self._deleting: set[str] = set()
         self._changed: dict[str, trio.Event] = {}
@@ -63,12 +64,20 @@ class Batches:
             if not status.state.final:
                 self._runners[status.id] = self._runner(status)
         await leftovers.take_up(self._around, self._runners, {path.name for path, _ in strange})
+        # What has begun before a restart has its turn first.
+        for runner in sorted(self._runners.values(), key=lambda one: one.status.state is not BatchState.IN_PROGRESS):
+            if not runner.started:
+                self._turns.join(runner)
 
     async def run(self) -> None:
         """Work on all that is not final, until cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            self._schedule()
+            for runner in [*self._runners.values()]:
+                if runner.status.cancel_requested:
+                    self._start(runner)
+            for queue in self._turns.queues:
+                self._schedule(queue)
             while True:
                 await trio.sleep(GC_EVERY)
                 await self._sweep()
@@ -91,7 +100,7 @@ class Batches:
             self._spools,
             status,
             told=self._told,
-            sharers=lambda: sum(1 for _ in self._at_work(status.queue)),
+            sharers=lambda: self._turns.at_work(status.queue),
         )
 
     def _told(self, status: Status) -> None:
@@ -100,34 +109,25 @@ class Batches:
         if changed is not None:
             changed.set()
 
-    def _at_work(self, queue: str) -> Iterator[Runner]:
-        return (
-            runner
-            for runner in self._runners.values()
-            if runner.started and runner.broken is None and runner.status.queue == queue
-        )
-
-    def _schedule(self) -> None:
-        """Begin what has its turn. One that has begun before a restart has it first, and one that is to be cancelled at
-        once."""
-        waiting = [runner for runner in self._runners.values() if not runner.started]
-        waiting.sort(key=lambda one: (one.status.state is not BatchState.IN_PROGRESS, one.status.id))
-        for runner in waiting:
-            if runner.status.cancel_requested or sum(1 for _ in self._at_work(runner.status.queue)) < AT_ONCE:
-                self._start(runner)
+    def _schedule(self, queue: str) -> None:
+        """Begin what has its turn."""
+        while self._nursery is not None and (runner := self._turns.next(queue)) is not None:
+            self._start(runner)
 
     def _start(self, runner: Runner) -> None:
         if self._nursery is not None and not runner.started:
             runner.started = True
+            self._turns.begin(runner)
             self._nursery.start_soon(self._see_through, runner)
 
     async def _see_through(self, runner: Runner) -> None:
         await runner.run()
         status = runner.status
+        self._turns.leave(runner)
         if status.state.final:
             del self._runners[status.id]
             log.info("batch_ended", batch=status.id, queue=status.queue, state=status.state.value)
-        self._schedule()
+        self._schedule(status.queue)
 
     async def _sweep(self) -> None:
         try:
@@ -197,8 +197,9 @@ class Batches:
     def _received(self, status: Status) -> None:
         log.info("batch_received", batch=status.id, queue=status.queue, lines=status.counts.total)
         self._statuses[status.id] = status
-        self._runners[status.id] = self._runner(status)
-        self._schedule()
+        self._runners[status.id] = runner = self._runner(status)
+        self._turns.join(runner)
+        self._schedule(status.queue)
 
     # -- all of them -------------------------------------------------------------------------------------------------
 
