@@ -19,7 +19,7 @@ from supervisor.batch.receiving import ERRORS, OUTPUT
 from supervisor.batch.runner import Runner
 from supervisor.batch.spool import Spools
 from supervisor.batch.surroundings import Surroundings
-from supervisor.batch.turns import AT_ONCE, Turns
+from supervisor.batch.turns import Turns
 from supervisor.batch.words import BatchState, Counts, NewBatch, Status
 from supervisor.config.model import BatchesConfig, QueueConfig
 from supervisor.core.job import MICROS
@@ -100,7 +100,8 @@ class Batches:
             self._spools,
             status,
             told=self._told,
-            sharers=lambda: self._turns.at_work(status.queue),
+            sharers=lambda: max(1, self._turns.at_work(status.queue)),
+            rested=lambda: self._schedule(status.queue),
         )
 
     def _told(self, status: Status) -> None:
@@ -231,7 +232,9 @@ class Batches:
             return replace(status, waiting=None)
         if runner.started:
             return replace(status, waiting=runner.waiting)
-        return replace(status, waiting=f"{AT_ONCE} batches of queue {status.queue} are worked on first")
+        return replace(
+            status, waiting=f"{self._turns.begun(status.queue)} batches of queue {status.queue} are worked on first"
+        )
 
     def folder(self, batch_id: str) -> Path:
         """Where its files are. Raises NotFound."""

@@ -30,7 +30,7 @@ CANCELLED = "the batch was cancelled before this line began"
 
 class Feeding:
     """`skip`: lines that are answered, or in the store, from the beginning. `sharers` says among how many batches its
-    queue is shared."""
+    queue is shared. `rested` is told when nothing of it can begin before some attempt is due again: `resting`."""
 
     def __init__(
         self,
@@ -40,14 +40,17 @@ class Feeding:
         skip: Ranges,
         chunks: trio.MemoryReceiveChannel[Chunk],
         sharers: Callable[[], int],
+        rested: Callable[[], None],
     ) -> None:
         self.waiting: str | None = None
+        self.resting = False
         self._around = around
         self._batch = status
         self._tracking = tracking
         self._skip = skip
         self._chunks = chunks
         self._sharers = sharers
+        self._rested = rested
         self._steps: deque[Step] = deque()
         self._cancelled = trio.Event()
         self._group = GROUP
@@ -88,6 +91,7 @@ class Feeding:
             await self._wait(self._around.poll)
             return
         room = self._room()
+        self._rest(room <= 0)
         if room <= 0:
             self.waiting = self._around.standstill(self._batch.queue)
             await self._wait(self._around.poll)
@@ -188,6 +192,13 @@ class Feeding:
                 tracking.met(answer.id)
         self._around.feeder.submitted(jobs, answers)
 
+    def _rest(self, full: bool) -> None:
+        """`full`: no line can be handed over now."""
+        tracking = self._tracking
+        rested, self.resting = self.resting, full and bool(tracking.sent) and not tracking.under_way
+        if self.resting and not rested:
+            self._rested()
+
     async def _wait(self, longest: float) -> None:
         """For a job to end, and no longer than that."""
         if not self._cancelled.is_set():
@@ -205,6 +216,7 @@ class Feeding:
                 await self._end_jobs()
                 return
             self.waiting = self._around.standstill(self._batch.queue)
+            self._rest(True)
             await self._wait(self._around.poll)
         self.waiting = None
 

@@ -18,7 +18,7 @@ from supervisor.batch.surroundings import Surroundings
 from supervisor.batch.tracking import Place, Tracking
 from supervisor.batch.words import BatchState, Status
 from supervisor.config.model import QueueConfig
-from supervisor.core.job import Job
+from supervisor.core.job import Job, State
 from supervisor.errors import Conflict, StokerError, StoreUnavailable
 from supervisor.lines.ranges import Ranges
 
@@ -26,7 +26,8 @@ log = structlog.get_logger("stoker.batches")
 
 
 class Runner:
-    """`told` hears of each status that is on disk; `sharers` says among how many batches its queue is shared now."""
+    """`told` hears of each status that is on disk; `sharers` says among how many batches its queue is shared now;
+    `rested` is told when it has become `resting`."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class Runner:
         *,
         told: Callable[[Status], None],
         sharers: Callable[[], int],
+        rested: Callable[[], None],
     ) -> None:
         self.started = False
         self.broken: str | None = None  # why it does not go on before the next start
@@ -44,6 +46,7 @@ class Runner:
         self._spools = spools
         self._told = told
         self._sharers = sharers
+        self._rested = rested
         self._tracking = Tracking()
         self._inherited: frozenset[int] = frozenset()
         self._book: Book | None = None
@@ -69,6 +72,11 @@ class Runner:
             return None
         return self._collecting.waiting or self._feeding.waiting
 
+    @property
+    def resting(self) -> bool:
+        """All that can be handed over waits for its next attempt, so that others may have the workers."""
+        return self._feeding is not None and self._feeding.resting
+
     async def prepare(self, jobs: Sequence[Job] = ()) -> None:
         """`jobs` are those that an earlier life of the daemon has left in the store. Each of them is answered already,
         or has ended, or will be heard of. Raises StokerError for a folder that cannot be used."""
@@ -91,7 +99,8 @@ class Runner:
         if number < 1 or number in self._answered:
             self._tracking.over.append(job.id)
         else:
-            self._tracking.inherit(job.id, number)
+            due = job.state is not State.PENDING or job.run_at <= self._around.now()
+            self._tracking.inherit(job.id, number, due=due)
 
     async def run(self) -> None:
         """Until it is final, and its jobs are gone. A bug stops this batch, and nothing else."""
@@ -125,7 +134,7 @@ class Runner:
         place = tracking.place
         source = Source(around, self._spools.folder(self._first.id) / INPUT, place, self._max_payload)
         out, chunks = trio.open_memory_channel[Chunk](1)
-        self._feeding = Feeding(around, self._first, tracking, skip, chunks, self._sharers)
+        self._feeding = Feeding(around, self._first, tracking, skip, chunks, self._sharers, self._rested)
         self._collecting = Collecting(around, book, tracking)
         if self._cancelled or book.status.cancel_requested:
             self._feeding.cancel()

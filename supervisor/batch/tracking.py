@@ -138,10 +138,12 @@ class Tracking:
         """Lines that are not to be answered."""
         self._blanks.extend(blanks)
 
-    def inherit(self, job_id: str, number: int) -> None:
-        """A job that an earlier life of the daemon has handed over."""
+    def inherit(self, job_id: str, number: int, *, due: bool = True) -> None:
+        """A job that an earlier life of the daemon has handed over; not `due` where it waits for its next attempt."""
         self._inherited[number] = job_id
         self.send(job_id, Sent(number, IN_ITS_PAYLOAD, 0))
+        if not due:
+            self.delayed.add(job_id)
 
     def pass_over(self, step: Step) -> None:
         """A line that an earlier life has answered, or has handed over."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from supervisor.batch.runner import Runner
 
 AT_ONCE = 8  # batches of one queue that are fed side by side; the others wait in the order in which they came
+MOST = 64  # with those that rest: each has its files open
 
 
 class Turns:
@@ -36,11 +37,15 @@ class Turns:
 
     def at_work(self, queue: str) -> int:
         """How many share the queue."""
+        return sum(not runner.resting for runner in self._begun.get(queue, {}).values())
+
+    def begun(self, queue: str) -> int:
+        """The same with those that rest."""
         return len(self._begun.get(queue, ()))
 
     def next(self, queue: str) -> Runner | None:
         """Who has its turn now; None: nobody waits, or those that are at work are enough."""
-        if self.at_work(queue) >= AT_ONCE:
+        if self.begun(queue) >= MOST or self.at_work(queue) >= AT_ONCE:
             return None
         return next(iter(self._waiting.get(queue, {}).values()), None)
 

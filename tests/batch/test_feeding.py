@@ -42,7 +42,7 @@ class Around(SimpleNamespace):
 
 async def place_of(around: Around, skip: Ranges, tracking: Tracking) -> Place:
     out, chunks = trio.open_memory_channel[Chunk](1)
-    feeding = Feeding(around, new_status(), tracking, skip, chunks, lambda: 1)  # type: ignore[arg-type]
+    feeding = Feeding(around, new_status(), tracking, skip, chunks, lambda: 1, lambda: None)  # type: ignore[arg-type]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feeding.run)
         await out.send(Chunk([step(number) for number in range(1, 9)], ()))

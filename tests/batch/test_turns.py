@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from supervisor.batch.turns import AT_ONCE, Turns
+from supervisor.batch.turns import AT_ONCE, MOST, Turns
 
 
 class Batch:
@@ -11,6 +11,7 @@ class Batch:
 
     def __init__(self, number: int, queue: str = "q") -> None:
         self.looks = 0
+        self.resting = False
         self._status = SimpleNamespace(id=str(number), queue=queue)
 
     @property
@@ -58,3 +59,16 @@ def test_however_many_wait_few_of_them_are_looked_at() -> None:
         for runner in some:
             turns.leave(runner)
     assert max(batch.looks for batch in batches) < 20
+
+
+def test_one_that_rests_makes_room_for_another_as_long_as_not_too_many_have_begun() -> None:
+    turns = Turns()
+    batches = joined(turns, MOST + AT_ONCE)
+    for _ in range(MOST // AT_ONCE):
+        some = begun(turns)
+        assert len(some) == AT_ONCE
+        for runner in some:
+            runner.resting = True
+    assert begun(turns) == []
+    turns.leave(batches[0])  # type: ignore[arg-type]
+    assert begun(turns) == [batches[MOST]]

@@ -1,5 +1,6 @@
 """What keeps a batch from moving: it waits, says why, and goes on by itself."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,14 @@ import msgspec
 import pytest
 
 from supervisor.batch.spool import Spool
+from supervisor.batch.turns import AT_ONCE
 from supervisor.batch.words import BatchState, NewBatch
 from supervisor.config.model import Backoff, BatchesConfig, QueueConfig, Retention
 from supervisor.control.space import Space
 from supervisor.errors import Conflict, NotFound, QueueFull, StoreUnavailable, TooLarge, UnknownQueue
 from supervisor.pool import revising
 from supervisor.pool.janitor import Janitor
+from supervisor.store.port import Store
 from supervisor.store.sqlite import SqliteStore
 from tests.batch.household import Household, household, numbered
 
@@ -116,6 +119,19 @@ async def test_jobs_that_wait_for_another_attempt_do_not_keep_others_from_theirs
         batch = await house.submit(*failing, *numbered(20))
         await house.rig.until(lambda: house.batches.get(batch).counts.completed == 20)
         assert (await house.batches.cancel(batch)).counts.cancelled == 20
+
+
+async def test_batches_whose_lines_wait_for_another_attempt_do_not_keep_other_batches_from_theirs(
+    tmp_path: Path, reopened: Callable[[], Store]
+) -> None:
+    queue = QueueConfig(name="q", max_attempts=2, backoff=Backoff(base=600))
+    failing = {"do": "fail", "retry": True}
+    async with household(tmp_path, queue=queue, store=reopened()) as house:
+        for _ in range(AT_ONCE):
+            await house.submit(failing)
+        assert (await house.end(await house.submit(1))).counts.completed == 1
+    async with household(tmp_path, queue=queue, store=reopened()) as house:  # and after a restart
+        assert (await house.end(await house.submit(1))).counts.completed == 1
 
 
 async def test_a_line_for_which_no_worker_comes_up(tmp_path: Path) -> None:
