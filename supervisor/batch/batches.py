@@ -125,10 +125,20 @@ class Batches:
         await runner.run()
         status = runner.status
         self._turns.leave(runner)
+        if runner.broken is not None and not await self._around.in_thread(self._spools.has, status.id):
+            await self._forget(runner)
         if status.state.final:
             del self._runners[status.id]
             log.info("batch_ended", batch=status.id, queue=status.queue, state=status.state.value)
         self._schedule(status.queue)
+
+    async def _forget(self, runner: Runner) -> None:
+        """Somebody has removed its folder: it is not there any more, as for the next start."""
+        batch_id = runner.status.id
+        log.error("batch_lost", batch=batch_id, queue=runner.status.queue, reason=runner.broken)
+        with self._leaving(batch_id):
+            await leftovers.end(self._around, batch_id)
+            del self._runners[batch_id], self._statuses[batch_id]
 
     async def _sweep(self) -> None:
         try:

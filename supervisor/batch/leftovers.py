@@ -1,4 +1,4 @@
-"""The jobs of batches that a start of the daemon finds in the store."""
+"""The jobs of batches that a start of the daemon finds in the store, and those of one that is not there any more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 import structlog
+import trio
 
+from supervisor.batch.doomed import Doomed
 from supervisor.batch.ids import is_id
 from supervisor.batch.runner import Runner
 from supervisor.batch.surroundings import CLIENT, Surroundings
@@ -41,6 +43,23 @@ async def take_up(around: Surroundings, runners: Mapping[str, Runner], leave: Co
             for start in range(0, len(jobs), _PAGE):
                 ids = [job.id for job in jobs[start : start + _PAGE]]
                 await around.committer.write(partial(_delete, ids=ids, now=around.now()))
+
+
+async def end(around: Surroundings, batch_id: str) -> None:
+    """Of a batch that is not there any more no job is in the store when this returns, whatever it takes."""
+    doomed = Doomed(around, CLIENT + batch_id)
+    while True:
+        try:
+            await around.committer.settle()  # what was handed over at the last moment
+            await around.sweep(CLIENT + batch_id)
+            jobs = await _jobs(around, CLIENT + batch_id)
+        except StoreUnavailable:
+            await trio.sleep(around.poll)
+            continue
+        if not jobs:
+            return
+        doomed.add(job.id for job in jobs)
+        await doomed.gone()
 
 
 async def _jobs(around: Surroundings, client: str) -> list[Job]:

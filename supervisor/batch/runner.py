@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 import trio
@@ -19,7 +20,7 @@ from supervisor.batch.tracking import Place, Tracking
 from supervisor.batch.words import BatchState, Status
 from supervisor.config.model import QueueConfig
 from supervisor.core.job import Job, State
-from supervisor.errors import Conflict, StokerError, StoreUnavailable
+from supervisor.errors import Conflict, StokerError, StoreUnavailable, Unsound
 from supervisor.lines.ranges import Ranges
 
 log = structlog.get_logger("stoker.batches")
@@ -139,6 +140,7 @@ class Runner:
         if self._cancelled or book.status.cancel_requested:
             self._feeding.cancel()
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(book.lost)
             nursery.start_soon(source.run, out)
             nursery.start_soon(self._feeding.run)
             await self._collecting.run()
@@ -176,7 +178,8 @@ class Runner:
         if self._book is None and self.broken is None:
             await self._opened.wait()
         if self._book is not None and self.broken is None:
-            await self._book.write(cancelled)
+            with suppress(Unsound):  # it ends by that
+                await self._book.write(cancelled)
             self._cancelled = True
             if self._feeding is not None:
                 self._feeding.cancel()

@@ -63,12 +63,15 @@ class Spools:
         self._receiving.add(status.id)
         return Receiving(status, part, folder, limits, lambda: self._receiving.discard(status.id))
 
+    def has(self, batch_id: str) -> bool:
+        """Whether there is a folder of that name."""
+        return os.path.lexists(self.folder(batch_id))
+
     def open(self, batch_id: str) -> Spool:
         """Raises NotFound, Unsound and StoreUnavailable."""
-        folder = self.folder(batch_id)
-        if not os.path.lexists(folder):
+        if not self.has(batch_id):
             raise NotFound(f"there is no batch {batch_id}")
-        return Spool(folder)
+        return Spool(self.folder(batch_id))
 
     def remove(self, batch_id: str) -> None:
         """When this returns, it is gone. Raises NotFound and StoreUnavailable."""
@@ -149,12 +152,15 @@ class Spool:
 
     def write(self, status: Status) -> None:
         """Make this the status, on the disk. Of its checkpoint the caller says the place in the input; what is answered
-        and the sizes are those of now. Raises StoreUnavailable, and then the old one holds."""
+        and the sizes are those of now. Raises StoreUnavailable, and then the old one holds; Unsound where somebody has
+        removed the folder, or what is in it."""
         output, errors = self.sizes
         place = status.checkpoint
         status.checkpoint = Checkpoint(
             answered=self.answered.pairs(), number=place.number, offset=place.offset, output=output, errors=errors
         )
+        if self._output.removed or self._errors.removed or not self.folder.is_dir():
+            raise Unsound(f"somebody has removed {self.folder}, or files in it, while it was worked on")
         write_whole(self.folder / STATUS, status_file.encode(status))
         self.status = status
 

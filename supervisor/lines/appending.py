@@ -81,6 +81,11 @@ class AppendFile:
             self.size, self._synced, self._torn = size, min(size, self._synced), True
             self._try_to_cut(size)
 
+    @property
+    def removed(self) -> bool:
+        """Whether nobody finds it any more: what is appended goes nowhere."""
+        return os.fstat(self._fd).st_nlink == 0
+
     def close(self) -> None:
         os.close(self._fd)
 

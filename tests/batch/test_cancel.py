@@ -1,5 +1,6 @@
 """A batch that is cancelled: what runs is stopped, what waits is marked, what is done stays."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import trio
 
 from supervisor.batch.spool import Spool
+from supervisor.batch.turns import AT_ONCE
 from supervisor.batch.words import BatchState
 from supervisor.errors import Conflict, NotFound
 from supervisor.store.port import Store
@@ -126,3 +128,28 @@ async def test_only_what_has_ended_is_deleted_and_then_nobody_finds_it(tmp_path:
         for odd in ("../..", "", "x" * 36, batch.upper()):
             with pytest.raises(NotFound):
                 house.batches.get(odd)
+
+
+async def test_one_whose_folder_somebody_has_removed_ends_and_leaves_no_jobs(tmp_path: Path) -> None:
+    async with household(tmp_path) as house:
+        batch = await house.submit({"n": 1}, {"do": "sleep"}, {"n": 2})
+        await house.rig.until(lambda: house.batches.get(batch).counts.completed > 0)
+        house.batches.folder(batch).rename(tmp_path / "elsewhere")
+        with pytest.raises(Conflict, match="removed"):
+            await house.batches.cancel(batch)
+        await house.rig.until(lambda: batch not in house.batches._runners)
+        with pytest.raises(NotFound):
+            house.batches.get(batch)
+        assert await house.jobs() == 0
+
+
+async def test_without_their_folders_none_keeps_others_from_their_turn(tmp_path: Path) -> None:
+    async with household(tmp_path) as house:
+        await house.rig.service.pause("q")
+        batches = [await house.submit(*numbered(3)) for _ in range(2 * AT_ONCE)]
+        for batch in batches:
+            shutil.rmtree(house.batches.folder(batch))
+        last = await house.submit(1)
+        await house.rig.service.resume("q")
+        assert (await house.end(last)).counts.completed == 1
+        assert house.batches.list(limit=99)[1] == 1
