@@ -45,6 +45,7 @@ LOG_NAMES: Mapping[str, str] = MappingProxyType(
         "batch_received": "a batch is on disk, whole, with so many lines",
         "batch_ended": "every line of a batch is answered, and it is final",
         "batch_stuck": "a batch does not go on before the next start, for the reason given",
+        "batch_not_open": "the files of a batch cannot be opened, for the reason given; it waits, and tries again",
         "batch_lost": "somebody has removed a batch's folder: it is forgotten, and its jobs are ended",
         "batch_unreadable": "a folder among the batches is none that can be worked on; it is left alone",
         "batch_jobs_deleted": "jobs of a batch that is final, or not there any more, were found in the store",

@@ -31,10 +31,11 @@ async def take_up(around: Surroundings, runners: Mapping[str, Runner], leave: Co
         jobs = await _jobs(around, client)
         runner = runners.get(batch_id)
         if runner is not None:
+            runner.expect(jobs)
             try:
-                await runner.prepare(jobs)
-            except StoreUnavailable:
-                raise
+                await runner.prepare()
+            except StoreUnavailable as error:  # no reason for others not to begin: it tries again
+                log.error("batch_not_open", batch=batch_id, reason=error.message)
             except StokerError as error:
                 runner.started, runner.broken = True, error.message
                 log.error("batch_stuck", batch=batch_id, reason=error.message)

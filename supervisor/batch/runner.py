@@ -19,7 +19,7 @@ from supervisor.batch.surroundings import Surroundings
 from supervisor.batch.tracking import Place, Tracking
 from supervisor.batch.words import BatchState, Status
 from supervisor.config.model import QueueConfig
-from supervisor.core.job import Job, State
+from supervisor.core.job import Job, Outcome, State
 from supervisor.errors import Conflict, StokerError, StoreUnavailable, Unsound
 from supervisor.lines.ranges import Ranges
 
@@ -49,6 +49,8 @@ class Runner:
         self._sharers = sharers
         self._rested = rested
         self._tracking = Tracking()
+        self._left: Sequence[Job] = ()
+        self._ended_early: set[str] = set()  # of these, before the folder was open
         self._inherited: frozenset[int] = frozenset()
         self._book: Book | None = None
         self._answered = Ranges()
@@ -76,22 +78,38 @@ class Runner:
     @property
     def resting(self) -> bool:
         """All that can be handed over waits for its next attempt, so that others may have the workers."""
-        return self._feeding is not None and self._feeding.resting
+        if self._feeding is None:
+            return self._book is None and self._trouble is not None
+        return self._feeding.resting
 
-    async def prepare(self, jobs: Sequence[Job] = ()) -> None:
-        """`jobs` are those that an earlier life of the daemon has left in the store. Each of them is answered already,
-        or has ended, or will be heard of. Raises StokerError for a folder that cannot be used."""
+    def expect(self, jobs: Sequence[Job]) -> None:
+        """`jobs` are those that an earlier life of the daemon has left in the store: from now on nobody deletes them
+        before they are heard of."""
+        self._left = jobs
+        for job in jobs:
+            if job.state.final:
+                self._ended_early.add(job.id)
+            self._around.feeder.waiters.collect(job.id, self._heard_early)
+
+    def _heard_early(self, job_id: str, end: Outcome | Job | None) -> None:
+        if end is None or end.state.final:
+            self._ended_early.add(job_id)
+
+    async def prepare(self) -> None:
+        """Each of the jobs that were left is answered already, or has ended, or will be heard of. Raises
+        StoreUnavailable, and then it may be tried again, and another StokerError for a folder that cannot be used."""
         spool = await self._around.in_thread(self._spools.open, self._first.id)
         self._book = Book(self._around, spool, self._told)
         self._told(spool.status)
         self._answered = Ranges(spool.answered.pairs())  # its own: that of the folder grows
         self._tracking.begin_at(Place(spool.status.checkpoint.number, spool.status.checkpoint.offset))
-        for job in jobs:
+        for job in self._left:
             self._inherit(job)
         self._inherited = frozenset(sent.number for sent in self._tracking.sent.values())
-        for job in jobs:
-            if job.state.final and job.id in self._tracking.sent:
-                self._tracking.met(job.id)
+        for job_id in self._ended_early:
+            if job_id in self._tracking.sent:
+                self._tracking.met(job_id)
+        self._left, self._ended_early = (), set()
         self._opened.set()
 
     def _inherit(self, job: Job) -> None:
@@ -124,8 +142,13 @@ class Runner:
             await self._collecting.clear()
 
     async def _run(self) -> None:
-        if self._book is None:
-            await self.prepare()
+        while self._book is None:
+            try:
+                await self.prepare()
+            except StoreUnavailable as reason:
+                self._trouble = reason.message
+                self._rested()
+                await trio.sleep(self._around.poll)
         book = self._book
         assert book is not None
         await self._begin(book)
@@ -175,8 +198,11 @@ class Runner:
                 return status
             return replace(status, cancel_requested=True, updated_at=self._around.now())
 
-        if self._book is None and self.broken is None:
-            await self._opened.wait()
+        while self._book is None and self.broken is None:
+            if self._trouble is not None:
+                raise StoreUnavailable(self._trouble)
+            with trio.move_on_after(self._around.poll):
+                await self._opened.wait()
         if self._book is not None and self.broken is None:
             with suppress(Unsound):  # it ends by that
                 await self._book.write(cancelled)

@@ -13,6 +13,7 @@ from supervisor.batch.surroundings import Surroundings
 from supervisor.batch.tracking import Place, Step
 from supervisor.lines.line import line_of
 from supervisor.lines.reading import LineReader
+from supervisor.lines.whole import saying
 
 LINES = 500
 BYTES = 1024 * 1024
@@ -45,12 +46,15 @@ class Source:
     def _opened(self) -> Iterator[LineReader]:
         # White space outside strings is not part of a payload, so that a line may be longer than one.
         longest = 2 * self._max_payload() + _ROOM
-        with self._path.open("rb", buffering=0) as file:
+        with saying(self._path, "read"):
+            file = self._path.open("rb", buffering=0)
+        with file:
             file.seek(self._place.offset)
             yield LineReader(file, number=self._place.number, offset=self._place.offset, max_line=longest)
 
     def _read(self, reader: LineReader) -> Chunk | None:
-        found, blanks = reader.read(LINES, BYTES)
+        with saying(self._path, "read"):
+            found, blanks = reader.read(LINES, BYTES)
         if not found and not blanks:
             return None
         most, before, steps = self._max_payload(), self._place, []

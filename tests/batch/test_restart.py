@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from supervisor.batch.spool import Spool
 from supervisor.batch.words import BatchState, Status
+from supervisor.config.model import QueueConfig, Retention
 from supervisor.errors import StoreUnavailable
+from supervisor.lines.reading import LineReader
+from supervisor.pool.janitor import Janitor
 from supervisor.store.memory import MemoryStore
 from supervisor.store.port import Changed, Store
 from supervisor.store.sqlite import SqliteStore
@@ -150,3 +153,40 @@ async def test_jobs_of_a_batch_that_is_gone_are_deleted_before_they_begin(
     async with household(tmp_path, store=reopened()) as house:
         assert await house.jobs() == 1
         assert (await house.rig.ends(own))[0].result == b"3"
+
+
+async def test_a_batch_whose_files_cannot_be_opened_keeps_nobody_from_beginning_and_goes_on_when_they_can(
+    tmp_path: Path, reopened: Callable[[], Store]
+) -> None:
+    queue = QueueConfig(name="q", retention=Retention(max_done=0))
+    async with household(tmp_path, ["/bin/false"], queue=queue, store=reopened()) as house:
+        batch = await house.submit({"custom_id": "a"}, {"custom_id": "b"})
+        await house.rig.until(lambda: len(house.batches._runners[batch]._tracking.sent) == 2)
+        output = house.batches.folder(batch) / "output.jsonl"
+    output.rename(tmp_path / "aside")
+    output.mkdir()
+    async with household(tmp_path, queue=queue, store=reopened()) as house:
+        await house.rig.until(lambda: "output.jsonl" in (house.batches.get(batch).waiting or ""))
+        with pytest.raises(StoreUnavailable, match=r"output\.jsonl"):
+            await house.batches.cancel(batch)
+        for job in house.batches._runners[batch]._left:
+            await house.rig.ends(job.id)
+        await Janitor(house.rig.committer, house.rig.feeder, house.rig.config, now=house.rig.now).sweep()
+        output.rmdir()
+        (tmp_path / "aside").rename(output)
+        assert (await house.end(batch)).counts.completed == 2
+        assert [record["custom_id"] for record in house.records(batch)[0]] == ["a", "b"]
+        assert await house.jobs() == 0
+
+
+async def test_an_input_that_cannot_be_read_is_no_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(reader: LineReader, lines: int, size: int) -> NoReturn:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(LineReader, "read", broken)
+    async with household(tmp_path) as house:
+        batch = await house.submit(1)
+        await house.rig.until(lambda: house.batches.get(batch).waiting)
+        assert house.batches.get(batch).waiting == (
+            f"cannot read {house.batches.folder(batch)}/input.jsonl: Input/output error"
+        )
