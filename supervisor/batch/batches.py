@@ -153,7 +153,7 @@ class Batches:
 
     async def begin(self, want: NewBatch) -> Intake | Status:
         """A batch to put lines into; or an earlier one that has the same client and key. Raises UnknownQueue,
-        QueueFull where too many lines wait already, Conflict where a batch with this key is on its way, and
+        QueueFull where too many lines wait already, Conflict where a batch with this key is on its way in or out, and
         StoreUnavailable for a low disk."""
         if want.key is not None and (earlier := self._with_key(want)) is not None:
             return earlier
@@ -200,10 +200,12 @@ class Batches:
         )
 
     def _with_key(self, want: NewBatch) -> Status | None:
-        return next(
-            (self.get(one.id) for one in self._statuses.values() if (one.client, one.key) == (want.client, want.key)),
-            None,
-        )
+        for one in self._statuses.values():
+            if (one.client, one.key) == (want.client, want.key):
+                if one.id in self._deleting:
+                    raise Conflict("the batch with this client and key is being deleted: send this one again then")
+                return self.get(one.id)
+        return None
 
     def _received(self, status: Status) -> None:
         log.info("batch_received", batch=status.id, queue=status.queue, lines=status.counts.total)
@@ -305,7 +307,8 @@ class Batches:
         dry_run: bool = False,
         sees: Callable[[str], bool] = lambda queue: True,
     ) -> Sequence[str]:
-        """Delete final batches that ended so many seconds ago; their ids. `dry_run`: those that would be."""
+        """Delete final batches that ended so many seconds ago; their ids. `dry_run`: those that would be. Raises
+        StoreUnavailable where one cannot be removed, when the others are."""
         if older_than == float("inf"):
             return []
         until = self._around.now() - int(older_than * MICROS)
@@ -314,9 +317,15 @@ class Batches:
             for one in self._matching(queue, states, sees)
             if one.state.final and one.finished_at is not None and one.finished_at <= until
         ]
+        trouble: StoreUnavailable | None = None
         for one in () if dry_run else ids:
             if one in self._statuses and one not in self._deleting:
-                await self._remove(one)
+                try:
+                    await self._remove(one)
+                except StoreUnavailable as reason:  # the others go all the same
+                    trouble = trouble or reason
+        if trouble is not None:
+            raise trouble
         return ids
 
     async def _remove(self, batch_id: str) -> None:

@@ -1,14 +1,16 @@
 """What is there of batches: lists, files that grow, and for how long they are kept."""
 
+import threading
 from pathlib import Path
 
 import pytest
 import trio
 
 from supervisor.batch.intake import Intake
+from supervisor.batch.spool import Spools
 from supervisor.batch.words import BatchState, NewBatch
 from supervisor.config.model import BatchesConfig
-from supervisor.errors import NotFound
+from supervisor.errors import Conflict, NotFound, StoreUnavailable
 from tests.batch.household import household, numbered
 
 
@@ -109,3 +111,47 @@ async def test_lines_that_were_dropped_leave_nothing(tmp_path: Path) -> None:
         await intake.drop()
         assert [*house.root.iterdir()] == []
         assert house.batches.view().unanswered == 0
+
+
+async def test_one_that_cannot_be_removed_does_not_keep_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with household(tmp_path) as house:
+        stays, goes = [await house.submit(1) for _ in range(2)]
+        for batch in (stays, goes):
+            await house.end(batch)
+        remove = Spools.remove
+
+        def removing(spools: Spools, batch_id: str) -> None:
+            if batch_id == stays:
+                raise StoreUnavailable("cannot remove it: Device or resource busy")
+            remove(spools, batch_id)
+
+        monkeypatch.setattr(Spools, "remove", removing)
+        with pytest.raises(StoreUnavailable, match="busy"):
+            await house.batches.gc(older_than=0)
+        assert [one.id for one in house.batches.list(limit=9)[0]] == [stays]
+
+
+async def test_the_key_of_a_batch_that_is_being_deleted_is_not_free_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go = threading.Event(), threading.Event()
+    remove = Spools.remove
+
+    def removing(spools: Spools, batch_id: str) -> None:
+        entered.set()
+        go.wait(10)
+        remove(spools, batch_id)
+
+    async with household(tmp_path) as house:
+        batch = await house.submit(1, client="c", key="k")
+        await house.end(batch)
+        monkeypatch.setattr(Spools, "remove", removing)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(house.batches.delete, batch)
+            await house.rig.until(entered.is_set)
+            with pytest.raises(Conflict, match="being deleted"):
+                await house.batches.begin(NewBatch(queue="q", client="c", key="k"))
+            go.set()
+        await house.end(await house.submit(1, client="c", key="k"))
