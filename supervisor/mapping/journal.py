@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 
@@ -28,6 +29,13 @@ class Meaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     records: bool
     raw_input: bool
     errors_apart: bool
+
+
+class _Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is in the file. `crc32` is that of the checkpoint as it is written: one that was damaged says anything."""
+
+    crc32: int
+    checkpoint: msgspec.Raw
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +80,10 @@ class Journal:
     def read(self, wanted: Meaning) -> Checkpoint | None:
         """None: there is no journal. Raises CannotResume for one that cannot be read, or is of another run."""
         try:
-            found = msgspec.json.decode(self.path.read_bytes(), type=Checkpoint)
+            page = msgspec.json.decode(self.path.read_bytes(), type=_Page)
+            if crc32(page.checkpoint) != page.crc32:
+                raise CannotResume(f"the journal {self.path} was damaged: remove it and {self._output} to begin anew")
+            found = msgspec.json.decode(page.checkpoint, type=Checkpoint)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -87,7 +98,9 @@ class Journal:
 
     def write(self, checkpoint: Checkpoint) -> None:
         """The files that it speaks of are synced. When this returns, it stays. Raises StoreUnavailable."""
-        write_whole(self.path, msgspec.json.encode(checkpoint) + b"\n", mode=0o666)
+        text = msgspec.json.encode(checkpoint)
+        page = _Page(crc32(text), msgspec.Raw(text))
+        write_whole(self.path, msgspec.json.encode(page) + b"\n", mode=0o666)
 
     def remove(self) -> None:
         """All is done, and synced. Raises StoreUnavailable."""

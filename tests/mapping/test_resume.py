@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -106,6 +107,17 @@ def test_an_output_that_is_shorter_than_its_journal_says_is_refused(half: Settin
 def test_a_journal_that_is_none_is_refused(half: Settings, text: bytes) -> None:
     (half.cwd / f"out{SUFFIX}").write_bytes(text)
     refused(half, CannotResume, "journal")
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_a_journal_that_was_damaged_is_refused(half: Settings, place: int) -> None:
+    """A number that has become another one is still JSON."""
+    path = half.cwd / f"out{SUFFIX}"
+    text = path.read_bytes()
+    digits = [found.start() for found in re.finditer(rb"\d", text[text.index(b'"input"') :])]
+    at = text.index(b'"input"') + digits[place]
+    path.write_bytes(text[:at] + (b"1" if text[at : at + 1] != b"1" else b"7") + text[at + 1 :])
+    refused(half, CannotResume, "journal", "was damaged")
 
 
 def test_an_output_that_another_run_writes_is_refused(half: Settings) -> None:
