@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -31,6 +32,13 @@ class Meaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     errors_apart: bool
 
 
+class Kept(NamedTuple):
+    """So many bytes of a file, from its beginning, and their checksum."""
+
+    size: int = 0
+    crc32: int = 0
+
+
 class _Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is in the file. `crc32` is that of the checkpoint as it is written: one that was damaged says anything."""
 
@@ -39,7 +47,7 @@ class _Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`answered`: ranges of lines behind `input`, up to which all are. `output` and `errors`: bytes that are good.
+    """`answered`: ranges of lines behind `input`, up to which all are. `output` and `errors`: what is good of them.
     `stem` begins the ids of its lines."""
 
     version: int = VERSION
@@ -47,8 +55,8 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     stem: str
     input: Place = Place()
     answered: list[tuple[int, int]] = msgspec.field(default_factory=list)
-    output: int = 0
-    errors: int = 0
+    output: Kept = Kept()
+    errors: Kept = Kept()
     passed: int = 0
     failed: int = 0
 

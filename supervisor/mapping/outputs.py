@@ -10,7 +10,7 @@ from pathlib import Path
 from supervisor.errors import StoreUnavailable
 from supervisor.mapping.answers import OutputFailed
 from supervisor.mapping.ids import new_stem
-from supervisor.mapping.journal import CannotResume, Checkpoint, Journal, meaning
+from supervisor.mapping.journal import CannotResume, Checkpoint, Journal, Kept, meaning
 from supervisor.mapping.settings import Settings
 from supervisor.mapping.sinks import File, Sink, Stream, is_plain, open_stream
 
@@ -29,8 +29,8 @@ class Outputs:
         self.begun = begun
 
     @property
-    def sizes(self) -> tuple[int, int]:
-        return self.output.size, 0 if self.errors is None else self.errors.size
+    def kept(self) -> tuple[Kept, Kept]:
+        return self.output.kept, Kept() if self.errors is None else self.errors.kept
 
     def append(self, output: bytes, errors: bytes) -> None:
         """Blocks. Raises ReaderGone and OutputFailed."""
@@ -87,7 +87,8 @@ def open_outputs(settings: Settings) -> Outputs:
             sinks.append(_sink(errors))
         journal, begun = _journal(settings, output, sinks)
         for sink, kept in zip(sinks, (begun.output, begun.errors), strict=False):
-            _refuse_shorter(sink, kept)
+            if isinstance(sink, File):
+                sink.check(kept)
         for sink, kept in zip(sinks, (begun.output, begun.errors), strict=False):
             if isinstance(sink, File):
                 sink.begin(kept)
@@ -138,14 +139,6 @@ def _refuse_results(journal: Journal, sinks: list[Sink]) -> None:
                 f"{sink.path} is not empty, and there is no journal {journal.path} that says how far it goes: its run "
                 "is finished, as it seems; move it away to begin anew"
             )
-
-
-def _refuse_shorter(sink: Sink, kept: int) -> None:
-    if isinstance(sink, File) and sink.present < kept:
-        raise CannotResume(
-            f"{sink.path} has {sink.present} bytes, and its journal says {kept}: it is not the file of that run any "
-            "more; bring that back, or remove both to begin anew"
-        )
 
 
 def _sink(path: Path) -> Sink:

@@ -7,13 +7,15 @@ import stat
 import time
 from pathlib import Path
 from typing import Protocol
+from zlib import crc32
 
 from supervisor.errors import StokerError, StoreUnavailable, Unsound
 from supervisor.lines.appending import AppendFile
 from supervisor.mapping.answers import OutputFailed, ReaderGone
-from supervisor.mapping.journal import CannotResume
+from supervisor.mapping.journal import CannotResume, Kept
 
 LINGERS = 1.0  # seconds
+BLOCK = 1024 * 1024  # bytes of what an earlier run has written
 
 
 class OutputInUse(StokerError):
@@ -27,8 +29,8 @@ class Sink(Protocol):
     appended by halves is left, StoreUnavailable."""
 
     @property
-    def size(self) -> int:
-        """Bytes that are there, and whole."""
+    def kept(self) -> Kept:
+        """What is there, and whole, where it can be gone on with."""
 
     def append(self, data: bytes) -> None:
         """Whole lines."""
@@ -41,7 +43,7 @@ class Stream:
     """Written to as it comes: stdout, a pipe, a device."""
 
     def __init__(self, fd: int, name: str) -> None:
-        self.size = 0
+        self.kept = Kept()
         self._fd = fd
         self._name = name
 
@@ -56,7 +58,6 @@ class Stream:
                 raise ReaderGone(f"nobody reads {self._name} any more") from None
             except OSError as error:
                 raise OutputFailed(f"cannot write {self._name}: {error.strerror}") from None
-        self.size += len(data)
 
     def sync(self) -> None:
         """Others may write the same file: when it is on the disk is their matter."""
@@ -70,6 +71,7 @@ class File:
         self.path = path
         self._lock = _open(path)
         self._file: AppendFile | None = None
+        self._crc32 = 0
         try:
             _take(self._lock, path)
             self.present = os.fstat(self._lock).st_size
@@ -77,23 +79,50 @@ class File:
             os.close(self._lock)
             raise
 
-    def begin(self, kept: int) -> None:
-        """Cut it back to so many bytes. Raises CannotResume where it has fewer, and OutputFailed."""
+    def check(self, kept: Kept) -> None:
+        """That it begins with those. Nothing is changed. Raises CannotResume and OutputFailed."""
+        if self.present < kept.size:
+            what = f"has {self.present} bytes, and its journal says {kept.size}"
+        elif self._sum(kept.size) != kept.crc32:
+            what = f"was changed: the {kept.size} bytes that its journal knows are other ones"
+        else:
+            return
+        raise CannotResume(
+            f"{self.path} {what}: it is not the file of that run any more; bring that back, or remove it and the "
+            "journal to begin anew"
+        )
+
+    def _sum(self, size: int) -> int:
+        crc, offset = 0, 0
+        while offset < size:
+            try:
+                data = os.pread(self._lock, min(size - offset, BLOCK), offset)
+            except OSError as error:
+                raise OutputFailed(f"cannot read {self.path}: {error.strerror}") from None
+            if not data:
+                break
+            crc, offset = crc32(data, crc), offset + len(data)
+        return crc
+
+    def begin(self, kept: Kept) -> None:
+        """Cut it back to those. Raises CannotResume where it has fewer, and OutputFailed."""
+        self._crc32 = kept.crc32
         try:
-            self._file, _ = AppendFile.open(self.path, kept, mode=0o666)
+            self._file, _ = AppendFile.open(self.path, kept.size, mode=0o666)
         except Unsound as error:
             raise CannotResume(error.message) from None
         except StoreUnavailable as error:
             raise OutputFailed(error.message) from None
 
     @property
-    def size(self) -> int:
+    def kept(self) -> Kept:
         assert self._file is not None
-        return self._file.size
+        return Kept(self._file.size, self._crc32)
 
     def append(self, data: bytes) -> None:
         assert self._file is not None
         self._file.append(data)
+        self._crc32 = crc32(data, self._crc32)
 
     def sync(self) -> None:
         assert self._file is not None

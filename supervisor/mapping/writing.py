@@ -13,7 +13,7 @@ from supervisor.lines.line import Line
 from supervisor.lines.records import error_record, refusal_record, result_record
 from supervisor.mapping.answers import OutputFailed
 from supervisor.mapping.coverage import Coverage
-from supervisor.mapping.journal import Checkpoint
+from supervisor.mapping.journal import Checkpoint, Kept
 from supervisor.mapping.outputs import Outputs
 from supervisor.mapping.turns import Answer, AnyOrder, InOrder, Turns
 
@@ -39,12 +39,12 @@ class Group:
         self._failed = sum(answer.failed for answer in answers)
         self._output = b"".join(answer.text for answer in answers if not (apart and answer.failed))
         self._errors = b"".join(answer.text for answer in answers if apart and answer.failed)
-        self._sizes = (0, 0)
+        self._kept = (Kept(), Kept())
 
     def append_to(self, outputs: Outputs) -> None:
         """Blocks. Raises ReaderGone and OutputFailed."""
         outputs.append(self._output, self._errors)
-        self._sizes = outputs.sizes
+        self._kept = outputs.kept
 
     def after(self, before: Checkpoint, coverage: Coverage) -> Checkpoint:
         """How far the run is with these, which are in `coverage` already."""
@@ -52,8 +52,8 @@ class Group:
             before,
             input=coverage.place,
             answered=coverage.beyond(),
-            output=self._sizes[0],
-            errors=self._sizes[1],
+            output=self._kept[0],
+            errors=self._kept[1],
             passed=before.passed + len(self.numbers) - self._failed,
             failed=before.failed + self._failed,
         )

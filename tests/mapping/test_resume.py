@@ -103,6 +103,14 @@ def test_an_output_that_is_shorter_than_its_journal_says_is_refused(half: Settin
     refused(half, CannotResume, "has 10 bytes", "its journal says")
 
 
+@pytest.mark.parametrize("by", [b"", b"0"], ids=["as long", "longer"])
+def test_an_output_that_was_edited_is_refused(half: Settings, by: bytes) -> None:
+    """Cut back to the length that it had, it would end in half a line, and miss others."""
+    text = (half.cwd / "out").read_bytes()
+    (half.cwd / "out").write_bytes(b"7" + by + text[1:])
+    refused(half, CannotResume, "was changed", "bring that back")
+
+
 @pytest.mark.parametrize("text", [b"", b"{}", b"nothing of ours", b'{"version":2}'])
 def test_a_journal_that_is_none_is_refused(half: Settings, text: bytes) -> None:
     (half.cwd / f"out{SUFFIX}").write_bytes(text)
@@ -230,11 +238,11 @@ def test_a_journal_speaks_only_of_what_is_synced(tmp_path: Path) -> None:
     def note_sync() -> None:
         nonlocal synced
         sync()
-        synced = output.size
+        synced = output.kept.size
 
     def note_write(self: Journal, checkpoint: Checkpoint) -> None:
-        assert checkpoint.output <= synced
-        told.append(checkpoint.output)
+        assert checkpoint.output.size <= synced
+        told.append(checkpoint.output.size)
         write(self, checkpoint)
 
     with patch.object(output._file, "sync", note_sync), patch.object(Journal, "write", note_write):
