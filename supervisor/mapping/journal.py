@@ -1,5 +1,6 @@
 """How far a run of `stoker map --resume` is: a small file beside its output, always whole."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -23,13 +24,14 @@ class CannotResume(StokerError):
 
 
 class Meaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What two runs must have in common for their outputs to be one: not the number of workers, nor their time."""
+    """What two runs must have in common for their outputs to be one: not the number of workers, nor their time.
+    `errors`: that file, as it is named from the folder of the output: both may be moved together."""
 
     command: list[str]
     unordered: bool
     records: bool
     raw_input: bool
-    errors_apart: bool
+    errors: str | None
 
 
 class Kept(NamedTuple):
@@ -66,12 +68,23 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 def meaning(settings: Settings) -> Meaning:
     return Meaning(
-        command=list(settings.command),
+        command=[_text(argument) for argument in settings.command],
         unordered=settings.unordered,
         records=settings.records,
         raw_input=settings.raw_input,
-        errors_apart=settings.errors is not None,
+        errors=_from_output(settings),
     )
+
+
+def _from_output(settings: Settings) -> str | None:
+    if settings.errors is None or settings.output is None:
+        return None
+    return _text(os.path.relpath(settings.errors.resolve(), settings.output.resolve().parent))
+
+
+def _text(name: str) -> str:
+    """With bytes that are no UTF-8 made visible: JSON has none."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def path_for(output: Path) -> Path:
@@ -125,11 +138,13 @@ class Journal:
 def _difference(before: Meaning, now: Meaning) -> str:
     if before.command != now.command:
         return f"its command was {_shown(before.command)}, and not {_shown(now.command)}"
+    if before.errors and now.errors and before.errors != now.errors:
+        return f"its --errors was {before.errors}, and not {now.errors}"
     options = {
         "--unordered": (before.unordered, now.unordered),
         "--records": (before.records, now.records),
         "--raw-input": (before.raw_input, now.raw_input),
-        "--errors": (before.errors_apart, now.errors_apart),
+        "--errors": (before.errors is not None, now.errors is not None),
     }
     told = [f"{'with' if was else 'without'} {name}" for name, (was, is_) in options.items() if was != is_]
     return f"it was {' and '.join(told)}"

@@ -103,6 +103,34 @@ def test_an_output_that_is_shorter_than_its_journal_says_is_refused(half: Settin
     refused(half, CannotResume, "has 10 bytes", "its journal says")
 
 
+def test_another_errors_file_is_refused_and_keeps_what_is_in_it(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(NUMBERS)
+    settings = settings_for(tmp_path, errors=tmp_path / "errors")
+    trio.run(Run(settings, Random(1), Cut(answers=50, gently=True)))
+    (tmp_path / "other").write_bytes(b"of somebody else\n")
+    refused(replace(settings, errors=tmp_path / "other"), CannotResume, "--errors was errors, and not other")
+
+
+def test_files_that_were_moved_together_are_gone_on_with(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(NUMBERS)
+    (tmp_path / "before").mkdir()
+    settings = settings_for(tmp_path, output=tmp_path / "before" / "out", errors=tmp_path / "before" / "errors")
+    trio.run(Run(settings, Random(1), Cut(answers=50, gently=True)))
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = replace(settings, output=tmp_path / "after" / "out", errors=tmp_path / "after" / "errors")
+    assert trio.run(Run(moved, Random(2)))
+    assert (tmp_path / "after" / "out").read_bytes() == NUMBERS
+
+
+def test_a_command_of_bytes_that_are_no_text_has_a_journal_too(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(NUMBERS)
+    settings = settings_for(tmp_path, command=("worker", os.fsdecode(b"\xff")))
+    trio.run(Run(settings, Random(1), Cut(answers=50, gently=True)))
+    refused(replace(settings, command=("worker", os.fsdecode(b"\xfe"))), CannotResume, "its command was")
+    assert trio.run(Run(settings, Random(2)))
+    assert (tmp_path / "out").read_bytes() == NUMBERS
+
+
 @pytest.mark.parametrize("by", [b"", b"0"], ids=["as long", "longer"])
 def test_an_output_that_was_edited_is_refused(half: Settings, by: bytes) -> None:
     """Cut back to the length that it had, it would end in half a line, and miss others."""
