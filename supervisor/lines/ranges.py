@@ -51,6 +51,10 @@ class Ranges:
         """The smallest number from 1 that is not there."""
         return self._lasts[0] + 1 if self._firsts and self._firsts[0] == 1 else 1
 
+    def last(self) -> int:
+        """The greatest number that is there; 0: none is."""
+        return self._lasts[-1] if self._lasts else 0
+
     def count(self) -> int:
         """How many numbers are there."""
         return self._count

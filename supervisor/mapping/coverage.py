@@ -1,4 +1,5 @@
-"""Which lines are answered, and from which place of the input on a later run has to read."""
+"""Which lines are answered, from which place of the input on a later run has to read, and as far as which place it must
+be the same input: a line that is answered behind one that is not is known by its number alone."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -16,19 +17,28 @@ class Place(NamedTuple):
 
 
 class Coverage:
-    """Pure. Begins with every line up to `place` and the ranges `beyond` it answered."""
+    """Pure. Begins with every line up to `place` and the ranges `beyond` it answered, which end at `reach`."""
 
-    def __init__(self, place: Place = Place(), beyond: Iterable[tuple[int, int]] = ()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        place: Place = Place(),  # noqa: B008
+        beyond: Iterable[tuple[int, int]] = (),
+        reach: Place = Place(),  # noqa: B008
+    ) -> None:
         self.place = place  # every line before it is answered
+        self.reach = max(place, reach)  # no line behind it is
         self._answered = Ranges(beyond)
         if place.number:
             self._answered.add_range(1, place.number)
         self._ahead: deque[Place] = deque()  # the input was read up to these
+        self._further: deque[Place] = deque()  # of those, the ones behind `reach`
 
     def met(self, place: Place, blank: Iterable[int]) -> None:
         """The input was read up to there; blank lines, which nobody answers, were on the way."""
         self._answered.update(blank)
         self._ahead.append(place)
+        if place > self.reach:
+            self._further.append(place)
         self._advance()
 
     def answer(self, numbers: Iterable[int]) -> None:
@@ -44,3 +54,6 @@ class Coverage:
         missing = self._answered.first_missing()
         while self._ahead and self._ahead[0].number < missing:
             self.place = self._ahead.popleft()
+        last = self._answered.last()
+        while self._further and self.reach.number < last:
+            self.reach = self._further.popleft()

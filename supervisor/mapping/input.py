@@ -36,6 +36,7 @@ class Source:
         self.name = name
         self._fd = fd
         self._summed = Place()
+        self._reach = Place()
         self._chunk = memoryview(b"")  # what was read last: a line ends in it, or later
 
     @property
@@ -45,10 +46,14 @@ class Source:
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def read(self, size: int) -> bytes:
-        data = self._read_some(size)
+        at = self._summed.offset + len(self._chunk)
+        unproved = self._reach.offset - at
+        data = self._read_some(min(size, unproved) if unproved > 0 else size)
         if data:
-            self.place(0, self._summed.offset + len(self._chunk))
+            self.place(0, at)
             self._chunk = memoryview(data)
+        if unproved > 0:
+            self._prove(data, unproved)
         return data
 
     def place(self, number: int, offset: int) -> Place:
@@ -58,19 +63,31 @@ class Source:
         self._chunk = self._chunk[read:]
         return self._summed
 
-    def skip(self, place: Place) -> None:
-        """What an earlier run has read. Raises WrongInput where it is something else."""
+    def _prove(self, data: bytes, unproved: int) -> None:
+        """That what an earlier run has answered behind what was skipped is what it was."""
+        reach = self._reach
+        if not data:
+            raise self._wrong(reach, reach.offset - unproved)
+        if len(data) == unproved and crc32(data, self._summed.crc32) != reach.crc32:
+            raise self._wrong(reach)
+
+    def _wrong(self, place: Place, found: int | None = None) -> WrongInput:
+        has = "begins with other ones" if found is None else f"has only {found}"
+        return WrongInput(
+            f"this is not the input that the run to be resumed was reading: it has answered lines of the first "
+            f"{place.offset} bytes, and {self.name} {has}"
+        )
+
+    def skip(self, place: Place, reach: Place) -> None:
+        """What an earlier run has answered, whole up to `place`, and in parts up to `reach`. Raises WrongInput where it
+        is something else, as `read` does, on the way there."""
         crc, left = 0, place.offset
         while left and (data := self._read_some(min(left, BLOCK))):
             crc = crc32(data, crc)
             left -= len(data)
         if left or crc != place.crc32:
-            what = f"has only {place.offset - left}" if left else "has other ones"
-            raise WrongInput(
-                f"this is not the input that the run to be resumed was reading: that began with {place.offset} bytes "
-                f"that were answered, and {self.name} {what}"
-            )
-        self._summed = place
+            raise self._wrong(place, place.offset - left if left else None)
+        self._summed, self._reach = place, reach
 
     def _read_some(self, size: int) -> bytes:
         while True:
@@ -114,25 +131,36 @@ class Input:
     def __init__(self, source: Source, settings: Settings, coverage: Coverage) -> None:
         self.source = source
         self._settings = settings
-        self._begin = coverage.place
+        self._begin, self._reach = coverage.place, coverage.reach
         self._answered = Ranges(coverage.beyond())  # a copy: the run adds to its own
         self._reader: LineReader | None = None
+        self._told = coverage.place.number  # the last line that was read
 
     def read(self) -> Read:
-        """The next lines that are to be done. Blocks until there is one; raises InputFailed."""
+        """The next lines that are to be done; none of them before it is certain that this is the input of the run that
+        goes on. Blocks until there is one; raises InputFailed."""
         if self._reader is None:
-            self.source.skip(self._begin)
+            self.source.skip(self._begin, self._reach)
             self._reader = LineReader(
                 self.source,  # type: ignore[arg-type]
                 number=self._begin.number,
                 offset=self._begin.offset,
             )
-        found, blank = self._reader.read(LINES, self._settings.read_ahead)
-        if not found and not blank:
+        lines, blank = self._read_some(self._reader)
+        while self._reader.offset < self._reach.offset:
+            more, more_blank = self._read_some(self._reader)
+            lines += more
+            blank += more_blank
+        if self._reader.number == self._told:
             return Read([], (), None)
+        self._told = self._reader.number
+        return Read(lines, blank, self.source.place(self._reader.number, self._reader.offset))
+
+    def _read_some(self, reader: LineReader) -> tuple[list[Line], list[int]]:
+        found, blank = reader.read(LINES, self._settings.read_ahead)
         limit, raw = self._settings.max_payload, self._settings.raw_input
         lines = [line_of(one, max_payload=limit, raw=raw) for one in found if one.number not in self._answered]
-        return Read(lines, blank, self.source.place(self._reader.number, self._reader.offset))
+        return lines, list(blank)
 
 
 def _nothing() -> None:

@@ -49,7 +49,8 @@ class _Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`answered`: ranges of lines behind `input`, up to which all are. `output` and `errors`: what is good of them.
+    """`answered`: ranges of lines behind `input`, up to which all are, and `reach`
+    the place before which the last of them is. `output` and `errors`: what is good of them.
     `stem` begins the ids of its lines."""
 
     version: int = VERSION
@@ -57,13 +58,14 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     stem: str
     input: Place = Place()
     answered: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    reach: Place = Place()
     output: Kept = Kept()
     errors: Kept = Kept()
     passed: int = 0
     failed: int = 0
 
     def coverage(self) -> Coverage:
-        return Coverage(self.input, self.answered)
+        return Coverage(self.input, self.answered, self.reach)
 
 
 def meaning(settings: Settings) -> Meaning:

@@ -52,6 +52,7 @@ class Group:
             before,
             input=coverage.place,
             answered=coverage.beyond(),
+            reach=coverage.reach,
             output=self._kept[0],
             errors=self._kept[1],
             passed=before.passed + len(self.numbers) - self._failed,

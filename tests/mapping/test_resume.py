@@ -16,7 +16,7 @@ from supervisor.errors import StokerError
 from supervisor.mapping.answers import OutputFailed
 from supervisor.mapping.ends import open_ends
 from supervisor.mapping.input import WrongInput
-from supervisor.mapping.journal import SUFFIX, CannotResume, Checkpoint, Journal
+from supervisor.mapping.journal import SUFFIX, CannotResume, Checkpoint, Journal, meaning
 from supervisor.mapping.settings import Settings
 from supervisor.mapping.sinks import File, OutputInUse
 from tests.mapping.hands import Cut, Run, settings_for, tiny
@@ -79,6 +79,37 @@ def test_another_input_is_refused(half: Settings, change: Callable[[bytes], byte
     (half.cwd / "in").write_bytes(NUMBERS)
     assert trio.run(Run(half, Random(2)))
     assert (half.cwd / "out").read_bytes() == NUMBERS
+
+
+def test_a_line_that_was_answered_before_its_turn_is_the_same_when_the_run_goes_on(tmp_path: Path) -> None:
+    """It is known by its number: of another input a line would be missed, and one done twice."""
+    (tmp_path / "in").write_bytes(NUMBERS)
+    settings = settings_for(tmp_path, unordered=True)
+    trio.run(Run(settings, _LastFirst(), Cut(answers=3, gently=True)))  # of the five that are there at once
+    known = Journal(tmp_path / "out").read(meaning(settings))
+    assert known is not None
+    last, before = known.answered[-1][1], (tmp_path / "out").read_bytes()
+    for other in (_changed(last, b"0" * len(b"%d" % last)), _changed(last, b"new\n%d" % last), b"", b"1\n"):
+        (tmp_path / "in").write_bytes(other)
+        with pytest.raises(BaseExceptionGroup) as caught:
+            trio.run(Run(settings, Random(2)))
+        assert caught.group_contains(WrongInput, match="this is not the input")
+        assert (tmp_path / "out").read_bytes() == before
+    (tmp_path / "in").write_bytes(_changed(known.reach.number + 1, b"0"))  # nobody has answered that
+    assert trio.run(Run(settings, Random(2)))
+    wanted = _changed(known.reach.number + 1, b"0").splitlines()
+    assert sorted((tmp_path / "out").read_bytes().splitlines()) == sorted(wanted)
+
+
+class _LastFirst(Random):
+    def randrange(self, start: int, *_: object) -> int:
+        return start - 1
+
+
+def _changed(number: int, text: bytes) -> bytes:
+    lines = NUMBERS.splitlines()
+    lines[number - 1] = text
+    return b"\n".join(lines) + b"\n"
 
 
 @pytest.mark.parametrize(
