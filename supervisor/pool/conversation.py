@@ -21,8 +21,8 @@ MAX_JOB = MAX_ANSWER - 2 * 1024 * 1024  # bytes of payload and result; the rest 
 
 HINTS: Mapping[str, str] = MappingProxyType(
     {
-        "stdio": "stdout is for replies, one JSON object a line: print anything else to stderr, or set the pool's "
-        'channel = "fd", where a stray print does no harm',
+        "stdio": "stdout is for replies, one JSON object a line: print anything else to stderr, or set "
+        'channel = "fd" (stoker map: --channel fd), where a stray print does no harm',
         "fd": "file descriptor 4 is for replies, one JSON object a line: print anything else to stdout or stderr",
         "cut": "the reply stands on several lines: print it without indentation, on one line",
         "echo": "it echoed the request: the reply needs a status",
