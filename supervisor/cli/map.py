@@ -107,6 +107,9 @@ def _settings(
     _must_take_time(given)
     if source is None:
         _must_not_be_terminal()
+    for option, name in {"--input": source, "--output": output, "--errors": errors}.items():
+        if name == "":
+            raise click.UsageError(f"{option}: found nothing, expected a file name (is a variable not set?)")
     return Settings(
         command=command,
         cwd=_folder(),

@@ -43,4 +43,6 @@ def _look_for(settings: Settings) -> None:
     try:
         look_for(program, settings.cwd, path, path)
     except StokerError as error:
-        raise NoProgram(f"cannot start {program!r}: {error.message}") from None
+        quoted = any(map(str.isspace, program)) and len(settings.command) == 1
+        advice = "; write its arguments as words of their own, without quotes around them all" if quoted else ""
+        raise NoProgram(f"cannot start {program!r}: {error.message}{advice}") from None

@@ -66,6 +66,9 @@ def test_failed_lines_are_counted_and_it_is_said_where_they_are(here: Path) -> N
         (["-i", "in", "--", "no-such-program"], "cannot start 'no-such-program': it is not in PATH"),
         (["-i", "in", "--", "./worker"], "cannot start './worker': there is no such file in"),
         (["-i", "in", "--", "./in"], "cannot start './in': it is not an executable file"),
+        (["-i", "in", "--", "cat -u"], "write its arguments as words of their own"),
+        (["-i", "", "--", "cat"], "--input: found nothing"),
+        (["-i", "in", "-o", "", "--", "cat"], "--output: found nothing"),
         (["-w", "0", "-i", "in", "--", "cat"], "workers"),
     ],
 )
