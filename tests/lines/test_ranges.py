@@ -18,6 +18,7 @@ def check(ranges: Ranges, numbers: set[int]) -> None:
     assert {number for first, last in pairs for number in range(first, last + 1)} == numbers
     # As few as they can be: between two of them something is missing.
     assert all(one[1] + 1 < other[0] for one, other in itertools.pairwise(pairs))
+    assert ranges.last() == max(numbers, default=0)
 
 
 @given(st.lists(NUMBERS | PAIRS, max_size=40))
