@@ -128,11 +128,9 @@ class Runner:
             await self._run()
         except Exception as error:
             cause = _first_cause(error)
-            if isinstance(cause, StokerError):
-                self.broken = cause.message
-            else:
-                self.broken = f"a bug of stoker keeps it from going on, see the log: {cause!r}"
-            log.error("batch_stuck", batch=self._first.id, reason=self.broken, exc_info=error)
+            bug = not isinstance(cause, StokerError)
+            self.broken = f"a bug of stoker keeps it from going on, see the log: {cause!r}" if bug else str(cause)
+            log.error("batch_stuck", batch=self._first.id, reason=self.broken, exc_info=error if bug else None)
         finally:
             if self._book is not None:
                 self._book.close()
