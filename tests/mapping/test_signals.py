@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,17 @@ from supervisor.mapping.work import Work
 from supervisor.pool import procfs
 from tests.mapping.mapped import PATIENCE, Command, records_of
 from tests.workers import Gate, command
+
+# Says that it has a line, and then listens to nothing but SIGKILL.
+DEAF = """
+import os, signal, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+sys.stdin.readline()
+with open(sys.argv[1], "w") as begun:
+    begun.write(str(os.getpid()))
+while True:
+    signal.pause()
+"""
 
 
 def until(true: Callable[[], object]) -> None:
@@ -109,27 +121,26 @@ def test_what_a_worker_has_answered_counts_when_a_signal_comes_at_once(
 
 
 def test_a_second_signal_does_not_wait_for_who_will_not_go(tmp_path: Path) -> None:
-    argv = command("ignores_term")
+    begun = tmp_path / "begun"
+    argv = [sys.executable, "-S", "-E", "-c", DEAF, str(begun)]
     with Command("-w", "1", "--kill-grace", "10m", "--", *argv, cwd=tmp_path) as run:
-        run.say(None)
-        run.hear()
         run.say({})
-        pid = child_of(run.process.pid)
-        until(lambda: procfs.stat(pid))
+        until(lambda: begun.exists() and begun.read_text())
         run.signal(signal.SIGINT)
         assert run.process.stderr is not None
         assert b"Ctrl-C again" in run.process.stderr.readline()
         run.signal(signal.SIGINT)
         assert run.exits()[0] == 130
-        assert not lives(pid)
+        assert not lives(int(begun.read_text()))
 
 
 def child_of(parent: int) -> int:
-    """The one worker of a run."""
+    """The one worker of a run: it leads a session, as nothing else does that a run may have started."""
     found: list[int] = []
 
     def look() -> bool:
-        found[:] = [one.pid for one in procfs.all_processes() if one.pid != parent and _parent(one.pid) == parent]
+        leaders = [one.pid for one in procfs.all_processes() if one.session == one.pid]
+        found[:] = [pid for pid in leaders if _parent(pid) == parent]
         return len(found) == 1
 
     until(look)
