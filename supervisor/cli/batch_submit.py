@@ -8,7 +8,7 @@ from protocol.client import Disconnected
 from supervisor.cli import output
 from supervisor.cli.batch_page import ending
 from supervisor.cli.batch_source import Source, source
-from supervisor.cli.batch_watching import watch_batch
+from supervisor.cli.batch_watching import patience, watch_batch
 from supervisor.cli.comeback import BACK_SECS
 from supervisor.cli.connection import Unanswered, daemon
 from supervisor.cli.failures import NoDaemonThere, say
@@ -59,10 +59,11 @@ def submit(file: str, queue: str, watch: bool, as_json: bool, **options: Any) ->
 
 def _watch(client: VerbatimClient, batch: dict[str, Any], as_json: bool) -> None:
     """The id is all that goes to stdout, and at once: who is interrupted has it, and so has a script."""
-    if not as_json:
-        output.write(batch["id"])
-        output.flush()
-    ended = watch_batch(client, batch["id"])
+    with patience(batch["id"]):
+        if not as_json:
+            output.write(batch["id"])
+            output.flush()
+        ended = watch_batch(client, batch["id"])
     if as_json:
         output.write_json(ended)
     else:

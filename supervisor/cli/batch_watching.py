@@ -19,7 +19,7 @@ GROWTH = 1.5
 
 def watch_batch(client: Client, batch_id: str) -> Batch:
     """The batch once it is final. How far it is, is shown on stderr meanwhile."""
-    with _patience(batch_id), closing(_Looking(client, batch_id)) as looking, display() as shown:
+    with patience(batch_id), closing(_Looking(client, batch_id)) as looking, display() as shown:
         pause = FIRST_PAUSE
         while True:
             batch = looking.look(shown)
@@ -31,7 +31,7 @@ def watch_batch(client: Client, batch_id: str) -> Batch:
 
 
 @contextmanager
-def _patience(batch_id: str) -> Iterator[None]:
+def patience(batch_id: str) -> Iterator[None]:
     """Around a watch: the batch lives on when it is given up."""
     again = f"`stoker batch watch {batch_id}`"
     try:
