@@ -15,7 +15,12 @@ from tests.bench.suite import PARTS, run
 from tests.bench.wire import Wire
 
 
-@pytest.mark.parametrize("name", PARTS)
+SLOW = {"backlog", "keys", "events"}  # what they measure takes its time, however little there is of it
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in SLOW else name for name in PARTS]
+)
 def test_each_part_yields_figures(name: str, tmp_path: Path) -> None:
     figures = run([name], Setting(tmp_path, TINY), Table())
     assert figures

@@ -56,6 +56,7 @@ def plainly(folder: Path, lines: list[Any]) -> list[Any]:
     return [facts(line["path"]) for line in lines]
 
 
+@pytest.mark.long
 def test_the_commands_of_a_batch_do_what_they_say(folder: Path, section: str) -> None:
     script = commands(section, "lib=")
     with serving("stoker serve 2> log", folder) as daemon:  # a pipe that nobody reads would hold it up
@@ -79,6 +80,7 @@ def test_the_commands_of_a_batch_do_what_they_say(folder: Path, section: str) ->
     assert row.split()[1:6] == ["index", "failed", str(count + 1), str(count), "1"]
 
 
+@pytest.mark.long
 def test_the_one_liner_without_a_daemon_gives_the_same_in_the_order_of_the_lines(folder: Path, section: str) -> None:
     making = takewhile(lambda line: "stoker" not in line, commands(section, "lib=").splitlines())
     run("\n".join(making))

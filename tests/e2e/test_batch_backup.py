@@ -18,6 +18,7 @@ QUEUES = {"q": {"max_payload": MAX_PAYLOAD}}
 TEXT = rows(800, secs=0.002)
 
 
+@pytest.mark.long
 def test_restored_in_its_place_batches_go_on_from_what_their_folders_have(start: Start, tmp_path: Path) -> None:
     """One that was half done and is further now, one that has ended since, one that was deleted, and one that the copy
     has never seen."""
@@ -45,6 +46,7 @@ def test_restored_in_its_place_batches_go_on_from_what_their_folders_have(start:
         until(lambda: jobs_of(client, gone) == 0, "the jobs of a batch that is no more to go")
 
 
+@pytest.mark.long
 def test_restored_elsewhere_without_its_folder_a_batch_leaves_no_jobs_that_nobody_collects(
     start: Start, tmp_path: Path
 ) -> None:

@@ -97,6 +97,7 @@ def test_killed_while_the_disk_is_full_a_batch_goes_on_when_there_is_room(
         check(daemon, client, batch_id, text)
 
 
+@pytest.mark.long
 def test_stopped_while_the_disk_is_full_it_stops_and_goes_on_when_there_is_room(
     start: Start, small_disk: Path, ballast: Path, gate: Gate
 ) -> None:
@@ -130,6 +131,7 @@ def test_filled_and_emptied_again_and_again_a_batch_comes_to_its_end(
         check(daemon, client, batch_id, text)
 
 
+@pytest.mark.long
 def test_on_a_disk_with_less_than_its_reserve_a_batch_waits_and_none_is_taken(
     start: Start, small_disk: Path, ballast: Path, gate: Gate
 ) -> None:

@@ -98,6 +98,7 @@ def test_a_queue_that_others_have_filled_makes_a_batch_wait_and_not_fail(start: 
         assert {job["state"] for job in client.wait_all([*held, *waiting])} == {"done"}
 
 
+@pytest.mark.long
 def test_a_retention_that_keeps_no_job_takes_none_of_a_batchs_records(start: Start) -> None:
     """Beside sweeps every two seconds, and those of each start."""
     none = {"done": "1s", "failed": "1s", "max_done": 0, "max_failed": 0, "max_cancelled": 0}
@@ -136,6 +137,7 @@ def test_workers_that_die_often_cost_no_record(start: Start) -> None:
         assert check_whole(client, daemon, batch_id, text)["counts"]["completed"] == 60
 
 
+@pytest.mark.long
 def test_stopped_and_started_in_the_middle_of_batches_again_and_again_they_go_on(start: Start) -> None:
     daemon = start(POOLS, {"q": AGAIN})
     texts = [text_of(seed, secs=0.01) for seed in range(2)]
