@@ -14,7 +14,6 @@ from tests.bench.setting import TINY, Setting, default_folder, file_system
 from tests.bench.suite import PARTS, run
 from tests.bench.wire import Wire
 
-
 SLOW = {"backlog", "keys", "events"}  # what they measure takes its time, however little there is of it
 
 
