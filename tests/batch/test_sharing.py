@@ -5,13 +5,16 @@ from pathlib import Path
 import trio
 
 from supervisor.batch.words import BatchState
+from supervisor.core.window import PER_WORKER
 from tests.batch.household import household, numbered
 from tests.pool.rig import pool_config, python
+from tests.workers import Gate
 
 ORDER = python(
     "import json, sys",
     "for line in sys.stdin:",
     "    job = json.loads(line)",
+    "    'gate' in job['payload'] and open(job['payload']['gate'])",
     "    open('order', 'a').write(job['payload']['by'])",
     "    print(json.dumps({'id': job['id'], 'status': 'ok', 'result': None}), flush=True)",
 )
@@ -42,15 +45,19 @@ async def test_a_persons_own_job_goes_before_a_batchs(tmp_path: Path) -> None:
 
 
 async def test_a_batch_with_a_higher_priority_goes_first(tmp_path: Path) -> None:
-    async with household(tmp_path, ORDER) as house:
-        await house.rig.service.pause("q")
-        low = await house.submit(*numbered(50, by="a"))
-        high = await house.submit(*numbered(50, by="b"), priority=5)
-        await house.rig.service.resume("q")
-        await house.end(low)
-        await house.end(high)
-        order = (tmp_path / "order").read_text()
-        assert order.rindex("b") < order.rindex("a")
+    with Gate(tmp_path) as gate:
+        async with household(tmp_path, ORDER) as house:
+            low = await house.submit({"by": "a", "gate": gate.path}, *numbered(50, by="a"))
+            await house.rig.until(lambda: house.rig.feeder.running)
+            high = await house.submit(*numbered(50, by="b"), priority=5)
+            # Those that stand in the store when the only worker has time again.
+            with trio.fail_after(60):
+                while (await house.rig.service.queues("q"))[0].pending < PER_WORKER - 1 + PER_WORKER // 2:  # noqa: ASYNC110
+                    await trio.sleep(0.001)  # nobody tells
+            gate.open()
+            await house.end(low)
+            await house.end(high)
+    assert (tmp_path / "order").read_text().startswith("a" + "b" * (PER_WORKER // 2))
 
 
 async def test_no_more_than_some_at_once_and_the_others_in_their_order(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_killed_at_every_moment_no_job_begins_twice(build: Build, kind: str) -> 
     assert sum(_interrupted(job) for job in history.last.values()) >= OFTEN
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["plain", pytest.param("wrapped", marks=pytest.mark.long)])
 @pytest.mark.provokes("daemon killed", "on_daemon_crash", program="marker.py")
 def test_killed_a_few_times_no_job_begins_twice(build: Build, kind: str) -> None:
     history = check(Campaign(house_of(build, kind), seed=6), ["claim on disk", "request written", "half a reply", ANY])

@@ -64,6 +64,7 @@ def records(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.long
 def test_through_map_every_prediction_is_the_models_own(example: Path, direct: list[dict[str, int]]) -> None:
     done = run(commands(README, "By a command"), example)
     assert (done.returncode, done.stderr) == (0, "")
@@ -71,6 +72,7 @@ def test_through_map_every_prediction_is_the_models_own(example: Path, direct: l
     assert records(example / "predictions.jsonl") == direct
 
 
+@pytest.mark.long
 def test_through_a_batch_every_prediction_is_the_models_own(
     example: Path, direct: list[dict[str, int]], daemon: Client
 ) -> None:
@@ -81,6 +83,7 @@ def test_through_a_batch_every_prediction_is_the_models_own(
     assert [answers[number] for number in range(898, 1797)] == direct
 
 
+@pytest.mark.long
 def test_a_prediction_that_is_not_the_models_own_is_told(example: Path, direct: list[dict[str, int]]) -> None:
     (example / "wrong.jsonl").write_text("".join(json.dumps({"digit": 9 - one["digit"]}) + "\n" for one in direct))
     done = run("python3 score.py wrong.jsonl", example)
@@ -91,6 +94,7 @@ def test_a_prediction_that_is_not_the_models_own_is_told(example: Path, direct: 
     assert "has errors in it" in done.stderr
 
 
+@pytest.mark.long
 def test_the_worker_says_that_it_is_ready_and_what_is_no_picture(example: Path, direct: list[dict[str, int]]) -> None:
     picture = records(example / "digits.jsonl")[0]
     with Conversation([sys.executable, str(example / "worker.py")]) as worker:
