@@ -27,7 +27,7 @@ def test_the_index_in_one_line_is_what_the_files_hold(tmp_path: Path) -> None:
     lines = (folder / "index.jsonl").read_text().splitlines()
     with ProcessPoolExecutor(2) as pool:
         direct = list(pool.map(partial(facts, folder), paths, chunksize=50))
-    library = next(Path(path) for path in paths if path.endswith("/ast.py")).parent
+    library = Path(min((path for path in paths if path.endswith("/ast.py")), key=len)).parent
     everything = {str(path) for path in library.rglob("*.py") if "-packages/" not in str(path)}
     assert (len(lines), set(paths)) == (len(paths), everything)  # Debian's has no tests: 668 files, others over 1,700
     for number, (path, line, expected) in enumerate(zip(paths, lines, direct, strict=True), 1):
