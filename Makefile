@@ -19,7 +19,7 @@ demo: $(STAMP) ## index the standard library through warm workers, and show the 
 	@$(BIN)/python examples/stdlib-index/demo.py
 
 test: $(STAMP) ## all tests but the long ones (under five minutes)
-	@$(BIN)/python -m pytest -m 'not long' -n 4 --dist loadscope
+	@$(BIN)/python -m pytest -m 'not long' -n 3 --dist loadscope
 
 test-long: $(STAMP) ## crash, power-cut, chaos and load runs
 	@$(BIN)/python -m pytest -m long

@@ -32,7 +32,7 @@ async def test_position_counts_what_runs_and_what_is_due_before(tmp_path: Path) 
         assert await place(daemon, high[0]) == (0, 0)
         assert await place(daemon, plain[0]) == (2, 6)
         await held.release()
-        await daemon.ends(*plain)
+        await daemon.ends(*plain, *low)
         assert await place(daemon, plain[0]) == (0, 0)
         assert await place(daemon, later[0]) == (0, 1)
         with pytest.raises(NotFound):
