@@ -27,19 +27,24 @@ class Counts(msgspec.Struct, kw_only=True):
     cancelled: int = 0
 
 
-class NewBatch(msgspec.Struct, frozen=True, kw_only=True):
+class NewBatch(msgspec.Struct, kw_only=True):
+    """What somebody asks for. `timeout` in seconds, of each job; `submitted_by` is the uid."""
+
     queue: str
     name: str | None = None
-    priority: int = -10
+    priority: int = -10  # behind what people submit one by one
     timeout: float | None = None
     max_attempts: int | None = None
     tags: tuple[str, ...] = ()
     client: str | None = None
     key: str | None = None
-    submitted_by: int | None = None  # uid
+    submitted_by: int | None = None
 
 
 class Checkpoint(msgspec.Struct, kw_only=True):
+    """How far the files are: the lines that are `answered`, in ranges; the line `number` and the `offset` behind it, up
+    to which all are; and the bytes of `output` and `errors` that are good."""
+
     answered: list[tuple[int, int]] = []
     number: int = 0
     offset: int = 0
@@ -47,9 +52,10 @@ class Checkpoint(msgspec.Struct, kw_only=True):
     errors: int = 0
 
 
-class Status(msgspec.Struct, kw_only=True):
+class Status(NewBatch, kw_only=True):
+    """What has become of it. Times in UTC microseconds; `waiting` is why nothing moves, in words."""
+
     id: str
-    queue: str
     state: BatchState
     counts: Counts
     cancel_requested: bool = False
@@ -58,12 +64,4 @@ class Status(msgspec.Struct, kw_only=True):
     finished_at: int | None = None
     input_bytes: int = 0
     waiting: str | None = None
-    name: str | None = None
-    priority: int = -10
-    timeout: float | None = None
-    max_attempts: int | None = None
-    tags: tuple[str, ...] = ()
-    client: str | None = None
-    key: str | None = None
-    submitted_by: int | None = None
     checkpoint: Checkpoint = msgspec.field(default_factory=Checkpoint)
